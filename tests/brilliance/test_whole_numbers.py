@@ -85,7 +85,7 @@ def test_a_limit_of_a_server_says_how_to_write_it(client: Client) -> None:
 
 @pytest.mark.parametrize("text", ["1.000", "10.000", "999.990", "+1.000", "-12.500", "1,000", "1,234"])
 def test_imported_values_that_can_be_read_twice_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="can be read as two numbers; write thousands without a mark"):
+    with pytest.raises(ValueError, match="can be read as two numbers"):
         parse_value("number", (), text)
 
 

@@ -1,11 +1,9 @@
 """Lists on a phone: each row is a card of its name, its state and one figure."""
 
-import io
 from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import Group, User
-from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from campaigns.models import Campaign
@@ -104,23 +102,3 @@ def test_a_row_is_chosen_in_its_card(phone: Page) -> None:
 
     expect(box).to_be_checked()
     assert box.bounding_box()["y"] < phone.locator(".data-row .card-state").bounding_box()["y"]
-
-
-def test_tabs_cast_a_shadow_where_more_of_them_are(phone: Page) -> None:
-    phone.goto("/admin/contacts/contact/")
-    tabs = phone.get_by_role("navigation", name="Audience")
-
-    at_begin = edges(phone, tabs)
-    tabs.evaluate("row => row.scrollLeft = row.scrollWidth")
-    at_end = edges(phone, tabs)
-
-    assert at_begin == [True, False]
-    assert at_end == [False, True]
-
-
-def edges(page: Page, tabs: Locator) -> list[bool]:
-    """Tell for the left and the right edge of the row whether it has one colour. Its text stands further below."""
-    box = tabs.bounding_box()
-    places = (box["x"], box["x"] + box["width"] - 6)
-    strips = [page.screenshot(clip={"x": x, "y": box["y"] + 6, "width": 6, "height": 2}) for x in places]
-    return [len(set(Image.open(io.BytesIO(strip)).convert("RGB").get_flattened_data())) == 1 for strip in strips]

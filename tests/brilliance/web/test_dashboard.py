@@ -181,7 +181,7 @@ def test_campaigns_that_missed_their_start_or_came_back_need_attention_before_se
     server("Tired", paused_reason="421 Slow down.")
     missed = {"subject": "x", "status": "scheduled", "is_overdue": True}
     first, *_ = [
-        Campaign.objects.create(name=f"Spring {day}", starts_at=dt.datetime(2026, 3, day, 9, tzinfo=dt.UTC), **missed)
+        Campaign.objects.create(name=f"Spring {day}", starts_at=dt.datetime(2025, 3, day, 9, tzinfo=dt.UTC), **missed)
         for day in (1, 2)
     ]
     Campaign.objects.create(name="Summer", subject="x", returned_reason="A list was deleted.")
@@ -189,7 +189,7 @@ def test_campaigns_that_missed_their_start_or_came_back_need_attention_before_se
     page = dashboard("marketer")
 
     assert attention_of(page)[:2] == [
-        ("Spring 1 and 1 more · Missed the start on 1 Mar, 09:00 (UTC). Nothing has been sent.", "Open campaign"),
+        ("Spring 1 and 1 more · Missed the start on 1 Mar 2025, 09:00 (UTC). Nothing has been sent.", "Open campaign"),
         ("Summer · Not sent, and a draft again. A list was deleted.", "Open campaign"),
     ]
     assert attention_of(page)[2][0].startswith("Tired")

@@ -16,6 +16,7 @@ from django.test import Client
 from django.urls import get_resolver
 from django.utils import translation
 
+from adminpages import pages
 from brilliance.roles import ROLES
 from smtpservers.mechanisms import PREFERRED
 from smtpservers.presets import PRESETS
@@ -76,7 +77,7 @@ class Texts(HTMLParser):
 
 
 @pytest.fixture
-def marked(monkeypatch: pytest.MonkeyPatch) -> None:
+def marked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Put marks around every text that goes through gettext."""
 
     def one(message: str) -> str:
@@ -93,6 +94,9 @@ def marked(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for name, fake in fakes.items():
         monkeypatch.setattr(translation._trans, name, fake)  # type: ignore[attr-defined]  # Django's own seam.
+    pages._checkbox.cache_clear()  # Kept for each language, and the marks are none.
+    yield
+    pages._checkbox.cache_clear()
 
 
 def unmarked(page: str) -> Iterator[str]:
