@@ -26,6 +26,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from accounts import powers
 from accounts.by_mail import mails, servers, tokens
 from accounts.by_mail.invitation_form import InvitationForm
 from accounts.by_mail.server_form import AccountServerForm
@@ -94,6 +95,12 @@ class InvitationAdmin(ModelAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Invitation | None = None) -> bool:
         return False
 
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer the roles that may do no more than the inviter."""
+        if db_field.name == "role":
+            kwargs["queryset"] = powers.roles_within(request.user)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         if self.has_add_permission(request) and not mails.can_be_sent(timezone.now()):
             said = gettext(
@@ -142,7 +149,7 @@ class InvitationAdmin(ModelAdmin):
             messages.error(request, gettext("No server can send invitations right now. Check the servers."))
             return
         with transaction.atomic():
-            chosen = list(queryset.values_list("pk", flat=True))
+            chosen = [each.pk for each in queryset if powers.reaches(request.user, each.role)]
             Invitation.objects.filter(pk__in=chosen).update(
                 round=F("round") + 1, invited_at=now, invited_by=request.user.pk
             )
@@ -150,8 +157,11 @@ class InvitationAdmin(ModelAdmin):
             for invitation in found:
                 self.log_change(request, invitation, gettext("Sent again."))
                 _send(invitation)
-        said = ngettext("%(n)s invitation sent again.", "%(n)s invitations sent again.", len(found))
-        messages.success(request, said % {"n": f"{len(found):,}"})
+        if len(chosen) < len(queryset):
+            messages.error(request, gettext("You can't invite people with a role that may do more than you."))
+        if found:
+            said = ngettext("%(n)s invitation sent again.", "%(n)s invitations sent again.", len(found))
+            messages.success(request, said % {"n": f"{len(found):,}"})
 
 
 @admin.register(AccountServer)

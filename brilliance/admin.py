@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.apps import apps
 from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import UsernameField
@@ -27,12 +27,14 @@ from unfold.decorators import action
 from unfold.forms import AdminPasswordChangeForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminPasswordWidget
 
+from accounts import powers
 from accounts.sign_in import rules
 from adminpages.fresh_sign_in import asks_anew
 from adminpages.pages import ModelAdmin
 from brilliance.roles import IN_SHORT, ROLES, WITHOUT_A_PAGE
 from delivery.operators.notices import ADMINISTRATORS, administrators, hold_administrators
 
+BEYOND = _("%(name)s may do more than you. So you can't change anything here.")
 LAST_ADMIN = _("This is the last active person who can manage people. Make somebody else an admin first.")
 
 
@@ -49,7 +51,12 @@ class _Roles(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
 
 
 class _UserForm(forms.ModelForm):  # type: ignore[type-arg]
-    """What an administrator says of a user. No role is chosen until somebody chooses one."""
+    """What an administrator says of a user. No role is chosen until somebody chooses one.
+
+    Nobody gives a role that may do more than they may.
+    """
+
+    request: HttpRequest  # Of the page, see AsksFreshSignIn.
 
     groups = _Roles(
         label=_("Roles"),
@@ -75,6 +82,12 @@ class _UserForm(forms.ModelForm):  # type: ignore[type-arg]
             "email": _("Gets alerts, and a link if the user forgets the password."),
             "is_active": _("When off, this user can't log in. Better than deleting: the history stays."),
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        groups = self.fields["groups"]
+        assert isinstance(groups, _Roles)
+        groups.queryset = powers.roles_within(self.request.user)
 
 
 class PersonForm(_UserForm):
@@ -147,6 +160,10 @@ class NewPasswordForm(AdminPasswordChangeForm):  # type: ignore[misc]  # unfold 
         self.fields["password2"].help_text = _("Tell it to the user, who chooses another one at the next login.")
 
 
+def _without(name: str, fieldsets: Any) -> Any:
+    return [(title, {**of, "fields": [each for each in of["fields"] if each != name]}) for title, of in fieldsets]
+
+
 def is_last_admin(person: User | None) -> bool:
     return person is not None and list(admins()[:2]) == [person]
 
@@ -174,8 +191,27 @@ admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
+class _WithinOwnPowers:
+    """A mixin of the pages of users and roles: those that may do more than the reader can only be viewed."""
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(super().has_change_permission(request, obj)) and self._reaches(request, obj)  # type: ignore[misc]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(super().has_delete_permission(request, obj)) and self._reaches(request, obj)  # type: ignore[misc]
+
+    @staticmethod
+    def _reaches(request: HttpRequest, obj: User | Group | None) -> bool:
+        return obj is None or powers.reaches(request.user, obj)
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, obj: Any = None, **kwargs: Any) -> Any:
+        if self.has_change_permission(request) and not self.has_change_permission(request, obj):
+            messages.info(request, BEYOND % {"name": obj})
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)  # type: ignore[misc]
+
+
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
+class UserAdmin(_WithinOwnPowers, DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
     form = PersonForm
     add_form = AddPersonForm
     add_form_template = None  # Django's says that there is more to fill in afterwards.
@@ -197,7 +233,8 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         if obj is not None:
-            return super().get_fieldsets(request, obj)
+            found = super().get_fieldsets(request, obj)
+            return found if self.has_change_permission(request, obj) else _without("password_set", found)
         passwords = () if settings.OIDC_ONLY else ("password1", "password2")
         return ((None, {"fields": ("username", ("first_name", "last_name"), "email", "groups", *passwords)}),)
 
@@ -288,7 +325,7 @@ class PermissionsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
+class GroupAdmin(_WithinOwnPowers, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     """The roles. Built-in roles keep their names, and admin its permissions, so that somebody can always fix things."""
 
     asks_fresh_sign_in = True
@@ -317,9 +354,10 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
         return gettext("Everything.")
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any) -> Any:
-        """Offer the permissions that a page asks for, and not those on internal tables."""
+        """Offer the permissions that a page asks for and the reader holds, and not those on internal tables."""
         if db_field.name == "permissions":
-            known = Permission.objects.select_related("content_type")
+            assert request is not None
+            known = powers.permissions_within(request.user).select_related("content_type")
             asked = [each.pk for each in known if self._is_asked(each)]
             kwargs |= {"queryset": known.filter(pk__in=asked), "form_class": PermissionsField}
         return super().formfield_for_manytomany(db_field, request, **kwargs)

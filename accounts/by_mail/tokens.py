@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.core import signing
 from django.utils.crypto import constant_time_compare, salted_hmac
 
+from accounts import powers
 from accounts.models import Invitation
 from adminpages.fresh_sign_in import DRIFT_SECONDS
 
@@ -44,7 +45,8 @@ def read_invitation(token: str, now: dt.datetime) -> Invitation | None:
     if invitation is None or not _stands(said, invitation):
         return None
     inviter = invitation.invited_by
-    return invitation if inviter.is_active and inviter.has_perm("accounts.add_invitation") else None
+    may_invite = inviter.is_active and inviter.has_perm("accounts.add_invitation")
+    return invitation if may_invite and powers.reaches(inviter, invitation.role) else None
 
 
 def may_have_password(user: User) -> bool:

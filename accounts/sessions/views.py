@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -18,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts import factors
+from accounts import factors, powers
 from accounts.models import Identity
 from accounts.pages import narrow_page, signed_in_user
 from accounts.sessions.resets import reset_factors, sign_out, unlink
@@ -101,6 +102,9 @@ def user_sign_in(request: HttpRequest, user_id: int) -> HttpResponse:
     asked = request.POST.get("do") if request.method == "POST" else request.GET.get("do")
     if asked not in ACTS and (asked or request.method == "POST"):
         raise Http404("There is nothing like this to do.")
+    may_act = powers.reaches(signed_in_user(request), user)
+    if asked and not may_act:
+        raise PermissionDenied("of a user who may do more")
     if request.method == "POST" and asked:
         act = ACTS[asked]
         with transaction.atomic():
@@ -115,6 +119,7 @@ def user_sign_in(request: HttpRequest, user_id: int) -> HttpResponse:
     identities = Identity.objects.filter(user=user).order_by("pk")
     context: dict[str, Any] = {
         "person": user,
+        "may_act": may_act,
         "sessions": sessions_of(user, timezone.now(), request.session),
         "factors": factors.of(user).filter(type__in=factors.FACTORS),
         "is_needed": factors.needs_factor(user) and not _is_left_to_issuer(user),
