@@ -7,7 +7,7 @@ known here.
 import datetime as dt
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, cast
@@ -237,10 +237,16 @@ def one_line(text: str) -> str:
     return (text if text.isprintable() else _CONTROLS.sub(" ", text)).strip()
 
 
-def unknown_names(template: Template, known: Iterable[str]) -> list[tuple[str, str]]:
-    """Return each name in the template that is not ``known``, with the most similar known name or an empty text."""
+def unknown_names(
+    template: Template, known: Iterable[str], *, among: Collection[str] | None = None
+) -> list[tuple[str, str]]:
+    """Return each name in the template that is not ``known``, with the most similar known name or an empty text.
+
+    :param among: only these names are looked at; None: all.
+    """
     spellings = {_bare(name): name for name in known}
-    unknown = sorted(template.names - set(spellings.values()))
+    asked = template.names if among is None else template.names.intersection(among)
+    unknown = sorted(asked - set(spellings.values()))
     return [(name, _nearest(name, spellings)) for name in unknown]
 
 

@@ -28,19 +28,34 @@ _NAMES = {
     "full_name": Q(first_name="", last_name=""),
 }
 _WORDS = 4  # Shown on each side of the gap.
+_NEAR = 400  # Characters on each side of the gap in which the words are looked for.
+_FIELD = re.compile(r"\{\{-?\s*(?P<name>\w[\w-]*)(?![\w.\[-])(?![^{}]*\bdefault\b)[^{}]*\}\}")
 
 
 def fields_of(built: Built, servers: list[SmtpServer]) -> dict[str, str]:
     """Return the fields that may leave a gap, and the words around the gap; no words inside a link or another tag.
 
+    Fields of greetings come first. A field with several gaps has the words of a greeting, if one of them is one.
+
     :param servers: those that may send the content. A field that all of them fill in leaves no gap.
     """
     fields: dict[str, str] = {}
     for source, is_html in ((built.subject, False), (built.html, True), (built.text, False)):
-        for name in sorted(names_without_default(parse(source))):
-            if (name in _NAMES or name not in RESERVED) and not _is_filled_in(name, servers):
-                fields[name] = fields.get(name) or _words_around(name, source, is_html=is_html)
-    return dict(list(fields.items())[:MOST_FIELDS])
+        names = {
+            name
+            for name in names_without_default(parse(source))
+            if (name in _NAMES or name not in RESERVED) and not _is_filled_in(name, servers)
+        }
+        fields |= {name: fields.get(name, "") for name in sorted(names)}
+        for name, words in _gaps(source, is_html=is_html):
+            if name in names and (is_empty_greeting(words) or not fields[name]):
+                fields[name] = words
+    return dict(sorted(fields.items(), key=lambda field: not is_empty_greeting(field[1])))
+
+
+def counted_fields(fields: dict[str, str]) -> list[str]:
+    """Return the names of the fields whose gaps are counted: the first ones of :func:`fields_of`."""
+    return list(fields)[:MOST_FIELDS]
 
 
 def is_missing(name: str) -> Q:
@@ -53,12 +68,12 @@ def empty_fields(fields: dict[str, str], missing: dict[str, int], people: int) -
     """M10: no merge field that is empty for some recipients. An incomplete greeting blocks.
 
     :param fields: the result of :func:`fields_of`.
-    :param missing: the number of recipients without a value, by field.
+    :param missing: the number of recipients without a value, by field; for the counted fields.
     :param people: the number of all recipients.
     """
     labels = {"first_name": _("first name"), "last_name": _("last name"), "full_name": _("name")}
     for name, words in fields.items():
-        if not (number := missing[name]):
+        if not (number := missing.get(name, 0)):
             continue
         if words:
             sentence = ngettext(
@@ -83,6 +98,18 @@ def empty_fields(fields: dict[str, str], missing: dict[str, int], people: int) -
             sentence,
             _("Give the field a default: %(field)s.") % {"field": f'{{{{ {name} | default: "{default}" }}}}'},
         )
+    if unchecked := [words for name, words in fields.items() if name not in missing]:
+        sentence = ngettext(
+            "%(n)s more field wasn't checked for people without a value.",
+            "%(n)s more fields weren't checked for people without a value.",
+            len(unchecked),
+        )
+        yield found(
+            "M10",
+            Severity.BLOCK if any(map(is_empty_greeting, unchecked)) else Severity.WARN,
+            sentence % {"n": f"{len(unchecked):,}"},
+            _("Use fewer fields, or give each a default."),
+        )
 
 
 def _is_filled_in(name: str, servers: list[SmtpServer]) -> bool:
@@ -91,15 +118,20 @@ def _is_filled_in(name: str, servers: list[SmtpServer]) -> bool:
     )
 
 
-def _words_around(name: str, source: str, *, is_html: bool) -> str:
-    tag = re.search(rf"\{{\{{-?\s*{re.escape(name)}\b(?![^{{}}]*\bdefault\b)[^{{}}]*\}}\}}", source)
-    if tag is None:
-        return ""
-    before, after = source[: tag.start()], source[tag.end() :]
-    if is_html:
-        if before.rfind("<") > before.rfind(">"):
-            return ""
-        before, after = html.unescape(before[before.rfind(">") + 1 :]), html.unescape(after.partition("<")[0])
+def _gaps(source: str, *, is_html: bool) -> Iterator[tuple[str, str]]:
+    """Yield each field that is shown without a default, and the words around it, in the order of the source."""
+    for tag in _FIELD.finditer(source):
+        start = source.rfind(">", 0, tag.start()) + 1 if is_html else 0
+        before, after = source[max(start, tag.start() - _NEAR) : tag.start()], source[tag.end() : tag.end() + _NEAR]
+        words = ""
+        if not is_html:
+            words = _words(before, after)
+        elif source.find("<", start, tag.start()) < 0:
+            words = _words(html.unescape(before), html.unescape(after.partition("<")[0]))
+        yield tag["name"].rstrip("-"), words
+
+
+def _words(before: str, after: str) -> str:
     before = re.split(r"[\n}]", before)[-1]
     after = re.split(r"(?<=[.,!?;:])|[\n{]", after)[0]
     ends_in_space = " " if before[-1:].isspace() else ""

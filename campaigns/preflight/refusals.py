@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from campaigns.ab_test.variants import have_same_content
 from campaigns.audience.audience import audience_of, gone
@@ -34,6 +35,7 @@ from words.texts import translated
 
 STANDARD_FIELDS = ("first_name", "last_name", "full_name", "email", *OWN_LINKS)
 COPIES_WITHOUT_ASKING = 100
+MOST_UNKNOWN = 20  # Unknown names in one content, each looked for among all people. The others are only counted.
 SAMPLE_CONTACTS = 1_000  # Read for the names of custom attributes. Any other name is looked up separately.
 
 
@@ -253,12 +255,22 @@ def _merge_fields(written: Written, content: Campaign, now: dt.datetime) -> Iter
     people = Contact.objects.filter(subscriptions__list__in=written.audience.all_lists)
     for attributes in people.order_by("-pk").values_list("attributes", flat=True)[:SAMPLE_CONTACTS]:
         known.update(attributes)
-    for name in custom - known:
-        if written.headcounts.once("attribute", now, people.filter(attributes__has_key=name).exists, also=name):
-            known.add(name)
+    unknown: set[str] = set()
+    unlooked = sorted(custom - known)
+    while unlooked and len(unknown) < MOST_UNKNOWN:
+        name = unlooked.pop(0)
+        is_known = written.headcounts.once("attribute", now, people.filter(attributes__has_key=name).exists, also=name)
+        (known if is_known else unknown).add(name)
     for part, template in templates:
-        for name, suggestion in unknown_names(template, known):
+        for name, suggestion in unknown_names(template, known, among=unknown):
             yield _unknown(part, name, suggestion)
+    if unlooked:
+        sentence = ngettext(
+            "%(n)s more field wasn't looked for, because the content uses so many that nobody has.",
+            "%(n)s more fields weren't looked for, because the content uses so many that nobody has.",
+            len(unlooked),
+        )
+        yield f"{sentence % {'n': f'{len(unlooked):,}'}} {_('Correct the others first.')}"
 
 
 def _unknown(part: str, name: str, suggestion: str) -> str:

@@ -17,7 +17,7 @@ from campaigns.forecast.forecast import Forecast
 from campaigns.forecast.inputs import forecast_of
 from campaigns.forecast.words import quota_reset, waiting_for_quota
 from campaigns.models import Campaign
-from campaigns.preflight.empty_fields import empty_fields, fields_of, is_missing
+from campaigns.preflight.empty_fields import counted_fields, empty_fields, fields_of, is_missing
 from campaigns.preflight.finding import OF_MESSAGES, Finding, Severity, found, in_order
 from campaigns.preflight.message_checks import empty_greeting, findings, form, postal_address
 from campaigns.preflight.people import PeopleReport, people_of
@@ -125,7 +125,7 @@ def review_of(written: Written, fleet: Fleet, sample_seconds: float = SAMPLE_SEC
             not_made,
         ) % {"n": not_made}
         found_here.append(found("M10", BLOCK, unseen, _("Use fewer loops and conditions, or choose fewer servers.")))
-    names = sorted({name for its in fields.values() for name in its})
+    names = sorted({name for its in fields.values() for name in counted_fields(its)})
     numbers = _kinds_of_people(written, names, now) if taken or report.reached else {}
     missing = {name: numbers[f"without_{position}"] for position, name in enumerate(names)}
     found_here += _of_messages(written, taken, fields, missing, numbers, report.reached)

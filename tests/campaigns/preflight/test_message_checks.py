@@ -5,15 +5,17 @@ from dataclasses import replace
 from email.message import EmailMessage
 
 import pytest
+from pytest_django import DjangoAssertNumQueries
 
 from campaigns.content.written import Written
 from campaigns.markup.convert import from_markdown, from_mjml
 from campaigns.markup.starter_templates import SAMPLE_SENTENCES, starters
 from campaigns.markup.visible_links import links_of
 from campaigns.models import Campaign, Experiment, Variant
-from campaigns.preflight import message_checks, samples
+from campaigns.preflight import empty_fields, message_checks, samples
 from campaigns.preflight.finding import Finding, Severity
 from campaigns.preflight.message_checks import CheckContext, ParsedMessage
+from campaigns.preflight.refusals import MOST_UNKNOWN, refusals
 from campaigns.preflight.review import review, review_of
 from contacts.models import Contact, Subscription
 from smtpservers.models import SmtpServer
@@ -283,6 +285,7 @@ def test_what_is_composed_is_what_is_checked(sound: Campaign, server: SmtpServer
         ("<p>For {{ last_name }} &amp; all</p>", "warn", "3 of 3 people have no last name and read “For & all”."),
         ("<p>Your {{ plan }} plan ends.</p>", "warn", "2 of 3 people have no “plan” and read “Your plan ends.”."),
         ('<a href="https://example.com/sale?plan={{ plan }}">Sale</a>', "warn", "2 of 3 people have no “plan”."),
+        ("<p>On {{ plan }}.</p><p>Dear {{ plan }},</p>", "block", "2 of 3 people have no “plan” and read “Dear ,”."),
         ('<p>Hello {{ first_name | default: "you" }}, snow</p>', None, ""),
         ("<p>{% if plan %}Your {{ plan }} plan{% else %}Snow{% endif %}</p>", None, ""),
         ("<p>To {{ email }}, <a href='{{ preferences_url }}'>settings</a></p>", None, ""),
@@ -299,6 +302,46 @@ def test_people_whose_merge_field_is_empty_are_counted(
     found = [finding for finding in review(sound, NOW).findings if finding.check_id == "M10"]
 
     assert [(finding.severity, finding.sentence) for finding in found] == ([(severity, sentence)] if severity else [])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("greetings", "severity"), [(1, "warn"), (2, "block")])
+def test_greetings_are_counted_before_other_fields_and_what_was_not_counted_is_said(
+    sound: Campaign, monkeypatch: pytest.MonkeyPatch, greetings: int, severity: str
+) -> None:
+    monkeypatch.setattr(empty_fields, "MOST_FIELDS", 1)
+    names = ["zoo", "zoom"][:greetings]
+    Contact.objects.filter(email_key="ann@example.com").update(attributes=dict.fromkeys(["animal", *names], "x"))
+    sound.html = f"<p>Your {{{{ animal }}}}</p>{''.join(f'<p>Dear {{{{ {name} }}}},</p>' for name in names)}"
+    sound.save()
+
+    found = [finding for finding in review(sound, NOW).findings if finding.check_id == "M10"]
+
+    assert {(finding.severity, finding.sentence) for finding in found} == {
+        ("block", "2 of 3 people have no “zoo” and read “Dear ,”."),
+        (
+            severity,
+            "1 more field wasn't checked for people without a value."
+            if greetings == 1
+            else "2 more fields weren't checked for people without a value.",
+        ),
+    }
+
+
+@pytest.mark.django_db
+def test_many_unknown_fields_cost_no_search_each(
+    sound: Campaign, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    sound.html = "".join(f"<p>{{{{ wrong_{number} }}}}</p>" for number in range(900))
+    sound.save()
+
+    with django_assert_max_num_queries(60):
+        found = refusals(sound, NOW)
+
+    assert len(found) == MOST_UNKNOWN + 1
+    assert found[0].startswith("The HTML uses {{ wrong_0 }}, which nobody on the chosen lists has.")
+    assert found[-1].startswith("880 more fields weren't looked for")
+    assert sum(map(len, found)) < 5_000
 
 
 @pytest.mark.django_db
