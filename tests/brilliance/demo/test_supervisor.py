@@ -77,14 +77,18 @@ def start(tmp_path: Path) -> Iterator[Start]:
     def start(
         *names: str, grace: float = 5, parent: int = 0, ignoring: signal.Signals | None = None
     ) -> subprocess.Popen[str]:
+        def ignore() -> None:
+            """Do what a shell does to SIGINT for its background jobs, and nohup to SIGHUP; it may run the tests, too."""
+            for number in (signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN if number == ignoring else signal.SIG_DFL)
+
         command = [sys.executable, "-c", SUPERVISOR, str(tmp_path), PART, str(grace), str(parent), *names]
         process = subprocess.Popen(
             command,
             cwd=settings.BASE_DIR,
             stdout=subprocess.PIPE,
             text=True,
-            # What a shell does to SIGINT for its background jobs, and nohup to SIGHUP.
-            preexec_fn=(lambda: signal.signal(ignoring, signal.SIG_IGN)) if ignoring else None,
+            preexec_fn=ignore,
         )
         started.append(process)
         return process
