@@ -29,6 +29,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminP
 
 from accounts import powers
 from accounts.sign_in import rules
+from accounts.sign_in.usernames import RefusesTakenUsername
 from adminpages.fresh_sign_in import asks_anew
 from adminpages.pages import ModelAdmin
 from brilliance.roles import IN_SHORT, ROLES, WITHOUT_A_PAGE
@@ -50,7 +51,7 @@ class _Roles(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
         return f"{obj.name} – {IN_SHORT[obj.name]}" if obj.name in IN_SHORT else obj.name
 
 
-class _UserForm(forms.ModelForm):  # type: ignore[type-arg]
+class _UserForm(RefusesTakenUsername):
     """What an administrator says of a user. No role is chosen until somebody chooses one.
 
     Nobody gives a role that may do more than they may.
@@ -125,12 +126,6 @@ class AddPersonForm(_UserForm):
             for name in ("password1", "password2"):
                 self.fields[name].required = False
             self.fields["password2"].help_text = _("Leave both empty for single sign-on only.")
-
-    def clean_username(self) -> str:
-        username: str = self.cleaned_data["username"]
-        if User.objects.filter(username__iexact=username).exists():
-            raise forms.ValidationError(_("A user with that username already exists."))
-        return username
 
     def clean(self) -> dict[str, Any]:
         values: dict[str, Any] = super().clean() or self.cleaned_data

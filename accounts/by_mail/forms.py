@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from accounts.sign_in import rules
+from accounts.sign_in.usernames import RefusesTakenUsername
 from adminpages.texts import RefusesControls
 
 
@@ -50,7 +51,7 @@ class ResetPasswordForm(RefusesControls, _NewPassword):
         self.check_password(self._user)
 
 
-class AcceptInvitationForm(RefusesControls, _NewPassword, forms.ModelForm):  # type: ignore[type-arg]
+class AcceptInvitationForm(RefusesControls, _NewPassword, RefusesTakenUsername):
     """Name and password of who was invited."""
 
     class Meta:
@@ -61,12 +62,6 @@ class AcceptInvitationForm(RefusesControls, _NewPassword, forms.ModelForm):  # t
         widgets = {"username": UnfoldAdminTextInputWidget({"autocomplete": "username", "autocapitalize": "none"})}
 
     field_order = ["username", "password"]
-
-    def clean_username(self) -> str:
-        username: str = self.cleaned_data["username"]
-        if User.objects.filter(username__iexact=username).exists():
-            raise forms.ValidationError(_("A user with that username already exists."))
-        return username
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()

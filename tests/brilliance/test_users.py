@@ -65,6 +65,7 @@ def test_what_the_form_does_not_ask_is_not_taken(admin: Client) -> None:
     ("values", "said"),
     [
         ({"username": "ADMIN"}, "A user with that username already exists."),
+        ({"username": "\uff21DMIN"}, "A user with that username already exists."),
         ({"password2": "another long passphrase"}, "The two passwords differ."),
         ({"password1": "", "password2": ""}, "This field is required."),
         ({"first_name": "Bartholomew", "password1": "bartholomew1", "password2": "bartholomew1"}, "too similar"),
@@ -83,6 +84,19 @@ def test_with_single_sign_on_a_user_needs_no_password(admin: Client, settings: A
     added(admin, password1="", password2="")
 
     assert not User.objects.get(username="bob").has_usable_password()
+
+
+@pytest.mark.parametrize("name", ["JÜRGEN", "ju\u0308rgen"])
+def test_a_user_s_name_is_not_changed_to_another_s_in_other_letters(admin: Client, name: str) -> None:
+    User.objects.create_user("jürgen")
+    bob = User.objects.create_user("bob")
+
+    page = admin.post(f"{USERS}{bob.pk}/change/", {"username": name, "is_active": "on"}).content.decode()
+
+    assert "A user with that username already exists." in page
+    bob.refresh_from_db()
+    assert bob.username == "bob"
+    assert admin.post(f"{USERS}{bob.pk}/change/", {"username": "Bob", "is_active": "on"}).status_code == 302
 
 
 def test_a_user_s_page_shows_roles_and_no_hash(admin: Client) -> None:
