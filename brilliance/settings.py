@@ -6,7 +6,6 @@ The defaults are the embedded set-up: SQLite, a broker made of files, everything
 
 import datetime as dt
 import os
-import zoneinfo
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from django.utils.translation import gettext_lazy
 from brilliance.keys import check_encryption_keys, key_from_environment_or_file
 from brilliance.logs import is_no_probe
 from mail.reachability import is_protected
+from words import time_zones
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -446,7 +446,7 @@ LANGUAGE_CODE = "en"  # Of the pages of users, which are not translated yet.
 SITE_LANGUAGE = env.str("SITE_LANGUAGE", default="en")
 _must_be("en, de, fr, es, pt, nl, it or ja", "SITE_LANGUAGE", SITE_LANGUAGE, SITE_LANGUAGE in dict(LANGUAGES))
 TIME_ZONE = env.str("SITE_TIME_ZONE", default="UTC")
-_must_be("a time zone such as Europe/Berlin", "SITE_TIME_ZONE", TIME_ZONE, TIME_ZONE in zoneinfo.available_timezones())
+_must_be("a time zone such as Europe/Berlin", "SITE_TIME_ZONE", TIME_ZONE, TIME_ZONE in time_zones.names())
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True

@@ -3,6 +3,8 @@
 import functools
 import zoneinfo
 
+# Files beside those of zones. Each machine has its own in their place, or none.
+_NO_ZONES = frozenset({"Factory", "localtime", "posixrules"})
 _NOBODYS = ("Etc/", "SystemV/", "posix/")
 # Abbreviations that are no names of zones and mean the same everywhere.
 _ABBREVIATIONS = {
@@ -22,7 +24,7 @@ _ABBREVIATIONS = {
 @functools.cache
 def names() -> tuple[str, ...]:
     """Return every name, in alphabetical order."""
-    return tuple(sorted(zoneinfo.available_timezones()))
+    return tuple(sorted(zoneinfo.available_timezones() - _NO_ZONES))
 
 
 @functools.cache

@@ -32,8 +32,8 @@ def manage(folder: Path, *arguments: str, **environment: str) -> subprocess.Comp
         ("SITE_LANGUAGE", "xx", "SITE_LANGUAGE must be en, de, fr, es, pt, nl, it or ja, not 'xx'."),
         (
             "SITE_TIME_ZONE",
-            "Mars/Base",
-            "SITE_TIME_ZONE must be a time zone such as Europe/Berlin, not 'Mars/Base'.",
+            "localtime",
+            "SITE_TIME_ZONE must be a time zone such as Europe/Berlin, not 'localtime'.",
         ),
         ("DATABASE_URL", "nonsense", "DATABASE_URL must be like postgres://user:password@host:5432/name."),
         ("FIELD_ENCRYPTION_KEYS", "nonsense", "FIELD_ENCRYPTION_KEYS must hold url-safe base64 keys of 32 bytes"),
