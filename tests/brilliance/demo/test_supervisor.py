@@ -78,7 +78,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         *names: str, grace: float = 5, parent: int = 0, ignoring: signal.Signals | None = None
     ) -> subprocess.Popen[str]:
         def ignore() -> None:
-            """Do what a shell does to SIGINT for its background jobs, and nohup to SIGHUP; it may run the tests, too."""
+            """Do what a shell does to SIGINT for its background jobs, and nohup to SIGHUP; either may run the tests."""
             for number in (signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN if number == ignoring else signal.SIG_DFL)
 
