@@ -237,6 +237,11 @@ def one_line(text: str) -> str:
     return (text if text.isprintable() else _CONTROLS.sub(" ", text)).strip()
 
 
+def inert(text: str) -> str:
+    """Return text for a place inside a template, with a space between braces, so that it is no merge tag."""
+    return re.sub(r"(?<=\{)(?=[{%])", " ", text)
+
+
 def unknown_names(
     template: Template, known: Iterable[str], *, among: Collection[str] | None = None
 ) -> list[tuple[str, str]]:

@@ -1,7 +1,6 @@
 """Mails with a link: whether one can be sent, queueing it, and the link itself, made as the mail is composed."""
 
 import datetime as dt
-import re
 from collections.abc import Callable, Iterable
 
 from django.conf import settings
@@ -17,6 +16,7 @@ from delivery.models import Mailing
 from delivery.outbox import mailings
 from installation.site import site
 from mail.addresses import AddressInvalid, fold, parse_mailbox
+from mail.merge_fields import inert
 from smtpservers.models import SmtpServer
 from smtpservers.routing.fleet import Fleet
 
@@ -105,7 +105,7 @@ def _send(
         email = parse_mailbox(to).address
     except AddressInvalid:
         return 0
-    filled = {name: _inert(value) for name, value in facts.items()} | {"link": "{{ " + LINK + " }}"}
+    filled = {name: inert(value) for name, value in facts.items()} | {"link": "{{ " + LINK + " }}"}
     with transaction.atomic():
         mailing = mailings.open_mailing(
             stream=Mailing.Stream.NOTICE,
@@ -153,8 +153,3 @@ def link_of(mailing: Mailing, server: SmtpServer) -> Callable[[dt.datetime], str
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _inert(text: str) -> str:
-    """Return text without merge tags, whatever somebody is called."""
-    return re.sub(r"(?<=\{)(?=[{%])", " ", text)

@@ -17,7 +17,7 @@ from campaigns.markup.convert import ContentInvalid, from_markdown, from_mjml, i
 from campaigns.markup.frame import Frame, bare_page, framed, page, text_footer, with_preheader
 from campaigns.models import Campaign, Layout, MediaFile
 from installation.site import site
-from mail.merge_fields import MergeError, parse
+from mail.merge_fields import MergeError, inert, parse
 
 PARTS = {
     "subject": "The subject",
@@ -108,7 +108,7 @@ def _html(campaign: Campaign, frame: Frame | None) -> str:
     source, preheader = body_of(campaign), campaign.preheader
     if not source.strip():
         return ""
-    title = (frame.organisation if frame else "") or site().organisation
+    title = (frame.organisation if frame else "") or inert(site().organisation)
     if campaign.markup == Campaign.Markup.MJML:
         html, own_preheader = from_mjml(source)
         preheader = preheader or own_preheader
@@ -135,16 +135,17 @@ def frame_of(campaign: Campaign) -> Frame | None:
 
 
 def _frame(layout: Layout) -> Frame:
+    """Return the frame. Only its header and footer have merge tags; everything else is text."""
     links = [line.rpartition(" ") for line in layout.links.splitlines() if line.strip()]
     return Frame(
-        organisation=layout.organisation,
+        organisation=inert(layout.organisation),
         logo_url=media_library.url_of(layout.logo) if layout.logo is not None else "",
         logo_width=layout.logo_width,
-        home_url=layout.home_url,
+        home_url=inert(layout.home_url),
         header=_as_html(layout.header),
         footer_html=from_markdown(layout.footer) if layout.footer.strip() else "",
-        postal_address=layout.postal_address or site().postal_address,
-        links=tuple((name.strip() or url, url) for name, _, url in links),
+        postal_address=inert(layout.postal_address or site().postal_address),
+        links=tuple((inert(name.strip() or url), inert(url)) for name, _, url in links),
         accent=layout.accent,
     )
 

@@ -4,7 +4,6 @@ A notice is ordinary mail with a stream of its own. The failure of a notice is r
 """
 
 import datetime as dt
-import re
 from collections.abc import Iterable
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,6 +20,7 @@ from delivery.operators.notice_words import NoticeWords, words_for
 from delivery.outbox import mailings
 from installation.site import site
 from mail.addresses import AddressInvalid, fold, parse_mailbox, readable_domain
+from mail.merge_fields import inert
 from smtpservers.limits.circuit_breaker import FAILURES_TO_OPEN
 from smtpservers.limits.quota_period import kept_from_campaigns
 from smtpservers.models import QuotaPeriod, SmtpServer
@@ -239,9 +239,9 @@ def _open(
             mailing = mailings.open_mailing(
                 stream=Mailing.Stream.NOTICE,
                 name=_one_line(subject)[:200],
-                subject=_inert(_one_line(subject)[:500]),
+                subject=inert(_one_line(subject)[:500]),
                 html="",
-                text=_inert(text),
+                text=inert(text),
                 is_tagged=False,
                 language=language,
             )
@@ -331,8 +331,3 @@ def _moment(server: SmtpServer, instant: dt.datetime) -> str:
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _inert(text: str) -> str:
-    """Return text without merge tags, whatever is in a server's answer or a campaign's name."""
-    return re.sub(r"(?<=\{)(?=[{%])", " ", text)

@@ -27,6 +27,7 @@ from delivery.outcomes.result import Result
 from delivery.outcomes.verdicts import Judgement, alone, judge, judge_connection
 from installation.site import site
 from mail.addresses import check_address, fold
+from mail.merge_fields import inert
 from mail.message.footers import known_language
 from mail.replies.reply import Reply
 from mail.replies.rules import Stage
@@ -186,8 +187,10 @@ def send_test(
 
 def _words(server: SmtpServer) -> Content:
     subject, text = TEST_WORDS[known_language(server.language, site().language)]
-    name = f"Test of {server.name}"
-    return Content(name=name, subject=subject.format(server=server.name), html="", text=text.format(server=server.name))
+    name = inert(server.name)
+    return Content(
+        name=f"Test of {server.name}", subject=subject.format(server=name), html="", text=text.format(server=name)
+    )
 
 
 def open_test(server: SmtpServer, content: Content, actor: Any) -> Mailing:

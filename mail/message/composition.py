@@ -314,8 +314,7 @@ def _footer(content: str, style: Style, write: Callable[[footers.FooterWords | N
     lines = [] if is_stated else [style.organisation, *style.postal_address.splitlines()]
     if words is not None and is_stated:
         lines = [style.organisation]
-    # Spaces between braces, so that an address is no merge tag.
-    lines = [re.sub(r"(?<=\{)(?=[{%])", " ", line.strip()) for line in lines if line.strip()]
+    lines = [merge_fields.inert(line.strip()) for line in lines if line.strip()]
     return write(words, lines) if words is not None or lines else ""
 
 

@@ -15,6 +15,8 @@ from campaigns.preflight.refusals import refusals
 from contacts.models import Contact, ContactList
 from delivery.content.composer import composer_for, preview
 from delivery.content.message import Outgoing
+from installation.models import SiteSettings
+from mail.merge_fields import parse
 from mail.plaintext import from_html
 from smtpservers.models import SmtpServer
 from tests.campaigns.content.test_media_library import picture
@@ -90,6 +92,26 @@ def test_a_layout_stands_around_content_of_every_kind(markup: str, source: str) 
     assert 'href="https://example.social/@shop"' in html
     assert html.count("</body>") == 1
     assert "javascript" not in html
+
+
+@pytest.mark.parametrize("has_layout", [False, True])
+@pytest.mark.parametrize(
+    ("markup", "source"), [("html", "<p>Body</p>"), ("markdown", "Body"), ("mjml", "<mj-section></mj-section>")]
+)
+def test_settings_and_layout_values_are_no_merge_tags(markup: str, source: str, has_layout: bool) -> None:
+    evil = "{% z %} {{ email }}"
+    SiteSettings.objects.update_or_create(pk=1, defaults={"organisation": evil, "postal_address": evil})
+    values = {
+        "organisation": evil,
+        "links": f"{evil} https://x.example/{{{{email}}}}",
+        "home_url": "https://x.example/{%z%}",
+    }
+    layout = Layout.objects.create(name="Evil", **values) if has_layout else None
+    field = "html" if markup == "html" else "source"
+
+    built = build(written(markup=markup, text="Hand-made", layout=layout, **{field: source}))
+
+    assert parse(built.html).names == parse(built.text).names == frozenset()
 
 
 def test_the_layout_ends_a_text_written_by_hand_and_leaves_a_mail_of_text_alone_without_html() -> None:

@@ -69,6 +69,13 @@ def test_the_subject_is_in_the_servers_language(tmp_path: Path) -> None:
         assert b"Testnachricht" in peer.bodies[0][1]
 
 
+def test_a_servers_name_is_no_merge_tag(tmp_path: Path) -> None:
+    with running_peer(tmp_path) as peer:
+        assert talk(make_server(peer.port, name="{% z %}")).is_accepted
+
+        assert b"through { % z %}" in peer.bodies[0][1]
+
+
 def test_no_such_host() -> None:
     step, explanation = failing(talk(make_server(25, host="no-such-host.invalid")))
 
