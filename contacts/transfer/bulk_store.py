@@ -22,6 +22,7 @@ Line = tuple[str, ...]  # The columns of a person, encoded for the database.
 class Known(NamedTuple):
     contact_id: int
     person: ContactRow
+    is_counted: bool = False  # An earlier batch of the same import added or changed the person.
 
 
 class Prepared(NamedTuple):
@@ -34,9 +35,11 @@ class Prepared(NamedTuple):
 NO_PEOPLE = Prepared({}, "")
 _COLUMNS = "email, email_key, first_name, last_name, language, time_zone, attributes"
 _SELECT_KNOWN = f"SELECT id, {_COLUMNS} FROM contacts_contact WHERE email_key"  # noqa: S608  # Only names.
+# An import writes the time of its run, so a person with that time was counted.
+_SELECT_COUNTED = _SELECT_KNOWN.replace(" FROM", ", updated_at BETWEEN %s AND %s FROM", 1)
 _STAGED = "contacts_staged"
 # Not FOR UPDATE: inserting a row that references the contact need not wait.
-_LOCK_KNOWN = f"{_SELECT_KNOWN} IN (SELECT email_key FROM {_STAGED}) ORDER BY email_key FOR NO KEY UPDATE"  # noqa: S608
+_LOCK_KNOWN = f"{_SELECT_COUNTED} IN (SELECT email_key FROM {_STAGED}) ORDER BY email_key FOR NO KEY UPDATE"  # noqa: S608
 # Compact for PostgreSQL; for SQLite as Django writes it, because SQLite compares the texts.
 _COMPACT, _AS_DJANGO = json.JSONEncoder(ensure_ascii=False).encode, json.JSONEncoder().encode
 
@@ -50,19 +53,23 @@ def prepare(people: Iterable[ContactRow]) -> Prepared:
     return Prepared({line[1]: line for line in lines}, "")
 
 
-def lock_known(prepared: Prepared) -> dict[str, Known]:
+def lock_known(prepared: Prepared, started_at: dt.datetime, now: dt.datetime) -> dict[str, Known]:
     """Return the people who are stored already, by folded address, and lock their rows until the transaction ends.
 
     The first step: on PostgreSQL it also copies the batch into a temporary table for the next steps.
+
+    :param started_at: the start of the import's first run.
+    :param now: the start of this run.
     """
+    between = [connection.ops.adapt_datetimefield_value(at) for at in (started_at, now)]
     with connection.cursor() as cursor:
         if is_postgresql():
             _copy_to_temporary(cursor, _STAGED, _COLUMNS, prepared.block)
-            cursor.execute(_LOCK_KNOWN)
+            cursor.execute(_LOCK_KNOWN, between)
         else:
             condition, keys = among(prepared.lines)
-            cursor.execute(f"{_SELECT_KNOWN} {condition}", keys)
-        return {row[2]: Known(row[0], _person(row[1:])) for row in cursor.fetchall()}
+            cursor.execute(f"{_SELECT_COUNTED} {condition}", [*between, *keys])
+        return {row[2]: Known(row[0], _person(row[1:-1]), bool(row[-1])) for row in cursor.fetchall()}
 
 
 def find_known(keys: Collection[str]) -> dict[str, ContactRow]:

@@ -236,7 +236,7 @@ def _store(contact_import: ContactImport, batch: RowBatch, now: dt.datetime) -> 
     with transaction.atomic():
         commit_asynchronously()
         lists = _lock_lists(contact_import)
-        ids, added, updated = _save_people(batch, contact_import.policy, now)
+        ids, added, updated = _save_people(batch, contact_import, now)
         subscribed = sum(
             changes.subscribe_in_bulk(
                 ids, list_id, method="import", source=_source(contact_import), now=now, wording=contact_import.consent
@@ -274,17 +274,24 @@ def _lock_lists(contact_import: ContactImport) -> list[int]:
     return locked
 
 
-def _save_people(batch: RowBatch, policy: str, now: dt.datetime) -> tuple[list[int], int, int]:
-    """Add or update the people; return the sorted ids of all of them, and how many are new and how many changed."""
-    present = bulk_store.lock_known(batch.prepared)
+def _save_people(batch: RowBatch, contact_import: ContactImport, now: dt.datetime) -> tuple[list[int], int, int]:
+    """Add or update the people; return the sorted ids of all of them, and how many are new and how many changed.
+
+    A person who stands in several batches is counted once: as new, or as changed.
+    """
+    present = bulk_store.lock_known(batch.prepared, contact_import.started_at or now, now)
     changed = []
     for key, known in present.items():
-        merged = merge_or_note(known.person, batch.people[key], policy, batch.lines[key], batch)
+        merged = merge_or_note(known.person, batch.people[key], contact_import.policy, batch.lines[key], batch)
         if merged is not known.person:
-            changed.append(bulk_store.Known(known.contact_id, merged))
+            changed.append(known._replace(person=merged))
     added = bulk_store.add(batch.prepared, present, now)
     bulk_store.change(changed, now)
-    return sorted([known.contact_id for known in present.values()] + added), len(added), len(changed)
+    return (
+        sorted([known.contact_id for known in present.values()] + added),
+        len(added),
+        sum(not each.is_counted for each in changed),
+    )
 
 
 def _source(contact_import: ContactImport) -> str:

@@ -123,6 +123,23 @@ def test_the_same_file_again_adds_nothing(news: ContactList) -> None:
     assert after == before
 
 
+def test_a_person_in_several_batches_is_updated_once(
+    ann: Contact, news: ContactList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_contacts, "BATCH_ROWS", 2)
+    monkeypatch.setattr(import_contacts, "POSTGRES_BATCH_ROWS", 2)
+    rows = [f"{name}@example.org,{number}" for number in range(3) for name in ("ann", "new")]
+    contact_import = started("\n".join(["email,first_name", *rows, ""]), [news], policy="overwrite")
+
+    assert import_people(contact_import.pk, NOW, after(1))
+    assert not import_people(contact_import.pk, NOW + dt.timedelta(seconds=30))  # Another run.
+
+    contact_import.refresh_from_db()
+    assert figures(contact_import) == (6, 1, 5, 0)
+    assert contact_import.rows_updated == 1
+    assert set(Contact.objects.values_list("first_name", flat=True)) == {"2"}
+
+
 @pytest.mark.parametrize(
     ("policy", "name", "attributes"),
     [
