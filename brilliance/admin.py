@@ -155,8 +155,11 @@ class NewPasswordForm(AdminPasswordChangeForm):  # type: ignore[misc]  # unfold 
         self.fields["password2"].help_text = _("Tell it to the user, who chooses another one at the next login.")
 
 
-def _without(name: str, fieldsets: Any) -> Any:
-    return [(title, {**of, "fields": [each for each in of["fields"] if each != name]}) for title, of in fieldsets]
+def _only_to_view(fieldsets: Any) -> Any:
+    """Return the rows of a page without a choice of roles and the link to set a password."""
+    shown = {"groups": "roles", "password_set": None}
+    rows = [(title, of, [shown.get(each, each) for each in of["fields"]]) for title, of in fieldsets]
+    return [(title, {**of, "fields": [each for each in names if each]}) for title, of, names in rows]
 
 
 def is_last_admin(person: User | None) -> bool:
@@ -229,7 +232,7 @@ class UserAdmin(_WithinOwnPowers, DjangoUserAdmin, ModelAdmin):  # type: ignore[
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         if obj is not None:
             found = super().get_fieldsets(request, obj)
-            return found if self.has_change_permission(request, obj) else _without("password_set", found)
+            return found if self.has_change_permission(request, obj) else _only_to_view(found)
         passwords = () if settings.OIDC_ONLY else ("password1", "password2")
         return ((None, {"fields": ("username", ("first_name", "last_name"), "email", "groups", *passwords)}),)
 

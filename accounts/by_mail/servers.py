@@ -64,7 +64,7 @@ def described(server: SmtpServer) -> SafeString:
         (_("From"), server.mail_from),
         (_("Bounces"), server.return_path if has_return_path else _("To the From address")),
     ]
-    lines = format_html_join("", "<span>{}: {}</span>", facts)
+    lines = format_html_join("", "<span>{}: <span>{}</span></span>", facts)
     return format_html('<span class="server-facts">{}</span>', lines)
 
 

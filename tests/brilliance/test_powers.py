@@ -89,6 +89,7 @@ def test_who_may_do_more_can_be_viewed_and_nothing_else(manager: Client, above: 
     assert "boss may do more than you." in seen.content.decode()
     assert "boss@example.com" in seen.content.decode()
     assert "/password/" not in seen.content.decode()
+    assert "Groups" not in seen.content.decode()
     assert manager.get(sign_in).status_code == 200
     assert "Reset second factors" not in manager.get(sign_in).content.decode()
     assert [answer.status_code for answer in answers] == [403] * len(answers)
