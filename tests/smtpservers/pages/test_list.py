@@ -143,7 +143,7 @@ def test_fifty_servers_ask_the_database_no_oftener_than_five(
     for number in range(5, 50):
         use(make_server(f"Server {number}", max_per_month=100, max_per_hour=50), 1)
 
-    assert queries() == with_five
+    assert queries() <= with_five + 1  # Once a minute the session notes that it is used.
 
 
 def test_a_long_list_has_pages(signed_in: Client, make_server: Callable[..., SmtpServer]) -> None:
