@@ -47,6 +47,7 @@ urlpatterns = [
     path("pictures.json", content.pictures, name="pictures"),
     path("pictures/upload/", content.upload, name="upload"),
     path("<int:campaign_id>/draft.json", content.draft, name="draft"),
+    path("<int:campaign_id>/readiness/", content.readiness, name="readiness"),
     path("<int:campaign_id>/text.json", content.text, name="text"),
     path("<int:campaign_id>/preview/beside/", preview.preview_beside, name="preview_beside"),
     path("<int:campaign_id>/preview/contacts.json", preview.find_contact, name="find_contact"),

@@ -15,7 +15,7 @@ def as_campaign(campaign: Campaign, variant: Variant) -> Campaign:
         if value := getattr(variant, name):
             setattr(varied, name, value)
     if variant.body:
-        setattr(varied, "html" if campaign.markup == Campaign.Markup.HTML else "source", variant.body)
+        setattr(varied, campaign.markup, variant.body)
         if not variant.text:
             varied.text = ""  # The campaign's text would differ from the variant's HTML.
     return varied
@@ -28,6 +28,6 @@ def experiment_of(campaign: Campaign) -> Experiment | None:
 
 def have_same_content(campaign: Campaign, one: Variant, other: Variant) -> bool:
     """Whether a recipient could not tell the two variants apart."""
-    fields = (*VARIED, "html", "source")
+    fields = (*VARIED, campaign.markup)
     first, second = as_campaign(campaign, one), as_campaign(campaign, other)
     return all(getattr(first, name) == getattr(second, name) for name in fields)

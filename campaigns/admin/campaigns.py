@@ -16,24 +16,17 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from adminpages import deadlines
 from adminpages.instants import stamp
 from adminpages.pages import Deletion
 from campaigns.admin.content import WritingAdmin
 from campaigns.audience.audience import chosen_names
-from campaigns.audience.headcounts import NotCounted
-from campaigns.content.written import Written
 from campaigns.forms.audience import AUDIENCE_FIELDS
 from campaigns.forms.campaign import CampaignForm
 from campaigns.models import ArchivedCampaign, Campaign, Variant
-from campaigns.preflight.refusals import refusals_known
-from campaigns.tasks import have_counted
-from campaigns.views.pages import COUNTING_SECONDS
-from delivery import clock
+from campaigns.views.content import readiness_of
 from delivery.models import Message, StatusCount
 from mail.links import utm
 from smtpservers.routing.candidates import named_servers
-from smtpservers.routing.fleet import Fleet
 
 Status = Campaign.Status
 _format_html: Any = lazy(format_html, str)  # The texts of a class are translated when they are shown.
@@ -73,7 +66,7 @@ class CampaignAdmin(WritingAdmin):
     fieldsets = [
         (None, {"fields": ["name", "subject", "preheader"]}),
         (_("Audience"), {"fields": [*AUDIENCE_FIELDS]}),
-        (_("Content"), {"fields": ["markup", "html", "source", "layout", "text"], "description": MERGE_FIELDS}),
+        (_("Content"), {"fields": ["markup", *Campaign.Markup.values, "layout", "text"], "description": MERGE_FIELDS}),
         (_("Files"), {"fields": ["embeds_images", "attachments"], "classes": ["collapse"]}),
         (_("Sender"), {"fields": ["mail_from", "reply_to"]}),
         (_("Servers"), {"fields": ["servers"], "classes": ["collapse"]}),
@@ -159,10 +152,13 @@ class CampaignAdmin(WritingAdmin):
         fieldsets = super().get_fieldsets(request, obj)
         if self.has_change_permission(request, obj):
             return fieldsets
-        shown_as = {"html": "html_source", "text": "text_source", "source": "written_source"}
-        unused = "source" if obj is None or obj.markup == Campaign.Markup.HTML else "html"
+        shown_as = {"html": "html_source", "markdown": "markdown_source", "mjml": "mjml_source", "text": "text_source"}
+        unused = {*Campaign.Markup.values} - {obj.markup if obj else Campaign.Markup.HTML}
         return [
-            (heading, {**options, "fields": [shown_as.get(name, name) for name in options["fields"] if name != unused]})
+            (
+                heading,
+                {**options, "fields": [shown_as.get(name, name) for name in options["fields"] if name not in unused]},
+            )
             for heading, options in fieldsets
         ]
 
@@ -186,9 +182,13 @@ class CampaignAdmin(WritingAdmin):
     def html_source(self, campaign: Campaign) -> SafeString:
         return _source(campaign.html)
 
-    @admin.display(description=_("Content"))
-    def written_source(self, campaign: Campaign) -> SafeString:
-        return _source(campaign.source)
+    @admin.display(description="Markdown")
+    def markdown_source(self, campaign: Campaign) -> SafeString:
+        return _source(campaign.markdown)
+
+    @admin.display(description="MJML")
+    def mjml_source(self, campaign: Campaign) -> SafeString:
+        return _source(campaign.mjml)
 
     @admin.display(description=_("Servers"))
     def servers(self, campaign: Campaign) -> str:
@@ -210,15 +210,7 @@ class CampaignAdmin(WritingAdmin):
         context = {"show_save_and_continue": False, "show_save_and_add_another": False, **(extra_context or {})}
         campaign = self.get_object(request, object_id) if object_id else None
         if campaign and request.method == "GET" and campaign.status == Status.DRAFT:
-            now = clock.now()
-            deadlines.extend(COUNTING_SECONDS)
-            written = Written(campaign)
-            context["obstacles"] = refusals_known(written, Fleet(now))
-            try:
-                context["audience_count"] = written.headcounts.people(now).reached
-            except NotCounted:
-                context["is_counting"] = True
-                have_counted(campaign.pk, now)
+            context |= readiness_of(campaign)
         return super().changeform_view(request, object_id, form_url, context)
 
     def save_model(self, request: HttpRequest, obj: Campaign, form: Any, change: bool) -> None:

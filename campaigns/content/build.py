@@ -15,6 +15,7 @@ from django.conf import settings
 from campaigns.content import media_library
 from campaigns.markup.convert import ContentInvalid, from_markdown, from_mjml, inlined, is_document
 from campaigns.markup.frame import Frame, bare_page, framed, page, text_footer, with_preheader
+from campaigns.markup.starter_templates import starters
 from campaigns.models import Campaign, Layout, MediaFile
 from installation.site import site
 from mail.merge_fields import MergeError, inert, parse
@@ -23,7 +24,8 @@ PARTS = {
     "subject": "The subject",
     "preheader": "The preheader",
     "html": "The HTML",
-    "source": "The content",
+    "markdown": "The content",
+    "mjml": "The content",
     "text": "The text",
 }
 
@@ -90,13 +92,18 @@ def build(campaign: Campaign, files: CampaignFiles | None = None) -> Built:
 
 def written_fields(campaign: Campaign) -> tuple[str, ...]:
     """Return the names of the fields whose text reaches the recipient."""
-    body = "html" if campaign.markup == Campaign.Markup.HTML else "source"
-    return ("subject", "preheader", body, "text")
+    return ("subject", "preheader", campaign.markup, "text")
 
 
 def body_of(campaign: Campaign) -> str:
     """Return the source of the content, in its own markup."""
-    return campaign.html if campaign.markup == Campaign.Markup.HTML else campaign.source
+    return str(getattr(campaign, campaign.markup))
+
+
+def is_sample(campaign: Campaign) -> bool:
+    """Whether the content is still that of a starter template."""
+    body = body_of(campaign).strip()
+    return any(starter.markup == campaign.markup and body == starter.content.strip() != "" for starter in starters())
 
 
 def content_id(file: MediaFile) -> str:

@@ -88,7 +88,8 @@ def used_by(file: MediaFile) -> list[str]:
     frozen = FrozenContent.objects.annotate(kept=Cast("contents", TextField())).filter(kept__contains=stored)
     campaigns = Campaign.objects.filter(
         Q(html__contains=stored)
-        | Q(source__contains=stored)
+        | Q(markdown__contains=stored)
+        | Q(mjml__contains=stored)
         | Q(text__contains=stored)
         | Q(attachments=file)
         | Q(pk__in=variants.values("experiment__campaign"))

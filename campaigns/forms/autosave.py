@@ -128,7 +128,7 @@ def begin(starter: Starter, now: dt.datetime) -> Campaign:
     stem = f"{starter.name}, {formats.date_format(now, 'j F Y')}"
     taken = set(Campaign.objects.filter(name__startswith=stem).values_list("name", flat=True))
     names = (stem if number == 1 else f"{stem} ({number})" for number in itertools.count(1))
-    content = {"html" if starter.markup == Campaign.Markup.HTML else "source": starter.content}
+    content = {starter.markup: starter.content}
     draft = Campaign.objects.create(
         name=next(name for name in names if name not in taken),
         subject=starter.subject,

@@ -15,6 +15,7 @@ from unfold.widgets import (
 
 from campaigns.forms.audience import AudienceForm
 from campaigns.forms.content import WritingForm
+from campaigns.models import Campaign
 from mail.addresses import AddressInvalid, parse_mailbox, parse_mailboxes, read_address
 from mail.links import utm
 from smtpservers.forms.validators import FieldInvalid, check_utm
@@ -89,7 +90,7 @@ class CampaignForm(AudienceForm, WritingForm):
         cleaned = super().clean()
         for name, value in list((cleaned or {}).items()):
             if (
-                name not in ("html", "source", "text")
+                name not in (*Campaign.Markup.values, "text")
                 and isinstance(value, str)
                 and any(ord(sign) < 32 for sign in value)
             ):

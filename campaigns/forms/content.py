@@ -122,11 +122,13 @@ class WritingForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Campaign
-        fields = ["subject", "preheader", "markup", "html", "source", "text", "layout", "embeds_images", "attachments"]
+        fields = [
+            *("subject", "preheader", "markup", *Campaign.Markup.values, "text"),
+            *("layout", "embeds_images", "attachments"),
+        ]
         widgets = {
             "markup": UnfoldAdminRadioSelectWidget(),
-            "html": CodeWidget("html", 20),
-            "source": CodeWidget("source", 20),
+            **{name: CodeWidget(name, 20) for name in Campaign.Markup.values},
             "text": UnfoldAdminTextareaWidget(attrs={"rows": 10, "class": "campaign-source"}),
             "layout": UnfoldAdminSelectWidget(),
             "embeds_images": UnfoldBooleanSwitchWidget(),
@@ -178,16 +180,19 @@ class WritingForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     def clean_html(self) -> str:
         return self._template("html")
 
-    def clean_source(self) -> str:
-        return self._template("source")
+    def clean_markdown(self) -> str:
+        return self._template("markdown")
+
+    def clean_mjml(self) -> str:
+        return self._template("mjml")
 
     def clean_text(self) -> str:
         return self._template("text")
 
     def _template(self, name: str) -> str:
         source = str(self.cleaned_data[name])
-        unused = "source" if self.data.get("markup", "html") == Campaign.Markup.HTML else "html"
-        if self.is_draft or name == unused:
+        unused = {*Campaign.Markup.values} - {self.data.get("markup", Campaign.Markup.HTML)}
+        if self.is_draft or name in unused:
             return source
         try:
             parse(source)

@@ -32,8 +32,10 @@ class Campaign(models.Model):
         LOCAL = "local", _("At a set time in each recipient's time zone")
 
     class Markup(models.TextChoices):
-        HTML = "html", "HTML"  # Stored in ``html``.
-        MARKDOWN = "markdown", "Markdown"  # Stored in ``source``, as is MJML.
+        """Each value is also the name of the field with the text in that format. Only the chosen one is sent."""
+
+        HTML = "html", "HTML"
+        MARKDOWN = "markdown", "Markdown"
         MJML = "mjml", "MJML"
 
     name = models.CharField(
@@ -66,7 +68,8 @@ class Campaign(models.Model):
     )
     markup = models.CharField(_("format"), max_length=8, choices=Markup, default=Markup.HTML, db_default=Markup.HTML)
     html = models.TextField("HTML", blank=True)
-    source = models.TextField(_("Markdown or MJML"), blank=True, default="", db_default="")
+    markdown = models.TextField("Markdown", blank=True, default="", db_default="")
+    mjml = models.TextField("MJML", blank=True, default="", db_default="")
     layout = models.ForeignKey(
         Layout,
         null=True,

@@ -5,15 +5,18 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, JsonResponse, RawPostDataException
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
+from adminpages import deadlines
 from adminpages.access import needs
 from adminpages.texts import read_json
+from campaigns.audience.headcounts import NotCounted
 from campaigns.content import media_library
-from campaigns.content.build import build
+from campaigns.content.build import build, is_sample
+from campaigns.content.written import Written
 from campaigns.forms import autosave
 from campaigns.forms.autosave import Change
 from campaigns.forms.campaign import DraftForm
@@ -21,8 +24,12 @@ from campaigns.markup.convert import ContentInvalid, converted
 from campaigns.markup.file_types import FileRefused
 from campaigns.markup.starter_templates import starters
 from campaigns.models import Campaign, MediaFile
-from campaigns.views.pages import campaign_or_404, log
+from campaigns.preflight.refusals import refusals_known
+from campaigns.tasks import have_counted
+from campaigns.views.pages import COUNTING_SECONDS, campaign_or_404, log
+from delivery import clock
 from mail.plaintext import TextError, from_html
+from smtpservers.routing.fleet import Fleet
 from words.texts import translated
 
 MOST_CHANGES = 100
@@ -73,6 +80,27 @@ def draft(request: HttpRequest, campaign_id: int) -> HttpResponse:
             "others": others,
         }
     )
+
+
+def readiness_of(campaign: Campaign) -> dict[str, Any]:
+    """Return whether a draft can be sent, for the template ``campaigns/readiness.html``."""
+    now = clock.now()
+    deadlines.extend(COUNTING_SECONDS)
+    written = Written(campaign)
+    found: dict[str, Any] = {"obstacles": refusals_known(written, Fleet(now)), "is_sample": is_sample(campaign)}
+    try:
+        found["audience_count"] = written.headcounts.people(now).reached
+    except NotCounted:
+        found["is_counting"] = True
+        have_counted(campaign.pk, now)
+    return found
+
+
+@require_GET
+@needs("campaigns.view_campaign")
+def readiness(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """Render whether a draft can be sent, as it is saved now."""
+    return render(request, "campaigns/readiness.html", readiness_of(campaign_or_404(campaign_id)))
 
 
 def _texts(values: Any) -> list[str]:

@@ -46,6 +46,7 @@ function upgrade(area) {
     useWorker: false, // A worker would load a script from a blob.
     wrap: true,
   });
+  editor.session.setMode(`ace/mode/${MODES[area.name]}`);
   editor.session.setValue(area.value);
   editor.on("focus", () => visited.add(area));
   editor.session.on("change", () => {
@@ -73,20 +74,15 @@ function chosenMarkup(form) {
   return form.querySelector('[name="markup"]:checked')?.value || "html";
 }
 
-// Shows the field of the chosen markup under its name, and hides the other one.
+// Shows the field of the chosen markup, and hides the others.
 function follow(form) {
   const markup = chosenMarkup(form);
-  const name = form.querySelector('[name="markup"]:checked')?.labels[0]?.innerText.trim();
-  const label = form.querySelector('label[for="id_source"]');
-  if (label && markup !== "html") label.textContent = name;
   for (const area of document.querySelectorAll("textarea[data-code]")) {
-    const isUsed = (markup === "html") === (area.name === "html");
-    const row = area.closest(".field-html, .field-source, .form-row") || area.parentElement;
+    const isUsed = area.name === markup;
+    const row = area.closest(".field-html, .field-markdown, .field-mjml, .form-row") || area.parentElement;
     row.hidden = !isUsed;
     row.classList.toggle("writing-unused", !isUsed);
     const editor = editors.get(area);
-    if (editor && isUsed && name) editor.setOption("textInputAriaLabel", name);
-    editor?.session.setMode(`ace/mode/${MODES[markup]}`);
     if (isUsed) editor?.resize(true);
   }
 }

@@ -5,6 +5,7 @@
 const PAUSE = 900; // Milliseconds without a keystroke before it is saved …
 const LONGEST = 4000; // … and while somebody types on.
 const HEARTBEAT = 15000;
+const MARKUPS = ["html", "markdown", "mjml"]; // Each is the name of its field.
 
 class Draft {
   constructor(form, bar) {
@@ -289,7 +290,7 @@ class Pictures {
     this.dialog.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && event.target.type === "text") event.preventDefault();
     });
-    for (const name of ["html", "source"]) {
+    for (const name of MARKUPS) {
       form.elements[name]?.addEventListener("insert-image", (event) => this.open(event.target));
     }
   }
@@ -358,7 +359,8 @@ class Pictures {
   }
 }
 
-// A new list is created without leaving the draft, and ticked.
+// A new list is created without leaving the draft, and ticked. The only list was ticked by the product, not by
+// somebody, so it is unticked then.
 class NewList {
   constructor(form, dialog) {
     this.form = form;
@@ -373,6 +375,9 @@ class NewList {
     });
     dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());
     dialog.querySelector("[data-create]").addEventListener("click", () => this.create());
+    form.addEventListener("change", (event) => {
+      if (event.target.name === "lists" && event.isTrusted) this.isByHand = true;
+    });
     this.name.addEventListener("keydown", (event) => {
       if (event.key !== "Enter") return;
       event.preventDefault(); // It would submit the campaign's form.
@@ -396,8 +401,10 @@ class NewList {
   put(made) {
     const box = document.createElement("input");
     const label = document.createElement("label");
+    const known = [...this.form.querySelectorAll('[name="lists"]')];
+    const unmeant = known.length === 1 && known[0].checked && !this.isByHand ? known[0] : null;
     Object.assign(box, { type: "checkbox", name: "lists", value: made.id, id: `id_lists_new_${made.id}` });
-    const like = this.form.querySelector('[name="lists"]');
+    const [like] = known;
     if (like) {
       box.className = like.className;
       label.className = like.closest("label").className;
@@ -408,17 +415,21 @@ class NewList {
     note.querySelector("span").textContent = made.sentence;
     document.getElementById("id_lists").after(note);
     this.dialog.close();
+    if (unmeant) {
+      unmeant.checked = false;
+      note.querySelector("span").textContent += ` ${told(this.dialog.dataset.saysInstead, unmeant.closest("label").innerText.trim())}`;
+    }
+    this.isByHand = true;
     box.click();
     box.focus();
   }
 }
 
-// Another format: it says where the text is, and offers to take it along or to go back.
+// Another format: each has its own field. It says where the text is, and offers to take it along or to go back.
 class FormatChange {
   constructor(form, bar) {
     this.form = form;
     this.says = bar.dataset;
-    this.chosen = this.radio().value;
     this.box = document.createElement("div");
     this.box.className = "writing-format";
     this.box.hidden = true;
@@ -429,6 +440,8 @@ class FormatChange {
     this.box.append(this.note, this.use, this.back);
     document.getElementById("id_markup").after(this.box);
     form.addEventListener("change", (event) => event.target.name === "markup" && this.changed(event.isTrusted));
+    this.chosen = this.radio().value;
+    if (!this.isWritten(this.chosen)) this.offer(MARKUPS.find((one) => this.isWritten(one))); // As before a reload.
   }
 
   radio(value) {
@@ -440,20 +453,26 @@ class FormatChange {
   }
 
   area(value) {
-    return this.form.elements[value === "html" ? "html" : "source"];
+    return this.form.elements[value];
+  }
+
+  isWritten(value) {
+    return this.area(value).value.trim() !== "";
   }
 
   changed(isByHand) {
-    const before = this.chosen;
+    const before = [this.chosen, this.before]; // Of an empty one somebody goes on to the next.
     this.chosen = this.radio().value;
-    const [from, to] = [this.area(before), this.area(this.chosen)];
-    this.box.hidden = !isByHand || !from.value.trim();
-    if (this.box.hidden) return;
+    this.offer(isByHand ? before.find((one) => one && one !== this.chosen && this.isWritten(one)) : undefined);
+  }
+
+  offer(before) {
+    this.box.hidden = !before;
+    if (!before) return;
     this.before = before;
-    this.kept = from.value;
-    this.note.textContent = told(from === to ? this.says.saysStill : this.says.saysKept, this.label(before));
+    this.note.textContent = told(this.says.saysKept, this.label(before));
     this.use.textContent = told(this.says.saysUse, this.label(this.chosen));
-    this.use.hidden = (from !== to && to.value.trim() !== "") || (before === "mjml" && this.chosen === "markdown");
+    this.use.hidden = this.isWritten(this.chosen) || (before === "mjml" && this.chosen === "markdown");
     this.back.textContent = told(this.says.saysBack, this.label(before));
   }
 
@@ -463,7 +482,7 @@ class FormatChange {
       const response = await fetch(this.says.inFormat, {
         method: "POST",
         headers: { "Content-Type": "application/json", "X-CSRFToken": this.form.elements.csrfmiddlewaretoken.value },
-        body: JSON.stringify({ source: this.kept, from: this.before, to: this.chosen }),
+        body: JSON.stringify({ source: this.area(this.before).value, from: this.before, to: this.chosen }),
       });
       const { text, error } = await response.json();
       this.note.textContent = error ?? told(this.says.saysConverted, this.label(this.before));
@@ -476,12 +495,36 @@ class FormatChange {
   }
 
   goBack() {
-    const [from, to] = [this.area(this.before), this.area(this.chosen)];
     const radio = this.radio(this.before);
     radio.checked = true;
     radio.dispatchEvent(new Event("change", { bubbles: true }));
-    if (from === to && to.value !== this.kept) window.campaignEditor.replace(to, 0, to.value.length, this.kept, 0, 0);
     radio.focus();
+  }
+}
+
+// Whether the draft can be sent, as it is saved now.
+class Readiness {
+  constructor(form, box) {
+    this.box = box;
+    form.addEventListener("draft-saved", () => this.load());
+    this.wait();
+  }
+
+  async load() {
+    try {
+      const response = await fetch(this.box.dataset.readiness);
+      if (!response.ok || response.redirected) return;
+      const now = await response.text();
+      if (this.box.innerHTML.trim() !== now.trim()) this.box.innerHTML = now;
+    } catch {
+      return; // The state of the draft already shows that the connection is lost.
+    }
+    this.wait();
+  }
+
+  wait() {
+    clearTimeout(this.timer);
+    if (this.box.querySelector("[data-counting]")) this.timer = setTimeout(() => this.load(), 3000);
   }
 }
 
@@ -545,5 +588,7 @@ addEventListener("load", () => {
   const newList = document.getElementById("writing-new-list");
   if (newList) new NewList(form, newList);
   new TextPart(form, bar);
+  const readiness = document.getElementById("writing-readiness");
+  if (readiness) new Readiness(form, readiness);
   if (bar.dataset.pictures) new Pictures(form, bar);
 });

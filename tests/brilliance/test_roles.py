@@ -140,6 +140,7 @@ EXPECTED = {
     "campaigns/pictures.json": PEOPLE,
     "campaigns/pictures/upload/": PEOPLE,
     "campaigns/<int:campaign_id>/draft.json": PEOPLE,
+    "campaigns/<int:campaign_id>/readiness/": PEOPLE,
     "campaigns/<int:campaign_id>/text.json": PEOPLE,
     "campaigns/in-format.json": PEOPLE,
     "campaigns/create-list.json": PEOPLE,

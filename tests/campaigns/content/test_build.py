@@ -45,7 +45,7 @@ def written(**fields) -> Campaign:
 
 
 def test_markdown_becomes_a_page_that_fits_a_phone_and_the_dark() -> None:
-    html = build(written(markup="markdown", source="# Snow\n\nHi {{ first_name }}")).html
+    html = build(written(markup="markdown", markdown="# Snow\n\nHi {{ first_name }}")).html
 
     assert 'name="viewport"' in html
     assert "prefers-color-scheme:dark" in html
@@ -82,9 +82,7 @@ def test_a_piece_of_html_is_told_how_to_be_read() -> None:
 )
 def test_a_layout_stands_around_content_of_every_kind(markup: str, source: str) -> None:
     layout = Layout.objects.create(**HOUSE)
-    field = "html" if markup == "html" else "source"
-
-    html = build(written(markup=markup, layout=layout, **{field: source})).html
+    html = build(written(markup=markup, layout=layout, **{markup: source})).html
 
     order = ["Shop &amp; Söhne", "Body", "You read <strong>{{ email }}</strong>.", "1 High Street<br>Town"]
     places = [html.index(words) for words in order]
@@ -107,9 +105,8 @@ def test_settings_and_layout_values_are_no_merge_tags(markup: str, source: str, 
         "home_url": "https://x.example/{%z%}",
     }
     layout = Layout.objects.create(name="Evil", **values) if has_layout else None
-    field = "html" if markup == "html" else "source"
 
-    built = build(written(markup=markup, text="Hand-made", layout=layout, **{field: source}))
+    built = build(written(markup=markup, text="Hand-made", layout=layout, **{markup: source}))
 
     assert parse(built.html).names == parse(built.text).names == frozenset()
 
@@ -128,7 +125,7 @@ def test_the_preheader_comes_first_is_not_seen_and_not_in_the_text() -> None:
 
     html = build(
         written(
-            markup="markdown", source="# Snow", layout=layout, preheader='For {{ first_name | default: "you" }} & <b>'
+            markup="markdown", markdown="# Snow", layout=layout, preheader='For {{ first_name | default: "you" }} & <b>'
         )
     ).html
 
@@ -144,8 +141,8 @@ def test_the_preheader_comes_first_is_not_seen_and_not_in_the_text() -> None:
 def test_the_preview_text_of_mjml_counts_unless_a_preheader_is_written() -> None:
     source = "<mjml><mj-head><mj-preview>Own</mj-preview></mj-head><mj-body></mj-body></mjml>"
 
-    assert ">Own<" in build(written(markup="mjml", source=source)).html
-    other = build(written(markup="mjml", source=source, preheader="Written")).html
+    assert ">Own<" in build(written(markup="mjml", mjml=source)).html
+    other = build(written(markup="mjml", mjml=source, preheader="Written")).html
     assert ">Written<" in other
     assert "Own" not in other
 
@@ -170,7 +167,7 @@ def test_what_is_frozen_is_what_was_built_with_its_files(logo: MediaFile, news: 
         name="Winter",
         subject="Hi",
         markup="markdown",
-        source=f"Snow ![]({media_library.url_of(logo)})",
+        markdown=f"Snow ![]({media_library.url_of(logo)})",
         embeds_images=True,
     )
     campaign.lists.add(news)
@@ -209,8 +206,8 @@ def test_too_much_to_carry_is_refused_in_the_words_of_the_checks(logo: MediaFile
     [
         ({"subject": "{{ first_name"}, "The subject has an invalid merge field."),
         ({"preheader": "{% if %}", "html": "x"}, "The preheader has an invalid merge field"),
-        ({"markup": "markdown", "source": "\n\n{{ x | upcas }}"}, "Line 3: there is no filter named “upcas”"),
-        ({"markup": "mjml", "source": "<mjml><mj-body><mj-nope/></mj-body></mjml>"}, "MJML has no <mj-nope>"),
+        ({"markup": "markdown", "markdown": "\n\n{{ x | upcas }}"}, "Line 3: there is no filter named “upcas”"),
+        ({"markup": "mjml", "mjml": "<mjml><mj-body><mj-nope/></mj-body></mjml>"}, "MJML has no <mj-nope>"),
     ],
 )
 def test_a_mistake_is_told_as_it_was_written(fields: dict[str, str], sentence: str) -> None:
@@ -219,7 +216,7 @@ def test_a_mistake_is_told_as_it_was_written(fields: dict[str, str], sentence: s
 
 
 def test_what_is_not_used_of_two_contents_does_not_matter() -> None:
-    assert "x" in build(written(markup="markdown", source="x", html="{{ broken")).html
+    assert "x" in build(written(markup="markdown", markdown="x", html="{{ broken")).html
 
 
 def test_a_campaign_whose_layout_broke_after_it_was_queued_is_sent_as_it_was(
@@ -254,14 +251,14 @@ def test_content_that_was_never_frozen_and_is_broken_makes_a_draft(
 def test_a_copy_keeps_how_it_is_written(logo: MediaFile) -> None:
     layout = Layout.objects.create(name="House")
     campaign = Campaign.objects.create(
-        name="Winter", subject="Hi", preheader="P", markup="markdown", source="x", layout=layout, embeds_images=True
+        name="Winter", subject="Hi", preheader="P", markup="markdown", markdown="x", layout=layout, embeds_images=True
     )
     campaign.attachments.add(logo)
     Campaign.objects.update(version=7)
 
     copy = states.duplicate(campaign.pk)
 
-    assert (copy.preheader, copy.markup, copy.source, copy.layout, copy.embeds_images, copy.version) == (
+    assert (copy.preheader, copy.markup, copy.markdown, copy.layout, copy.embeds_images, copy.version) == (
         "P",
         "markdown",
         "x",

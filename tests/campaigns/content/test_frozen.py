@@ -4,6 +4,7 @@ import datetime as dt
 import os
 import signal
 import threading
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -221,9 +222,9 @@ def test_a_layout_that_changes_during_the_checks_is_noticed(
 ) -> None:
     look = states.why_not
 
-    def edited_meanwhile(campaign: Campaign, now: dt.datetime) -> list[str]:
+    def edited_meanwhile(*checked: Any) -> list[str]:
         Layout.objects.update(footer="New footer")
-        return look(campaign, now)
+        return look(*checked)
 
     monkeypatch.setattr(states, "why_not", edited_meanwhile)
 

@@ -202,7 +202,7 @@ def test_a_file_too_large_is_refused_with_its_size(db: None, folder: Path, setti
 def test_a_file_in_use_stays_and_says_where(logo: MediaFile, folder: Path, django_capture_on_commit_callbacks) -> None:
     url = media_library.url_of(logo)
     Campaign.objects.create(name="Winter", subject="s", html=f"<img src='{url}'>")
-    Campaign.objects.create(name="Spring", subject="s", status="finished", source=f"![]({url})")
+    Campaign.objects.create(name="Spring", subject="s", status="finished", markdown=f"![]({url})")
     Campaign.objects.create(name="Summer", subject="s").attachments.add(logo)
     Layout.objects.create(name="House", logo=logo)
 

@@ -151,9 +151,13 @@ def test_a_starter_template_is_complete_light_and_free_of_foreign_pictures(
 ) -> None:
     layout = Layout.objects.create(name="House", organisation="Shop", postal_address="1 High Street")
     campaign = Campaign.objects.create(
-        name="s", subject=starter.subject, preheader=starter.preheader, markup=starter.markup, source=starter.content,
+        name="s",
+        subject=starter.subject,
+        preheader=starter.preheader,
+        markup=starter.markup,
         layout=layout,
-    )  # fmt: skip
+        **{starter.markup: starter.content},
+    )
     campaign.lists.add(news)
 
     view = build_preview(campaign, None, server, NOW)

@@ -70,33 +70,43 @@ def test_a_draft_saves_itself_and_the_preview_follows(visitor: Page, campaign: C
     visitor.get_by_role("button", name="Preview", exact=True).click()
     expect(panel).to_be_visible()
     assert sideways_scroll(visitor) == 0
+    visitor.get_by_role("button", name="Write", exact=True).click()
+    expect(visitor.get_by_label("Subject")).to_be_visible()
 
 
 def test_another_format_keeps_the_text_and_takes_it_along_on_request(visitor: Page, campaign: Campaign) -> None:
-    Campaign.objects.update(markup="markdown", html="", source="# Snow\n\nFor **you**")
+    Campaign.objects.update(markup="markdown", html="", markdown="# Snow\n\nFor **you**")
     visitor.goto(f"/admin/campaigns/campaign/{campaign.pk}/change/")
-    note, html, source = (visitor.locator(which) for which in (".writing-format", "#id_html", "#id_source"))
-    expect(visitor.locator('label[for="id_source"]')).to_have_text("Markdown")
+    note, html, markdown, mjml = (
+        visitor.locator(which) for which in (".writing-format", "#id_html", "#id_markdown", "#id_mjml")
+    )
 
     visitor.get_by_role("radio", name="HTML", exact=True).check()
     expect(note).to_contain_text("Your Markdown text is kept and comes back with Markdown.")
     note.get_by_role("button", name="Use it in HTML").click()
     expect(html).to_have_value("<h1>Snow</h1>\n<p>For <strong>you</strong></p>")
     note.get_by_role("button", name="Back to Markdown").click()
-    expect(source).to_have_value("# Snow\n\nFor **you**")
+    expect(markdown).to_have_value("# Snow\n\nFor **you**")
 
-    # Markdown and MJML share a field.
+    # An empty text still offers another one after a reload.
     visitor.get_by_role("radio", name="MJML").check()
-    expect(note).to_contain_text("This text is still written in Markdown.")
-    note.get_by_role("button", name="Use it in MJML").click()
-    expect(source).to_have_value(re.compile("^<mjml>"))
-    note.get_by_role("button", name="Back to Markdown").click()
-    expect(source).to_have_value("# Snow\n\nFor **you**")
+    expect(note).to_contain_text("Your Markdown text is kept and comes back with Markdown.")
+    expect(mjml).to_have_value("")
     expect(visitor.locator("#writing-state")).to_have_text(SAVED)
+    visitor.reload()
+    note.get_by_role("button", name="Use it in MJML").click()
+    expect(mjml).to_have_value(re.compile("^<mjml>"))
+    visitor.get_by_role("radio", name="Markdown").check()
+    expect(visitor.locator("#writing-state")).to_have_text(SAVED)
+    wait_for(lambda: Campaign.objects.get().markup == "markdown")
+    stored = Campaign.objects.get()
+    assert (stored.markdown, stored.mjml[:6]) == ("# Snow\n\nFor **you**", "<mjml>")
 
 
 def test_a_list_is_created_without_leaving_the_draft(visitor: Page, campaign: Campaign) -> None:
     visitor.goto(f"/admin/campaigns/campaign/{campaign.pk}/change/")
+    readiness = visitor.locator("#writing-readiness")
+    expect(readiness).to_contain_text("Ready to send to")
     visitor.get_by_label("Subject").fill("Typed before")
     visitor.get_by_role("link", name="Create list").click()
     dialog = visitor.get_by_role("dialog", name="Create list")
@@ -107,10 +117,14 @@ def test_a_list_is_created_without_leaving_the_draft(visitor: Page, campaign: Ca
     dialog.get_by_label("New list").fill("Spring")
     dialog.get_by_label("New list").press("Enter")
     expect(visitor.get_by_role("checkbox", name="Spring")).to_be_checked()
-    expect(visitor.get_by_text("“Spring” created. It has no subscribers yet.")).to_be_visible()
+    expect(visitor.get_by_text("“Spring” created. It has no subscribers yet. Only the new list")).to_contain_text(
+        "News"
+    )
+    expect(visitor.locator("#id_lists").get_by_role("checkbox", name="News")).not_to_be_checked()
 
     expect(visitor.locator("#writing-state")).to_have_text(SAVED)
-    wait_for(lambda: [each.name for each in campaign.lists.order_by("name")] == ["News", "Spring"])
+    wait_for(lambda: [each.name for each in campaign.lists.all()] == ["Spring"])
+    expect(readiness).to_contain_text("Not ready yet")
     assert Campaign.objects.get().subject == "Typed before"
 
 

@@ -115,7 +115,7 @@ def test_a_picture_of_the_library_is_put_into_a_column(
         width=800,
         height=400,
     )
-    Campaign.objects.update(markup="mjml", source=MJML)
+    Campaign.objects.update(markup="mjml", mjml=MJML)
     visitor.goto(change_page(campaign))
     visitor.get_by_role("toolbar").locator("visible=true").get_by_role("button", name="Image").click()
 
@@ -124,6 +124,6 @@ def test_a_picture_of_the_library_is_put_into_a_column(
     expect(visitor.locator("#writing-state")).to_have_text(re.compile(r"^Saved at"))
     campaign.refresh_from_db()
     assert re.search(
-        r'<mj-spacer />\s*<mj-image src="[^"]+snow.png" alt="Snow" width="600px" />\s*</mj-column>', campaign.source
+        r'<mj-spacer />\s*<mj-image src="[^"]+snow.png" alt="Snow" width="600px" />\s*</mj-column>', campaign.mjml
     )
     page_problems.clear()  # The library has no such file.
