@@ -18,8 +18,11 @@ from django.utils.translation import ngettext
 from brilliance.health import probes
 from brilliance.web import attention
 from brilliance.web.first_run.views import set_up_context
+from campaigns.content.build import is_sample
+from campaigns.content.written import Written
 from campaigns.lifecycle import approvals
 from campaigns.models import Campaign
+from campaigns.preflight.refusals import refusals_known
 from contacts.models import Contact
 from delivery import clock
 from delivery.health import readiness
@@ -30,6 +33,7 @@ from installation.site import site
 from smtpservers.admin import states
 from smtpservers.limits.quota_period import kept_from_campaigns, runs_out_at
 from smtpservers.models import QuotaPeriod, SmtpServer
+from smtpservers.routing.fleet import Fleet
 from words import instants
 
 CHART_DAYS = 30
@@ -210,7 +214,17 @@ def _steps_of_drafts(user: Person) -> Iterator[dict[str, str]]:
                 return
     drafts = Campaign.objects.filter(status=Campaign.Status.DRAFT)
     draft = drafts.exclude(pk__in=[request.campaign_id for request in waiting]).first()
-    if draft is not None and user.has_perm("campaigns.queue_campaign"):
+    if draft is None:
+        return
+    obstacles = refusals_known(Written(draft), Fleet(clock.now()))
+    if (obstacles or is_sample(draft)) and user.has_perm("campaigns.change_campaign"):
+        missing = obstacles[0] if obstacles else _("It still has the template's text.")
+        yield {
+            "text": _("“%(name)s” isn't finished. %(missing)s") % {"name": draft, "missing": missing},
+            "label": _("Continue writing"),
+            "link": reverse("admin:campaigns_campaign_change", args=[draft.pk]),
+        }
+    elif not obstacles and user.has_perm("campaigns.queue_campaign"):
         yield {
             "text": _("“%(name)s” is ready to review.") % {"name": draft},
             "label": _("Review and send"),

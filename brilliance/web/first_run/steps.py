@@ -7,11 +7,16 @@ from django.db.models import Exists, F
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from campaigns.content.build import is_sample
+from campaigns.content.written import Written
 from campaigns.lifecycle import approvals
 from campaigns.models import Campaign
+from campaigns.preflight.refusals import refusals_known
 from contacts.models import ContactImport, ContactList, Subscription
+from delivery import clock
 from installation.models import SiteSettings
 from smtpservers.models import SmtpServer
+from smtpservers.routing.fleet import Fleet
 
 # Who has all of these may take all steps.
 RIGHTS = (
@@ -121,7 +126,7 @@ def steps(user: User | AnonymousUser) -> list[Step]:
             reverse("admin:campaigns_campaign_change", args=[draft.pk])
             if draft
             else reverse("admin:campaigns_campaign_add"),
-            draft is not None,
+            draft is not None and not is_sample(draft) and not refusals_known(Written(draft), Fleet(clock.now())),
         ),
         Step(
             _("Send it"),

@@ -11,6 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from brilliance.web.first_run.people import read
+from campaigns.markup.starter_templates import starters
 from campaigns.models import Campaign
 from contacts.models import ConsentEvent, Contact, ContactImport, ContactList, Subscription
 from contacts.transfer.import_contacts import import_people
@@ -123,6 +124,16 @@ def test_every_page_on_the_way_says_its_step_and_leads_on_once_it_is_done(client
     client.post("/campaigns/begin/", {"starter": "empty"})
     draft = Campaign.objects.get()
     assert said(f"/campaigns/{draft.pk}/review/") == "Step 5 of 5: Send it All steps"
+    assert said(f"/admin/campaigns/campaign/{draft.pk}/change/") == "Step 4 of 5: A campaign All steps"
+    news = ContactList.objects.create(name="News")
+    ann = Contact.objects.create(email="ann@example.com")
+    Subscription.objects.create(contact=ann, list=news, status="subscribed")
+    draft.lists.add(news)
+    letter = starters()[0]
+    Campaign.objects.update(subject="Snow", markup=letter.markup, markdown=letter.content)
+    assert said(f"/admin/campaigns/campaign/{draft.pk}/change/") == "Step 4 of 5: A campaign All steps"
+    Campaign.objects.update(markdown="It snows.")
+    assert "Step 4 of 5: A campaign ✓ (done)" in said(f"/admin/campaigns/campaign/{draft.pk}/change/")
     Campaign.objects.update(status=Campaign.Status.FINISHED)
 
     assert said(ORGANISATION) == ""

@@ -75,19 +75,34 @@ def test_next_steps_are_those_the_person_can_take(db: None) -> None:
     assert "dash-note" not in dashboard("viewer")
 
 
+def ready_draft() -> Campaign:
+    news = ContactList.objects.create(name="News")
+    ann = Contact.objects.create(email="ann@example.com")
+    Subscription.objects.create(contact=ann, list=news, status="subscribed")
+    draft = Campaign.objects.create(name="Spring", subject="Spring", text="Flowers.")
+    draft.lists.add(news)
+    return draft
+
+
 def test_a_draft_is_the_next_step_once_everything_is_there(db: None) -> None:
     server("Small")
-    Contact.objects.create(email="ann@example.com")
-    Campaign.objects.create(name="Spring", subject="Spring")
+    spring = ready_draft()
+    client = Client()
+    client.force_login(person("marketer"))
+    assert "“Spring” is ready to review." in client.get("/admin/").content.decode()
 
-    assert "“Spring” is ready to review." in dashboard("marketer")
+    spring.lists.clear()
+    page = client.get("/admin/").content.decode()
+
+    assert "“Spring” isn&#x27;t finished. Choose at least one list." in page
+    assert f'href="/admin/campaigns/campaign/{spring.pk}/change/"' in page
+    assert "is ready to review" not in page
 
 
 def test_who_may_approve_is_asked_to_decide_and_who_asked_is_not_told_to_queue(db: None) -> None:
     server("Small")
-    Contact.objects.create(email="ann@example.com")
     ApprovalRule.objects.create(needed_above=0)
-    spring = Campaign.objects.create(name="Spring", subject="Spring")
+    spring = ready_draft()
     mia = person("marketer")
     assert approvals.ask_for(spring.pk, "", mia, timezone.now()) == ""
 
@@ -424,8 +439,13 @@ def test_an_empty_installation_shows_the_way_to_the_first_campaign(db: None) -> 
     assert buttons == ["Enter organisation", "Send test", "Add people", "Write campaign"]
 
     SmtpServer.objects.filter(pk=untested.pk).update(tested_at=timezone.now())
-    Subscription.objects.create(list=people, contact=Contact.objects.create(email="ann@example.org"))
+    Subscription.objects.create(
+        list=people, contact=Contact.objects.create(email="ann@example.org"), status="subscribed"
+    )
     draft = Campaign.objects.create(name="News", subject="News")
+    assert shown()[1][-1] == "People"
+    Campaign.objects.update(text="Flowers.")
+    draft.lists.add(people)
     head, done, buttons = shown()
     assert (head, done) == ("Set up 4 of 5", ["Your organisation", "A server", "People", "A campaign"])
     assert buttons[-1] == "Review and send"
