@@ -30,6 +30,7 @@ from mail.merge_fields import MergeError, parse
 from words.texts import translated
 
 ACE = "django_ace/ace/"
+PERSONAL_NAMES = ("first_name", "last_name", "full_name")
 
 
 Values = dict[str, list[str]]  # By field, in the form in which a browser sends them.
@@ -86,7 +87,7 @@ class CodeWidget(UnfoldAdminTextareaWidget):  # type: ignore[misc]
         )
 
     def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
-        fields = json.dumps(known_fields())
+        fields = json.dumps(merge_fields())
         rendered: SafeString = super().render(name, value, {**(attrs or {}), "data-fields": fields}, renderer)
         return rendered
 
@@ -202,7 +203,14 @@ class WritingForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
         return source
 
 
-def known_fields() -> list[str]:
-    """Return the names of merge fields: the standard ones and the defined attributes."""
+def merge_fields() -> dict[str, str]:
+    """Return the merge fields as they are inserted, by name: the standard ones and the defined attributes.
+
+    A name has a default, because many people give none.
+    """
+    greeted = gettext("friend").replace("'", "’")
     own: Iterable[str] = Attribute.objects.values_list("name", flat=True)
-    return [*STANDARD_FIELDS, *own]
+    return {
+        name: f"{{{{ {name} | default: '{greeted}' }}}}" if name in PERSONAL_NAMES else f"{{{{ {name} }}}}"
+        for name in (*STANDARD_FIELDS, *own)
+    }

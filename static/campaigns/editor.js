@@ -10,7 +10,7 @@ function isDark() {
 }
 
 function mergeFields(area) {
-  const names = JSON.parse(area.dataset.fields || "[]");
+  const tags = Object.entries(JSON.parse(area.dataset.fields || "{}"));
   return {
     identifierRegexps: [/\w/],
     getCompletions(editor, session, position, prefix, answer) {
@@ -18,9 +18,9 @@ function mergeFields(area) {
       const opened = /\{\{\s*\w*$/.exec(before);
       if (!opened) return answer(null, []);
       const after = session.getLine(position.row).slice(position.column);
-      const closing = /^\s*[|}]/.test(after) ? "" : " }}";
+      const isClosed = /^\s*[|}]/.test(after);
       const opening = /\{\{$/.test(before) ? " " : "";
-      answer(null, names.map((name) => ({ caption: name, value: opening + name + closing, meta: "merge field", score: 1000 })));
+      answer(null, tags.map(([name, tag]) => ({ caption: name, value: opening + (isClosed ? name : tag.slice(3)), meta: "merge field", score: 1000 })));
     },
   };
 }

@@ -8,7 +8,7 @@ window.formatted = (action, markup, source, selection, values) => {
   const chosen = selection ? source.slice(...selection) : "";
   const words = chosen || values.text || values.placeholder || "";
   const write = FORMATS[markup === "markdown" ? "markdown" : "html"];
-  if (action === "field") return inline(markup, source, collapsed(selection), `{{ ${values.name} }}`, "");
+  if (action === "field") return inline(markup, source, collapsed(selection), values.tag, "");
   if (action === "bold") return inline(markup, source, selection, write.bold(words), words);
   if (action === "link") return inline(markup, source, selection, write.link(values.url, labelled(markup, chosen, values)), "");
   if (action === "button") return button(markup, source, selection, write, labelled(markup, chosen, values), values.url);

@@ -8,9 +8,9 @@ class Toolbar {
     this.dialog = document.getElementById("writing-link");
     const bar = document.getElementById("writing-toolbar").content.firstElementChild.cloneNode(true);
     const fields = bar.querySelector("[data-field]");
-    for (const name of JSON.parse(area.dataset.fields || "[]")) fields.add(new Option(name));
+    for (const [name, tag] of Object.entries(JSON.parse(area.dataset.fields || "{}"))) fields.add(new Option(name, tag));
     fields.addEventListener("change", () => {
-      if (fields.value) this.apply("field", { name: fields.value });
+      if (fields.value) this.apply("field", { tag: fields.value });
       fields.value = "";
     });
     for (const button of bar.querySelectorAll("[data-format]")) {

@@ -41,7 +41,7 @@ CHANGES = [
         "<a href=\"{{ u | default: 'x' }}\">Go",
     ),
     ("html", "button", "<p>|</p>", {"url": URL, "text": "Buy"}, 'font-weight:600;text-decoration:none">Buy</a></p>'),
-    ("html", "field", '<p cl|ass="a">Hi</p>', {"name": "email"}, '<p class="a">{{ email }}Hi</p>'),
+    ("html", "field", '<p cl|ass="a">Hi</p>', {"tag": "{{ email }}"}, '<p class="a">{{ email }}Hi</p>'),
     ("markdown", "bold", "Hi |Ann|", {}, "Hi **Ann**"),
     ("markdown", "heading1", "One\nTw|o\nThree", {}, "One\n# Two\nThree"),
     ("markdown", "heading2", "# T|itle", {}, "## Title"),
@@ -54,14 +54,20 @@ CHANGES = [
         r"[\[x\]](<https://example.com/a (b)>)",
     ),
     ("markdown", "button", "|Buy|", {"url": URL, "text": "Buy"}, f'[Buy]({URL} "button")'),
-    ("markdown", "field", "Hi |", {"name": "first_name"}, "Hi {{ first_name }}"),
+    ("markdown", "field", "Hi |", {"tag": "{{ first_name }}"}, "Hi {{ first_name }}"),
     ("mjml", "bold", mjml("<mj-text>Hi |Ann|</mj-text>"), {}, "<mj-text>Hi <strong>Ann</strong></mj-text>"),
     ("mjml", "bold", mjml("|"), {"placeholder": "bold"}, "<mj-text><strong>bold</strong></mj-text>"),
     ("mjml", "heading1", mjml("<mj-text>|</mj-text>"), {"placeholder": "News"}, "<mj-text><h1>News</h1></mj-text>"),
     ("mjml", "heading1", mjml("<mj-text>Hi</mj-text>"), {"placeholder": "News"}, "</mj-text>\n<mj-text><h1>News</h1>"),
     ("mjml", "link", mjml("<mj-text>|Buy|</mj-text>"), {"url": URL, "text": "Buy"}, '&amp;b=2">Buy</a></mj-text>'),
     ("mjml", "button", mjml("<mj-text>H|i</mj-text>"), {"url": URL, "text": "Buy"}, "</mj-text>\n<mj-button href="),
-    ("mjml", "field", mjml("<mj-image /><mj-te|xt>Hi</mj-text>"), {"name": "email"}, "<mj-text>{{ email }}</mj-text>"),
+    (
+        "mjml",
+        "field",
+        mjml("<mj-image /><mj-te|xt>Hi</mj-text>"),
+        {"tag": "{{ email }}"},
+        "<mj-text>{{ email }}</mj-text>",
+    ),
 ]
 
 
@@ -117,9 +123,9 @@ def test_a_mail_is_written_with_the_toolbar_and_the_preview_shows_it(
     visitor.keyboard.press("Control+End")
     if markup == "markdown":
         visitor.keyboard.type("\n\n")
-    bar.get_by_role("combobox", name="Insert merge field").select_option("first_name")
+    bar.get_by_role("combobox", name="Insert merge field").select_option(label="first_name")
     expect(mail.get_by_text("Ann", exact=False).last).to_be_visible()
-    assert "{{ first_name }}" in getattr(Campaign.objects.get(), markup)
+    assert "{{ first_name | default: 'friend' }}" in getattr(Campaign.objects.get(), markup)
 
     visitor.set_viewport_size({"width": 390, "height": 844})
     assert sideways_scroll(visitor) == 0
