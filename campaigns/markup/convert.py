@@ -261,16 +261,11 @@ def from_mjml(source: str) -> tuple[str, str]:
         piece if _is_hidden_html(pieces, number * 2) else masked.word.sub(lambda found: f"<!--{found[0]}-->", piece)
         for number, piece in enumerate(pieces[::2])
     ]
+    made = _with_plain_head("".join(pieces))
     try:
-        html = mjml2html(_with_plain_head("".join(pieces)), fonts={})
+        html = mjml2html(made, fonts={})
     except ValueError as error:
-        raise ContentInvalid(
-            _(
-                "The MJML can't be read: %(error)s. Check for a tag that isn't closed, or an attribute"
-                " without quotation marks.",
-                error=error,
-            )
-        ) from error
+        raise ContentInvalid(_mistake(str(error), made, source)) from error
     # A comment inside a conditional comment of Outlook would end it.
     html = _CONDITIONAL.sub(lambda found: found[1] + re.sub(r"<!--(\w+)-->", r"\1", found[2]) + found[3], html)
     return masked.restore(html), preheader
@@ -280,6 +275,42 @@ def _with_plain_head(text: str) -> str:
     """Return the MJML without the blanks between elements of its head, which the converter takes for text."""
     head, end, rest = text.partition("</mj-head")
     return f"{_BLANKS.sub('', head)}{end}{rest}" if end else text
+
+
+def _mistake(error: str, made: str, source: str) -> str:
+    """Return where the converter stopped, in words. It knows the byte of ``made`` at best, and has words of its own."""
+    bare = _without_tags_and_comments(source)
+    if outside := re.search(r"\A\s*+(?!<mjml\b)(?=\S)|</mjml\s*>\s*+(?=\S)", bare):
+        return _(
+            "Line %(line)s is outside <mjml> and </mjml>. Move it inside, or remove it.",
+            line=bare.count("\n", 0, outside.end()) + 1,
+        )
+    advice = _("Check for a tag that isn't closed, a tag in the wrong place, or an attribute without quotation marks.")
+    if (place := _place(error, made, bare)) is None:
+        return _("The MJML can't be read. %(advice)s", advice=advice)
+    return _("Line %(line)s can't be read as MJML. %(advice)s", line=bare.count("\n", 0, place) + 1, advice=advice)
+
+
+def _place(error: str, made: str, bare: str) -> int | None:
+    if at := re.search(r"position (\d+):", error):
+        # ``made`` has other lines than the source, and the same tags.
+        before = made.encode()[: int(at[1]) + 1].decode(errors="ignore")
+        begun = len(re.findall(r"</?mj|<\Z", before))
+        tags = [tag.start() for tag in re.finditer("</?mj", _PREVIEW.sub(_blanked, bare))]
+        return tags[min(max(begun - 1, 0), len(tags) - 1)]
+    # Or a sign that begins no tag.
+    rest = _ANY_TAG.sub(_blanked, _WRITTEN_HTML.sub(_blanked, bare))
+    return rest.find("<") if "<" in rest else None
+
+
+def _blanked(found: re.Match[str]) -> str:
+    return _BLANKED.sub(" ", found[0])
+
+
+def _without_tags_and_comments(source: str) -> str:
+    """Return the source with blanks for merge tags and comments, so that line numbers stay right."""
+    bare = "".join(_BLANKED.sub(" ", piece) if is_tag else piece for is_tag, piece in markup.pieces(source))
+    return _COMMENT.sub(_blanked, bare)
 
 
 def _is_hidden_html(pieces: list[str], number: int) -> bool:
@@ -305,9 +336,7 @@ def _respelled(tag: re.Match[str]) -> str:
 
 def _check_nesting(source: str) -> None:
     opened: list[tuple[str, int]] = []
-    # Merge tags and comments are blanked and not removed, so that line numbers stay right.
-    bare = "".join(_BLANKED.sub(" ", piece) if is_tag else piece for is_tag, piece in markup.pieces(source))
-    bare = _COMMENT.sub(lambda found: _BLANKED.sub(" ", found[0]), bare)
+    bare = _without_tags_and_comments(source)
     for tag in _MJ.finditer(bare):
         name, line = tag["name"], bare.count("\n", 0, tag.start()) + 1
         if name not in _ELEMENTS:

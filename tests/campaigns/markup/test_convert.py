@@ -191,6 +191,15 @@ def test_html_without_styles_is_left_as_it_was() -> None:
         ("<mjml><mj-body>", "<mj-body> is never closed."),
         ("<mjml><mj-body>\n\n<mj-include path='/etc/passwd' /></mj-body></mjml>", "Line 3: <mj-include> isn't"),
         ("<mjml><mj-body>" + "x" * 1_000_001, "at most 1,000,000"),
+        ("<mjml>\n<mj-text>Hi</mj-text></mjml>", "Line 2 can't be read as MJML. Check for a tag"),
+        (
+            "<mjml><mj-head>\n<mj-preview>Ä</mj-preview></mj-head><mj-body>{{\nx }}</mj-body>\n<mj-text>ä</mj-text>"
+            "</mjml>",
+            "Line 4 can't be read",
+        ),
+        ("Hello\n<mjml><mj-body></mj-body></mjml>", "Line 1 is outside <mjml> and </mjml>."),
+        ("<mjml><mj-body></mj-body></mjml>\n\nHello", "Line 3 is outside"),
+        ("<mjml><mj-body>\nä < y</mj-body></mjml>", "Line 2 can't be read as MJML."),
     ],
 )
 def test_a_mistake_in_mjml_is_told_with_its_line(source: str, sentence: str) -> None:
