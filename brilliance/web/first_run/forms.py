@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminFileFieldWidget,
+    UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
 )
@@ -18,6 +19,8 @@ from contacts.models import ContactList
 from contacts.transfer.csv_file import CsvRefused, look
 from installation.forms import SiteSettingsForm
 from installation.models import SiteSettings
+from installation.site import from_environment
+from words import time_zones
 from words.texts import translated
 
 CONSENT_CHARACTERS = 300
@@ -26,14 +29,23 @@ PASTED_CHARACTERS = 1_000_000
 TAKEN = _("A list has this name already. Choose another name.")
 
 
+def time_zone_choices() -> list[tuple[str, str]]:
+    usual = gettext("%(zone)s (environment)") % {"zone": from_environment().time_zone}
+    return [("", usual), ("UTC", "UTC"), *((name, name) for name in time_zones.inhabited())]
+
+
 class OrganisationForm(RefusesControls, SiteSettingsForm):
+    time_zone = forms.ChoiceField(
+        label=_("Time zone"), required=False, choices=time_zone_choices, widget=UnfoldAdminSelectWidget
+    )
+
     class Meta(SiteSettingsForm.Meta):
         model = SiteSettings
-        fields = ["organisation", "postal_address", "time_zone"]
+        fields = ["organisation", "postal_address", "time_zone", "language"]
         widgets = {
             "organisation": UnfoldAdminTextInputWidget({"autocomplete": "organization", "autofocus": True}),
             "postal_address": UnfoldAdminTextareaWidget,
-            "time_zone": UnfoldAdminTextInputWidget,
+            "language": UnfoldAdminSelectWidget,
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -42,7 +54,10 @@ class OrganisationForm(RefusesControls, SiteSettingsForm):
             self.fields[name].required = True
             self.fields[name].help_text = SiteSettings._meta.get_field(name).help_text  # type: ignore[union-attr]
             self.fields[name].widget.attrs.pop("placeholder", None)
-        self.fields["time_zone"].help_text = gettext("Times on pages and days in reports use this zone.")
+        zone: Any = self.fields["time_zone"]
+        if self.instance.time_zone not in dict(zone.choices):  # A name without a place, such as CET.
+            zone.choices = [*time_zone_choices(), (self.instance.time_zone, self.instance.time_zone)]
+        zone.help_text = gettext("Times on pages and days in reports use this zone.")
 
 
 class PeopleForm(RefusesControls, forms.Form):
@@ -53,7 +68,7 @@ class PeopleForm(RefusesControls, forms.Form):
         label=_("Paste addresses"),
         required=False,
         max_length=PASTED_CHARACTERS,
-        help_text=_("One per line, e.g. Ann Lee <ann@example.com>."),
+        help_text=_("One per line, e.g. Ann Lee <ann@example.com>, or address and name from a spreadsheet."),
         widget=UnfoldAdminTextareaWidget({"rows": 5}),
     )
     file = forms.FileField(

@@ -18,15 +18,36 @@ from contacts.transfer.csv_file import look
 from mail.addresses import AddressInvalid, fold, parse_mailbox, read_address
 
 COLUMNS = ("email", "first_name", "last_name")
-LINES = re.compile(r"[\n\r;]+")
+LINES = re.compile(r"[\n\r]+")
+CELLS = re.compile(r"[\t,;]")
 
 Row = tuple[str, str, str]  # Address, first and last name.
 
 
 def read(pasted: str) -> list[Row]:
     """Return a row for each entry; text that is no address stands in the address's place. Takes linear time."""
-    pieces = (" ".join(piece.split()).strip(" ,") for line in LINES.split(pasted) for piece in _entries(line))
+    return [row for line in LINES.split(pasted) for row in _rows(line)]
+
+
+def _rows(line: str) -> list[Row]:
+    if row := _row_of_cells(line):
+        return [row]
+    pieces = (" ".join(piece.split()).strip(" ,") for part in line.split(";") for piece in _entries(part))
     return [_row(piece) for piece in pieces if piece]
+
+
+def _row_of_cells(line: str) -> Row | None:
+    """Return the row of a line from a spreadsheet: an address, and before or behind it a name in one or two cells."""
+    if line.count("@") != 1 or "<" in line:
+        return None
+    cells = [cell for cell in (" ".join(text.split()).strip("\"'") for text in CELLS.split(line)) if cell]
+    [address] = [cell for cell in cells if "@" in cell]
+    names = [cell for cell in cells if cell != address]
+    if len(names) == 1:
+        names = names[0].split(" ", 1)
+    if not names or len(names) > 2 or " " in names[0] or not _is_usable(address):
+        return None  # Or nobody knows which cell is the name.
+    return address, names[0], "".join(names[1:])
 
 
 def _entries(line: str) -> list[str]:

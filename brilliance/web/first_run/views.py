@@ -67,7 +67,7 @@ def organisation(request: HttpRequest) -> HttpResponse:
         form.save()
         _log(request, saved)
         return redirect("set_up_server" if not SmtpServer.objects.exists() else "admin:index")
-    return _page(request, "organisation.html", _("Your organisation"), {"form": form})
+    return _page(request, "organisation.html", _("Your organisation"), {"form": form, "site_zone": site().time_zone})
 
 
 @_for_set_up

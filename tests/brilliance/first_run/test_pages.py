@@ -37,12 +37,13 @@ def test_the_organisation_needs_name_and_address_and_leads_to_the_server(client:
     assert client.post(ORGANISATION, {"organisation": "", "postal_address": "", "time_zone": ""}).status_code == 200
     assert not SiteSettings.objects.exists()
 
-    given = {"organisation": "Acme", "postal_address": "1 Quay Street", "time_zone": "europe/berlin"}
+    given = {"organisation": "Acme", "postal_address": "1 Quay Street", "time_zone": "Europe/Berlin", "language": "de"}
     answer = client.post(ORGANISATION, given)
 
     assert answer["Location"] == SERVER
     saved = SiteSettings.objects.get(pk=1)
     assert (saved.organisation, saved.postal_address, saved.time_zone) == ("Acme", "1 Quay Street", "Europe/Berlin")
+    assert saved.language == "de"
     assert "set-up steps" in LogEntry.objects.get().change_message
 
 
@@ -215,6 +216,24 @@ def test_pasted_text_is_read_as_people_write_it() -> None:
         ("dora@example.com", "", ""),
         ("x y", "", ""),
     ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "gina@example.com, Gina Groß",
+        "Gina Groß\tgina@example.com",
+        "gina@example.com;Gina;Groß",
+        '"Gina","Groß","gina@example.com"',
+    ],
+)
+def test_a_line_of_a_spreadsheet_is_an_address_and_a_name(line: str) -> None:
+    assert read(f"{line}\nann@example.com; bob@example.com") == [
+        ("gina@example.com", "Gina", "Groß"),
+        ("ann@example.com", "", ""),
+        ("bob@example.com", "", ""),
+    ]
+    assert ("Gina Groß, Köln", "", "") not in read("gina@example.com, Gina Groß, Köln")
 
 
 def test_a_comma_within_a_name_parts_nobody_and_many_commas_take_no_time() -> None:
