@@ -93,6 +93,7 @@ def test_what_blocks_hides_the_button_and_is_overridden_by_an_admin_alone(
     assert "Not ready yet: 1 item to fix" in html
     assert "Send now" not in html
     assert "Override check" not in html
+    assert f'/campaign/{sound.pk}/change/#id_markup">Edit content' in html
     assert marketer.post(address, {"check": "M11", "reason": "x"}).status_code == 403
 
     admin = client_of(people["admin"])
