@@ -70,7 +70,10 @@ def test_a_draft_saves_itself_and_the_preview_follows(visitor: Page, campaign: C
     visitor.get_by_role("button", name="Preview", exact=True).click()
     expect(panel).to_be_visible()
     assert sideways_scroll(visitor) == 0
-    visitor.get_by_role("button", name="Write", exact=True).click()
+    write = visitor.get_by_role("button", name="Write", exact=True)
+    visitor.evaluate("scrollTo(0, document.body.scrollHeight)")
+    expect(write).to_be_in_viewport()
+    write.click()
     expect(visitor.get_by_label("Subject")).to_be_visible()
 
 
