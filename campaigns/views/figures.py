@@ -1,7 +1,7 @@
 """Figures of a period or a server, as a page and as CSV, and the printable report of a campaign."""
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
+from adminpages import instants
 from adminpages.access import needs
 from campaigns.reports import charts, timeline
 from campaigns.reports.cache import remembered
@@ -64,7 +65,7 @@ def _figures(request: HttpRequest, asked: _Query, now: dt.datetime) -> Figures:
 def period(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     asked = _query(request, now)
-    found = _figures(request, asked, now)
+    found = _on_page(_figures(request, asked, now))
     named = set(SmtpServer.objects.values_list("name", flat=True))
     deleted = {line.key for line in found.servers} | ({asked.server} if asked.server else set())
     context = {
@@ -78,6 +79,12 @@ def period(request: HttpRequest) -> HttpResponse:
     }
     title = _("Reports of %(server)s") % {"server": asked.server} if asked.server else _("Reports")
     return page(request, "campaigns/figures_page.html", title, context)
+
+
+def _on_page(found: Figures) -> Figures:
+    """Return the figures with days as people read them. Files keep the dates."""
+    days = [replace(line, label=instants.day(dt.date.fromisoformat(line.key))) for line in found.days]
+    return replace(found, days=days)
 
 
 def _charts(found: Figures) -> dict[str, Any]:
@@ -131,6 +138,7 @@ def campaign_report(request: HttpRequest, campaign_id: int) -> HttpResponse:
     mailing_ids = mailings.mailing_ids(campaign)
     asked = FiguresQuery(mailing_ids=mailing_ids, names_all_domains=may_see_recipients)
     found = remembered(f"figures-{mailing_ids}-{may_see_recipients}", lambda: figures(asked, now))
+    found = _on_page(found)
     context = {
         "campaign": campaign,
         "report": report(campaign, now, with_replies=may_see_recipients),

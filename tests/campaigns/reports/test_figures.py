@@ -420,6 +420,10 @@ def test_a_table_is_handed_out_as_a_file_that_is_safe_in_a_spreadsheet(counted: 
         ["'=Beta", "5", "0", "1", "0", "0", "0", "0"],
     ]
     assert marketer.get(reverse("reports:figures_csv", args=["people"])).status_code == 404
+    # Days are words on the page and dates in the file.
+    assert '<th scope="row">29 Nov' in marketer.get(reverse("reports:figures") + PERIOD).content.decode()
+    days = marketer.get(reverse("reports:figures_csv", args=["days"]) + PERIOD).getvalue().decode()
+    assert '"2026-11-29","100"' in days
 
 
 @pytest.mark.django_db
