@@ -63,11 +63,10 @@ class _OwnPassword(PasswordChangeView):
         return super().render_to_response(context, **kwargs)
 
     def get_success_url(self) -> str:
-        """Lead on to the page that was asked for before the password had to be changed."""
+        """Lead on to the page that was asked for before the password had to be changed, or to the account."""
         next_url: str = self.request.session.pop(ASKED_FOR, "")
-        if next_url:
-            messages.success(self.request, gettext("Password changed."))
-        return next_url or reverse("admin:password_change_done")
+        messages.success(self.request, gettext("Password changed."))
+        return next_url or reverse("account")
 
 
 admin.site.login = log_in  # type: ignore[method-assign]

@@ -186,7 +186,7 @@ def test_a_password_chosen_by_an_administrator_is_changed_before_anything_else(a
     assert "Password changed." in page.content.decode()
     assert "Someone else" not in page.content.decode()
     assert not SignInNotice.objects.exists()
-    assert change_password(bob, OWN)["Location"] == "/admin/password_change/done/"  # Of his own accord.
+    assert change_password(bob, OWN)["Location"] == "/accounts/"  # Of his own accord.
 
 
 def test_so_is_one_that_an_administrator_changed_and_the_factor_comes_first(ann: User, settings: Any) -> None:
