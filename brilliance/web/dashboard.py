@@ -25,6 +25,7 @@ from campaigns.models import Campaign
 from campaigns.preflight.refusals import refusals_known
 from contacts.models import Contact
 from delivery import clock
+from delivery.content.test_inbox import leads_to_test_inbox
 from delivery.health import readiness
 from delivery.models import NOT_ACCEPTED
 from delivery.operators import restored_copy
@@ -196,7 +197,17 @@ def next_steps(user: Person, *, is_setting_up: bool = False) -> list[dict[str, s
         )
     if user.has_perm("campaigns.add_campaign") and not Campaign.objects.exists():
         steps.append(_step(_("Write your first campaign."), _("Write campaign"), "campaigns_campaign"))
-    return steps or list(_steps_of_drafts(user))
+    return steps or list(_steps_of_drafts(user)) or _step_beyond_test_inbox(user)
+
+
+def _step_beyond_test_inbox(user: Person) -> list[dict[str, str]]:
+    """Return what follows the first campaigns, while all servers lead to the test inbox."""
+    if not user.has_perm("smtpservers.add_smtpserver"):
+        return []
+    if not all(map(leads_to_test_inbox, SmtpServer.objects.only("host", "port"))):
+        return []
+    text = _("All mail ends in the Test inbox. Connect a server that reaches real people.")
+    return [_step(text, _("Connect server"), "smtpservers_smtpserver")]
 
 
 def _steps_of_drafts(user: Person) -> Iterator[dict[str, str]]:

@@ -84,6 +84,19 @@ def ready_draft() -> Campaign:
     return draft
 
 
+def test_after_the_test_inbox_comes_a_server_that_reaches_people(db: None) -> None:
+    server("Small")
+    SmtpServer.objects.update(host="127.0.0.1", port=settings.SANDBOX_PLAIN_PORT)
+    client = Client()
+    client.force_login(person("ops"))
+    said = "Connect a server that reaches real people."
+
+    assert said in client.get("/admin/").content.decode()
+    assert said not in dashboard("viewer")
+    server("Real")
+    assert said not in client.get("/admin/").content.decode()
+
+
 def test_a_draft_is_the_next_step_once_everything_is_there(db: None) -> None:
     server("Small")
     spring = ready_draft()
