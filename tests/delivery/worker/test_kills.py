@@ -93,7 +93,7 @@ def test_a_worker_ends_when_asked_though_its_child_was_just_given_a_task(tmp_pat
         time.sleep(3)  # Beat rings every second, so a task waits in the child's pipe.
         threading.Timer(2, os.kill, (child, signal.SIGCONT)).start()
     finally:
-        code = worker.stop()
+        code = worker.stop(12)
     assert code == 0
 
 
@@ -120,7 +120,7 @@ def test_a_warm_stop_leaves_nothing_unconfirmed(tmp_path: Path) -> None:
                 assert time.monotonic() < deadline, worker.log.read_text()[-3000:]
                 time.sleep(0.05)
         finally:
-            code = worker.stop()
+            code = worker.stop(10)
         assert code == 0
         deadline = time.monotonic() + 120
         worker = Worker(tmp_path / "data")

@@ -67,8 +67,8 @@ def test_a_single_message_does_not_wait_behind_a_newsletter(tmp_path: Path, conn
         run_drain(seconds=60)
 
         rcpts = [event["rcpt_to"] for event in peer.journal.events("rcpt")]
-        # Behind the newsletter it would be the last one. A busy machine sends many before it takes a look.
-        assert rcpts.index("ann@customer.example") < 150
+        # The newsletter alone takes four seconds: two of them are eighty messages.
+        assert rcpts.index("ann@customer.example") < 30 + 3 * connections + 2 * 40
         assert figures.counts(mailing.pk)["accepted"] == 160
 
 
@@ -139,9 +139,7 @@ def test_every_message_waits_for_the_servers_rate(tmp_path: Path) -> None:
         at = sorted(event["at"] for event in peer.journal.events("mail"))
         assert len(at) == 50
         most = max(sum(1 for other in at if 0 <= other - first < 0.95) for first in at)
-        assert most <= 25, (
-            f"{most} messages within a second"
-        )  # A busy machine hears some late, and without a rate all 50.
+        assert most <= 20, f"{most} messages within a second"
 
 
 def test_a_slowed_server_has_half_of_its_connections(tmp_path: Path) -> None:
