@@ -1,4 +1,4 @@
-"""Runs one program and ends it, with all its children, as soon as the supervisor is gone.
+"""Runs one program; ends it as soon as the supervisor is gone, and with it every process that it left behind.
 
 ``brilliance.demo.supervisor`` starts it as a program in a session of its own, with the read end of a pipe whose write
 end only the supervisor holds: however the supervisor dies, ``kill -9`` included, the pipe closes. It needs nothing from
@@ -15,8 +15,8 @@ import sys
 import threading
 
 
-def main(pipe: int, grace_seconds: float, command: list[str]) -> int:
-    """Run ``command`` until it ends or ``pipe`` closes; return its exit code."""
+def main(pipe: int, grace_seconds: float, command: list[str]) -> None:
+    """Run ``command`` until it ends or ``pipe`` closes; then kill the whole process group, this process included."""
     stopping: queue.SimpleQueue[None] = queue.SimpleQueue()  # An Event would deadlock at a second signal.
 
     def stop(*_: object) -> None:
@@ -31,7 +31,7 @@ def main(pipe: int, grace_seconds: float, command: list[str]) -> int:
         child.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(grace_seconds)
-        os.killpg(0, signal.SIGKILL)  # Everything left in this session, including this process.
+        os.killpg(0, signal.SIGKILL)
 
     def pass_on() -> None:
         stopping.get()
@@ -39,9 +39,11 @@ def main(pipe: int, grace_seconds: float, command: list[str]) -> int:
 
     threading.Thread(target=watch_supervisor, daemon=True).start()
     threading.Thread(target=pass_on, daemon=True).start()
-    code = child.wait()
-    return code if code >= 0 else 128 - code
+    child.wait()
+    # Not left to the supervisor, which may be gone, nor to the thread, which ends with this one. A worker may leave a
+    # child that it forked at the last moment.
+    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]))
+    main(int(sys.argv[1]), float(sys.argv[2]), sys.argv[3:])

@@ -26,7 +26,8 @@ def end(*_):
         time.sleep(1)  # As long as the last answers take.
     with open(os.path.join(os.path.dirname(sys.argv[2]), "ends"), "a") as ends:
         ends.write(sys.argv[1] + "\\n")
-    child.kill()
+    if "leaving" not in sys.argv[1]:
+        child.kill()
     sys.exit(0)
 if "stubborn" in sys.argv[1]:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -222,8 +223,8 @@ def test_the_demo_ends_its_workers_before_web_and_sandbox() -> None:
 
 
 def test_killing_the_supervisor_leaves_nothing_behind(tmp_path: Path, start: Start) -> None:
-    supervisor = start("one", "stubborn", grace=0.5)
-    running = processes(tmp_path, "one", "stubborn")
+    supervisor = start("one", "stubborn", "leaving-a-child", grace=0.5)
+    running = processes(tmp_path, "one", "stubborn", "leaving-a-child")
 
     supervisor.kill()
 
