@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import admin, messages
@@ -19,6 +20,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from adminpages import deadlines
+from adminpages.access import is_ours
 from adminpages.fresh_sign_in import asks_first
 from adminpages.pages import ModelAdmin
 from contacts import tasks
@@ -133,7 +135,9 @@ class ContactImportAdmin(ModelAdmin):
         form = ImportUploadForm(request.POST or None, request.FILES or None, label_suffix="")
         if request.method == "POST" and form.is_valid():
             draft = uploads.store(form.cleaned_data["file"], form.layout, _actor(request))
-            return redirect("admin:contacts_contactimport_columns", draft.pk)
+            if chosen := request.GET.get("list"):
+                uploads.keep_choices(draft, form.layout.headings, {"lists": [chosen]})
+            return redirect(_onward(request, "columns", draft))
         context = {**self._context(request), "title": _("Import contacts"), "form": form}
         return TemplateResponse(request, "contacts/import_upload.html", context)
 
@@ -141,7 +145,7 @@ class ContactImportAdmin(ModelAdmin):
         """Show a preview of the file and the mapping form; a valid answer starts the import, or a trial run."""
         draft = self._find(request, import_id)
         if draft.status != Status.DRAFT:
-            return redirect("admin:contacts_contactimport_change", draft.pk)
+            return redirect(_onward(request, "change", draft))
         chosen = request.POST if request.method == "POST" else request.GET
         reading = ReadingForm(chosen if "delimiter" in chosen else None, initial=_reading_of(draft), label_suffix="")
         delimiter, encoding = "", ""
@@ -189,12 +193,10 @@ class ContactImportAdmin(ModelAdmin):
                 request, _("Nothing is imported yet. Choose below what the unknown values mean, or skip them.")
             )
         if is_trial:
-            query = QueryDict(mutable=True)
-            query.update({"trial": "1", "delimiter": form.layout.delimiter, "encoding": form.layout.encoding})
-            address = reverse("admin:contacts_contactimport_columns", args=[draft.pk])
-            return redirect(f"{address}?{query.urlencode()}#trial")
+            reading = {"delimiter": form.layout.delimiter, "encoding": form.layout.encoding}
+            return redirect(_onward(request, "columns", draft, trial="1", **reading) + "#trial")
         self._start(request, draft, form)
-        return redirect("admin:contacts_contactimport_change", draft.pk)
+        return redirect(_onward(request, "change", draft))
 
     def _start(self, request: HttpRequest, draft: ContactImport, form: MappingForm) -> None:
         chosen = form.cleaned_data
@@ -228,11 +230,11 @@ class ContactImportAdmin(ModelAdmin):
             messages.warning(request, _("The import has already ended."))
         elif was_draft:
             messages.info(request, _("File discarded. Nobody was added."))
-            return redirect("admin:contacts_contactimport_changelist")
+            return redirect(_way_back(request) or reverse("admin:contacts_contactimport_changelist"))
         else:
             contact_import.refresh_from_db()
             messages.info(request, _cancelled(contact_import))
-        return redirect("admin:contacts_contactimport_change", contact_import.pk)
+        return redirect(_onward(request, "change", contact_import))
 
     # --- progress ---------------------------------------------------------------------------
 
@@ -241,7 +243,7 @@ class ContactImportAdmin(ModelAdmin):
     ) -> HttpResponse:
         contact_import = self._find(request, object_id)
         if contact_import.status == Status.DRAFT:
-            return redirect("admin:contacts_contactimport_columns", contact_import.pk)
+            return redirect(_onward(request, "columns", contact_import))
         refused = list(contact_import.refused_rows.all()[: REFUSED_ROWS_SHOWN + 1])
         context = {
             **self._context(request),
@@ -286,7 +288,7 @@ class ContactImportAdmin(ModelAdmin):
         return csv_response(_write_refused(self._find(request, import_id)), "refused-rows.csv")
 
     def _context(self, request: HttpRequest) -> dict[str, Any]:
-        return {**self.admin_site.each_context(request), "opts": self.opts}
+        return {**self.admin_site.each_context(request), "opts": self.opts, "way_back": _way_back(request)}
 
     def _find(self, request: HttpRequest, import_id: str | int) -> ContactImport:
         if not self.has_view_permission(request):
@@ -409,6 +411,19 @@ def _retype_held(kinds: Mapping[str, str]) -> None:
     for definition in defined:
         if holders(definition.name):
             tasks.retype.delay(definition.pk)
+
+
+def _way_back(request: HttpRequest) -> str:
+    """Return the campaign's page that led here, from ``next`` in the address; empty if none did."""
+    page = request.GET.get("next")
+    return page if page and is_ours(request, page) else ""
+
+
+def _onward(request: HttpRequest, name: str, contact_import: ContactImport, **query: str) -> str:
+    """Return the address of another page of the import, which keeps the way back."""
+    if page := _way_back(request):
+        query["next"] = page
+    return f"{reverse(f'admin:contacts_contactimport_{name}', args=[contact_import.pk])}?{urlencode(query)}".rstrip("?")
 
 
 def _actor(request: HttpRequest) -> "User":

@@ -11,8 +11,8 @@ from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminFileFieldWidget,
-    UnfoldAdminSelect2MultipleWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
@@ -123,7 +123,10 @@ class MappingForm(forms.Form):
     """
 
     lists = forms.ModelMultipleChoiceField(
-        ContactList.objects.all(), required=False, label=_("Add to lists"), widget=UnfoldAdminSelect2MultipleWidget
+        ContactList.objects.all(),
+        required=False,
+        label=_("Add to lists"),
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )
     new_list = forms.CharField(
         required=False,

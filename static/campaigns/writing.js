@@ -413,6 +413,7 @@ class NewList {
     document.getElementById("id_lists").append(label);
     const note = document.getElementById("writing-list-made").content.firstElementChild.cloneNode(true);
     note.querySelector("span").textContent = made.sentence;
+    note.querySelectorAll("a").forEach((link) => { link.href += made.id; });
     document.getElementById("id_lists").after(note);
     this.dialog.close();
     if (unmeant) {

@@ -7,6 +7,7 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
 from campaigns.models import Campaign
+from contacts.models import ContactList
 from smtpservers.models import SmtpServer
 from tests.harness.browser import sideways_scroll, sign_in
 
@@ -129,6 +130,11 @@ def test_a_list_is_created_without_leaving_the_draft(visitor: Page, campaign: Ca
     wait_for(lambda: [each.name for each in campaign.lists.all()] == ["Spring"])
     expect(readiness).to_contain_text("Not ready yet")
     assert Campaign.objects.get().subject == "Typed before"
+    visitor.get_by_role("link", name="Import people").click()
+    expect(visitor.get_by_role("link", name="Back to your draft")).to_have_attribute(
+        "href", f"/admin/campaigns/campaign/{campaign.pk}/change/"
+    )
+    assert visitor.url.endswith(f"list={ContactList.objects.get(name='Spring').pk}")
 
 
 def test_two_people_on_one_campaign_are_told_and_lose_nothing(

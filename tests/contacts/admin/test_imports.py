@@ -3,7 +3,9 @@
 import csv
 import datetime as dt
 import io
+import re
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from django.conf import settings
@@ -12,6 +14,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
+from django.utils.html import escape
 
 from contacts.admin.imports import REASONS_SHOWN
 from contacts.forms.imports import DELIMITER_NAMES
@@ -98,6 +101,38 @@ def test_a_file_goes_from_upload_over_its_columns_to_its_end(marketers_client: C
     assert {event.wording for event in ConsentEvent.objects.all()} == {"Signed at the fair."}
     attribute = Attribute.objects.get()
     assert (attribute.name, attribute.label, attribute.kind) == ("shoe_size", "Shoe size", "text")
+
+
+@pytest.mark.parametrize(
+    ("page_before", "is_followed"),
+    [
+        ("/admin/campaigns/campaign/7/change/?a=1&b=2", True),
+        ("https://evil.example/", False),
+        ("//evil.example", False),
+    ],
+)
+def test_an_import_for_a_draft_has_chosen_its_list_and_leads_back(
+    marketers_client: Client, news: ContactList, page_before: str, is_followed: bool
+) -> None:
+    query = urlencode({"list": news.pk, "next": page_before})
+    file = SimpleUploadedFile("people.csv", FILE, content_type="text/csv")
+    way_back = f'href="{escape(page_before)}"'
+
+    columns = marketers_client.post(f"/admin/contacts/contactimport/add/?{query}", {"file": file}).headers["Location"]
+
+    shown = text_of(marketers_client.get(columns))
+    assert re.search(rf'<input[^>]*name="lists"[^>]*value="{news.pk}"[^>]*checked', shown)
+    answer = marketers_client.post(columns, decided(*MAPPING, lists=news.pk, consent="Asked."))
+    assert (way_back in text_of(marketers_client.get(answer.headers["Location"]))) == is_followed
+    assert ("evil" in answer.headers["Location"]) is False
+
+
+def test_without_lists_only_a_new_one_is_offered(marketers_client: Client) -> None:
+    upload(marketers_client)
+
+    shown = text_of(marketers_client.get(page("columns", ContactImport.objects.get())))
+
+    assert ("Add to lists" in shown, "New list" in shown) == (False, True)
 
 
 @pytest.mark.parametrize(
