@@ -7,7 +7,7 @@ from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from smtpservers.secret_field import OTHER_SECRETS
+from encryption.rotation import OTHER_SECRETS
 
 
 def _note_sign_in(request: HttpRequest, user: Any, **kwargs: Any) -> None:

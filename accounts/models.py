@@ -12,8 +12,8 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
 from delivery.models import Mailing
+from encryption.keys import SecretUnreadable
 from smtpservers.models import SECRETS, SmtpServer
-from smtpservers.secret_field import SecretUnreadable
 
 
 class Profile(models.Model):

@@ -115,6 +115,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "accounts",
+    "encryption",
     "installation",
     "contacts",
     "smtpservers",

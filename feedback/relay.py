@@ -135,7 +135,7 @@ async def _call(url: str, context: ssl.SSLContext, seconds: float) -> PageAnswer
     if not url:
         return PageAnswer(NO_PAGE, False)
     try:
-        return await one_click.click(url, allows_loopback=settings.IS_LOOPBACK, context=context, seconds=seconds)
+        return await one_click.click(url, context=context, seconds=seconds)
     except Exception as error:  # The answers of the others must not be lost with it.
         log.warning("an unsubscribe page could not be called: %s", type(error).__name__)
         return PageAnswer("It could not be called; the log says why.", False)

@@ -5,6 +5,7 @@ Rules only: nothing here opens a secret or a connection.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 IMPLICIT_TLS_PORTS = frozenset({465, 2465, 8465, 443})
 
@@ -28,6 +29,11 @@ def security_of(port: int, use_tls: bool, never_tls: bool = False) -> Security:
 @dataclass(frozen=True, slots=True)
 class Destination:
     """Everything that decides who can read a secret when it is sent."""
+
+    changed: ClassVar[str] = (
+        "The server changed: enter the password again. The stored password or API key was entered for another"
+        " host, port, encryption, trusted certificate or user name, and goes nowhere else."
+    )
 
     host: str
     port: int

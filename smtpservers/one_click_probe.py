@@ -4,13 +4,12 @@ import asyncio
 import datetime as dt
 import ssl
 
-from django.conf import settings
 from django.db.models import F
 
+from net.addresses import Resolve
 from smtpservers import one_click
 from smtpservers.forms.validators import fill_unsubscribe_url
 from smtpservers.models import SmtpServer
-from smtpservers.smtp.connection import Resolve
 
 SECONDS = 5.0  # For the whole probe.
 
@@ -25,7 +24,7 @@ def probe_server(server_id: int, now: dt.datetime, context: ssl.SSLContext | Non
     server = SmtpServer.objects.filter(pk=server_id).first()
     if server is None or not server.has_unsubscribe_page:  # Deleted or edited since the probe was requested.
         return None
-    problem = probe(server.unsubscribe_url, allows_loopback=settings.IS_LOOPBACK, context=context)[:300]
+    problem = probe(server.unsubscribe_url, context=context)[:300]
     # A new version, so that messages composed from now on follow the result.
     noted = SmtpServer.objects.filter(pk=server_id, unsubscribe_url=server.unsubscribe_url).update(
         unsubscribe_probed_at=now, unsubscribe_problem=problem, version=F("version") + 1
@@ -36,21 +35,18 @@ def probe_server(server_id: int, now: dt.datetime, context: ssl.SSLContext | Non
 def probe(
     template: str,
     *,
-    allows_loopback: bool,
     context: ssl.SSLContext | None = None,
     resolve: Resolve | None = None,
     seconds: float = SECONDS,
 ) -> str:
     """Send one click with a token that belongs to nobody; return the reason why it failed, empty if it was taken.
 
-    :param allows_loopback: whether this machine may be probed, as in the demo.
     :param resolve: resolves a host to addresses; None: the system's resolver.
     """
     url = fill_unsubscribe_url(template, token="probe", email="probe@example.com", campaign="probe", list_id="0")  # noqa: S106 - the token belongs to nobody.
     answer = asyncio.run(
         one_click.click(
             url,
-            allows_loopback=allows_loopback,
             context=context or ssl.create_default_context(),
             seconds=seconds,
             resolve=resolve,

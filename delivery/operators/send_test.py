@@ -25,6 +25,7 @@ from delivery.outcomes import recovery, results
 from delivery.outcomes.journal import Journal
 from delivery.outcomes.result import Result
 from delivery.outcomes.verdicts import Judgement, alone, judge, judge_connection
+from encryption.keys import SecretUnreadable
 from installation.site import site
 from mail.addresses import check_address, fold
 from mail.merge_fields import inert
@@ -33,7 +34,6 @@ from mail.replies.reply import Reply
 from mail.replies.rules import Stage
 from smtpservers.limits.reservations import why_not
 from smtpservers.models import SmtpServer
-from smtpservers.secret_field import SecretUnreadable
 from smtpservers.smtp.answer import Answer
 from smtpservers.smtp.connection import ConnectionFailed, connect
 from smtpservers.smtp.conversation import Step

@@ -20,9 +20,9 @@ from delivery.outbox.plan import LaneShare
 from delivery.outcomes import recovery
 from delivery.outcomes.journal import Journal
 from delivery.outcomes.provider_holds import Holds
+from encryption.keys import SecretUnreadable
 from smtpservers.limits import circuit_breaker, rate_limiter
 from smtpservers.models import SmtpServer
-from smtpservers.secret_field import SecretUnreadable
 from smtpservers.smtp.endpoint import Endpoint, endpoint_of
 
 log = logging.getLogger(__name__)

@@ -19,6 +19,8 @@ from unfold.widgets import (
 )
 
 from adminpages.instants import stamp
+from encryption.keys import SecretUnreadable
+from encryption.secret_field import Secret, SecretElsewhere
 from installation.site import site
 from mail.addresses import (
     AddressInvalid,
@@ -36,7 +38,6 @@ from smtpservers.forms.tabs import server_form_helper
 from smtpservers.forms.validators import FieldInvalid
 from smtpservers.mechanisms import PREFERRED
 from smtpservers.models import SECRETS, SmtpServer
-from smtpservers.secret_field import Secret, SecretElsewhere, SecretUnreadable
 from words import time_zones
 from words.texts import translated
 

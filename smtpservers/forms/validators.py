@@ -30,8 +30,8 @@ from mail.links import utm
 from mail.mailbox_providers import with_mailboxes_at
 from mail.reachability import is_private_host
 from mail.suffixes import organisational_domain
+from net.addresses import may_be_called
 from smtpservers.destinations import IMPLICIT_TLS_PORTS
-from smtpservers.one_click import may_be_clicked
 from smtpservers.presets import PRESETS, sign_in
 from words import time_zones
 from words.instants import day
@@ -263,7 +263,7 @@ def check_unsubscribe_url(text: str, is_used: bool, is_relayed: bool = False, al
 
 def _is_never_called(host: str, allows_loopback: bool) -> bool:
     try:
-        return not may_be_clicked(host, allows_loopback=allows_loopback)
+        return not may_be_called(host, allows_loopback=allows_loopback)
     except ValueError:
         return False  # A name: whoever calls it checks its addresses.
 

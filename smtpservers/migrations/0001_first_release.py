@@ -4,7 +4,7 @@ import django.core.validators
 import django.db.models.deletion
 import django.db.models.functions.datetime
 import simple_history.models
-import smtpservers.secret_field
+import encryption.secret_field
 from django.conf import settings
 from django.db import migrations, models
 
@@ -121,7 +121,7 @@ class Migration(migrations.Migration):
                 ('port', models.PositiveIntegerField(default=587, help_text='587 is usual and starts with STARTTLS; 465 speaks TLS from the first byte.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(65535)], verbose_name='SMTP port')),
                 ('timeout_seconds', models.PositiveIntegerField(default=30, help_text='Seconds to wait for the connection and for each answer, 5 to 600. Slow providers need 60 or more; the answer to a whole message is always awaited for at least 600.', validators=[django.core.validators.MinValueValidator(5), django.core.validators.MaxValueValidator(600)], verbose_name='SMTP timeout')),
                 ('username', models.CharField(blank=True, help_text='As the provider gave it; some use a fixed word such as apikey. Empty: no sign-in.', max_length=255, verbose_name='SMTP username')),
-                ('password', smtpservers.secret_field.SecretField(blank=True, default='', help_text='Stored encrypted and never shown again.', verbose_name='SMTP password')),
+                ('password', encryption.secret_field.SecretField(blank=True, default='', help_text='Stored encrypted and never shown again.', verbose_name='SMTP password')),
                 ('mail_from', models.CharField(help_text='The sender people see, such as News <news@example.com>. A campaign may name another.', max_length=400, verbose_name='SMTP mail from')),
                 ('mail_to', models.CharField(blank=True, help_text='The recipient proposed by Send test, and of notices about this server: its quota, pauses and certificate. Empty: the administrators.', max_length=400, verbose_name='SMTP mail to')),
                 ('mail_to_unknown', models.CharField(blank=True, help_text='Receives single messages whose own recipient is missing or unusable, and the list of those a campaign did not reach. Empty: they are only in the outbox.', max_length=400, verbose_name='SMTP mail to unknown')),
@@ -135,7 +135,7 @@ class Migration(migrations.Migration):
                 ('mechanism', models.CharField(blank=True, choices=[('SCRAM-SHA-256', 'SCRAM-SHA-256'), ('SCRAM-SHA-1', 'SCRAM-SHA-1'), ('CRAM-MD5', 'CRAM-MD5'), ('PLAIN', 'PLAIN'), ('LOGIN', 'LOGIN')], db_default='', default='', help_text='Advanced. How the password is proved. Automatic takes the safest that the server offers; where that one is refused, PLAIN or LOGIN is tried once over TLS.', max_length=16, verbose_name='sign-in method')),
                 ('notes', models.TextField(blank=True, help_text='Set-up details, contacts, what was changed and why. Searchable, kept in the history, never in any mail. Keep passwords out: notes are not encrypted.', max_length=20000)),
                 ('domain_name', models.CharField(blank=True, help_text='Your domain, used in EHLO, Message-ID and List-Id. Empty: the domain of SMTP mail from.', max_length=253, verbose_name='domain name')),
-                ('api_key', smtpservers.secret_field.SecretField(blank=True, default='', help_text="Stored encrypted and never shown again. Used only for SMTP sign-in: as the password when SMTP password is empty, and with the provider's own user name when SMTP username is empty too.", verbose_name='API key')),
+                ('api_key', encryption.secret_field.SecretField(blank=True, default='', help_text="Stored encrypted and never shown again. Used only for SMTP sign-in: as the password when SMTP password is empty, and with the provider's own user name when SMTP username is empty too.", verbose_name='API key')),
                 ('language', models.CharField(blank=True, choices=[('en', 'English'), ('de', 'Deutsch'), ('fr', 'Français'), ('es', 'Español'), ('pt', 'Português'), ('nl', 'Nederlands'), ('it', 'Italiano'), ('ja', '日本語')], help_text="Of footers, unsubscribe pages and test messages, where the contact has none. Empty: the site's.", max_length=16)),
                 ('max_per_month', models.PositiveIntegerField(blank=True, help_text='Recipients in one period, copies and tests included; then the next server takes over. From 100 on, campaigns leave one in a hundred, 10 at most, to notices and other mail. Empty or 0: no limit.', null=True, validators=[django.core.validators.MaxValueValidator(2000000000)], verbose_name='max (per month)')),
                 ('month_start_day', models.PositiveSmallIntegerField(default=1, help_text='The day, 1 to 31, on which the provider resets its counter; in shorter months the last day.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(31)], verbose_name='month start day')),

@@ -10,10 +10,10 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
+from encryption.secret_field import SecretField
 from smtpservers import presets
 from smtpservers.destinations import Destination, security_of
 from smtpservers.mechanisms import PREFERRED
-from smtpservers.secret_field import SecretField
 
 SECRETS = ("password", "api_key")
 # Written by the system while mail is sent; such a change is no edit and is left out of the history.

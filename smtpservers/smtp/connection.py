@@ -10,11 +10,9 @@ import contextlib
 import datetime as dt
 import os
 import re
-import socket
 import ssl
-import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from cryptography import x509
@@ -22,6 +20,7 @@ from cryptography import x509
 from mail.reachability import is_forbidden, is_near, is_private_host, is_public
 from mail.replies.reply import Reply
 from mail.replies.rules import Stage
+from net.addresses import Resolve, look_up
 from smtpservers.destinations import Security
 from smtpservers.mechanisms import Exchange, SignInBroken, exchange, proves_server, usable_mechanisms
 from smtpservers.smtp.answer import Answer
@@ -33,8 +32,6 @@ from smtpservers.smtp.wire import Wire, WireLost
 MECHANISM_REFUSED = (504, 534)  # The mechanism, not the password (RFC 4954 section 6): another one may work.
 SHOW_PASSWORD = ("PLAIN", "LOGIN")  # They need nothing but a comparison at the server, and TLS on our side.
 ADDRESS_SECONDS = 5.0  # Per address if there are several, so that a broken IPv6 costs little.
-
-Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 
 class ConnectionFailed(Exception):
@@ -189,37 +186,6 @@ async def connect(
 
 def _ignore(step: Step) -> None:
     """Observe nothing."""
-
-
-async def look_up(host: str, port: int) -> list[str]:
-    """Return the IP addresses of a host from the system's resolver, without duplicates.
-
-    The resolver cannot be interrupted. So each question has a thread of its own: a slow name holds up no other name,
-    and neither the caller's time limit nor the end of its event loop.
-    """
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[list[Any]] = loop.create_future()
-
-    def settle(found: list[Any], error: Exception | None) -> None:
-        if answer.cancelled():
-            return
-        if error is None:
-            answer.set_result(found)
-        else:
-            answer.set_exception(error)
-
-    def ask() -> None:
-        found: list[Any] = []
-        problem: Exception | None = None
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except Exception as error:  # Whatever it is, the caller has to hear it.
-            problem = error
-        with contextlib.suppress(RuntimeError):  # The loop has ended.
-            loop.call_soon_threadsafe(settle, found, problem)
-
-    threading.Thread(target=ask, name=f"look up {host[:50]}", daemon=True).start()
-    return list(dict.fromkeys(str(entry[4][0]) for entry in await answer))
 
 
 async def _open(

@@ -18,8 +18,8 @@ from accounts.models import AccountServer, Invitation
 from adminpages.fresh_sign_in import FRESH_FOR, PROVED_AT
 from adminpages.pages import ModelAdmin
 from contacts.models import Contact
+from encryption.secret_field import SecretField
 from smtpservers.models import SmtpServer
-from smtpservers.secret_field import SecretField
 from tests.accounts.conftest import PASSWORD, App, sign_in_fully
 from tests.accounts.sign_in.test_signing_in import database_dump
 from tests.brilliance.security.test_secrets import posted

@@ -246,7 +246,7 @@ def test_an_address_of_a_private_network_is_not_even_connected_to(
 
     assert call() == 0
 
-    assert only().answer == "localhost is in a private network, and only public pages are asked."
+    assert only().answer == "localhost is in a private network, and only public hosts are called."
     assert theirs.connections == 0
 
 

@@ -6,11 +6,11 @@ import re
 import pytest
 from django.core.exceptions import ValidationError
 
+from encryption.secret_field import Secret
 from mail.addresses import check_host
 from smtpservers.destinations import IMPLICIT_TLS_PORTS, Security
 from smtpservers.models import SmtpServer
 from smtpservers.presets import CHOICES, DEFAULTS, PRESETS, Bulk, Preset, sign_in
-from smtpservers.secret_field import Secret
 from smtpservers.smtp.conversation import Step
 from smtpservers.smtp.diagnostics import explain
 from smtpservers.smtp.endpoint import endpoint_of

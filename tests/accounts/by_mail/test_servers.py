@@ -15,8 +15,8 @@ from django.utils import timezone
 from accounts.by_mail import mails, servers
 from accounts.models import AccountServer, destination_of
 from delivery.models import Mailing, Message
+from encryption.secret_field import Secret
 from smtpservers.models import SmtpServer
-from smtpservers.secret_field import Secret
 from tests.accounts.by_mail.conftest import Inbox
 from tests.accounts.sign_in.test_signing_in import database_dump
 from tests.brilliance.test_refusals import signed_in

@@ -7,10 +7,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from encryption.secret_field import Secret
 from smtpservers.admin import list_row
 from smtpservers.forms.server import ServerForm
 from smtpservers.models import SmtpServer
-from smtpservers.secret_field import Secret
 from tests.harness.forms import opened
 from tests.smtpservers.pages.conftest import LIST, change_page, filled
 

@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from delivery.models import Message
 from delivery.operators import send_test
+from encryption.secret_field import Secret, SecretElsewhere
 from smtpservers.models import SmtpServer
-from smtpservers.secret_field import Secret, SecretElsewhere
 from tests.delivery.making import make_list, make_mailing, run_drain
 from tests.delivery.making import make_server as make_relay
 from tests.peers.peer import running_peer
@@ -179,7 +179,7 @@ def test_a_secret_sealed_for_nothing_is_not_given(server: SmtpServer, plain: str
 
 
 def test_plain_text_cannot_be_written_past_its_server(server: SmtpServer) -> None:
-    with pytest.raises(TypeError, match="a secret is sealed for its server"):
+    with pytest.raises(TypeError, match="a secret is sealed for its row"):
         SmtpServer.objects.filter(pk=server.pk).update(password="plain")
 
 

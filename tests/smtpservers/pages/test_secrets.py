@@ -17,8 +17,9 @@ from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from adminpages.fresh_sign_in import PROVED_AT
+from encryption.keys import SecretUnreadable
+from encryption.secret_field import Secret
 from smtpservers.models import SmtpServer
-from smtpservers.secret_field import Secret, SecretUnreadable
 from tests.smtpservers.pages.conftest import LIST, change_page, filled, history_page
 
 PASSWORD, API_KEY = "pa55-w0rd-of-the-server", "ap1-key-of-the-server"

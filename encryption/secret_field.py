@@ -5,41 +5,23 @@ nobody who may edit a server can have its password sent to a host of their own.
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 from django.db import models
 
-from registry import Registry
-from smtpservers.destinations import Destination
-
-# Other rooms' secrets under the same keys. Each encrypts its own with the first key, and returns how many it did and
-# the names of those that no key opens.
-OTHER_SECRETS: Registry[Callable[[], tuple[int, list[str]]]] = Registry()
+from encryption.keys import SecretUnreadable, open_bytes, reseal_bytes, seal_bytes
 
 
-class SecretUnreadable(Exception):
-    """A stored secret cannot be revealed: no key in ``FIELD_ENCRYPTION_KEYS`` fits, or :class:`SecretElsewhere`."""
+class Destination(Protocol):
+    """Everything that decides who can read a secret when it is used: a frozen dataclass of values that JSON has."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    changed: ClassVar[str]  # Said where a secret was entered for another destination: what to do now.
 
 
 class SecretElsewhere(SecretUnreadable):
     """A stored secret was entered for another destination than the present one."""
-
-
-@lru_cache(maxsize=8)
-def _fernet(keys: tuple[str, ...]) -> MultiFernet:
-    try:
-        return MultiFernet([Fernet(key) for key in keys])
-    except ValueError as error:
-        raise ImproperlyConfigured(
-            "FIELD_ENCRYPTION_KEYS must hold url-safe base64 keys of 32 bytes, separated by commas. Make one with:"
-            ' python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
-        ) from error
 
 
 class Secret:
@@ -56,7 +38,7 @@ class Secret:
         if not plain:
             return cls("")
         sealed = json.dumps({"secret": plain, "for": asdict(destination)})
-        return cls(_fernet(tuple(settings.FIELD_ENCRYPTION_KEYS)).encrypt(sealed.encode()).decode())
+        return cls(seal_bytes(sealed.encode()).decode())
 
     def reveal(self, destination: Destination) -> str:
         """Return the plain text, if ``destination`` is the one it was entered for.
@@ -68,21 +50,14 @@ class Secret:
             return ""
         plain = self._opened_for(destination)
         if plain is None:
-            raise SecretElsewhere(
-                "The server changed: enter the password again. The stored password or API key was entered for another"
-                " host, port, encryption, trusted certificate or user name, and goes nowhere else."
-            )
+            raise SecretElsewhere(destination.changed)
         return plain
 
     def _opened_for(self, destination: Destination) -> str | None:
+        opened = open_bytes(self.ciphertext.encode())
         try:
-            sealed = json.loads(_fernet(tuple(settings.FIELD_ENCRYPTION_KEYS)).decrypt(self.ciphertext.encode()))
+            sealed = json.loads(opened)
             return str(sealed["secret"]) if sealed["for"] == asdict(destination) else None
-        except InvalidToken:
-            raise SecretUnreadable(
-                "A stored secret cannot be decrypted with the keys in FIELD_ENCRYPTION_KEYS. Put the key back that"
-                " encrypted it, or enter the secret again."
-            ) from None
         except (ValueError, TypeError, KeyError):  # Encrypted without a destination.
             return None
 
@@ -91,11 +66,7 @@ class Secret:
 
         :raises SecretUnreadable: if no key decrypts it.
         """
-        try:
-            keys = _fernet(tuple(settings.FIELD_ENCRYPTION_KEYS))
-            return Secret(keys.rotate(self.ciphertext.encode()).decode() if self else "")
-        except InvalidToken:
-            raise SecretUnreadable("None of FIELD_ENCRYPTION_KEYS opens this secret.") from None
+        return Secret(reseal_bytes(self.ciphertext.encode()).decode() if self else "")
 
     def __bool__(self) -> bool:
         return bool(self.ciphertext)
@@ -139,7 +110,7 @@ class SecretField(_TextField):
         if isinstance(value, Secret):
             return value
         if value:
-            raise TypeError("a secret is sealed for its server: assign it to one and save that, or use Secret.seal")
+            raise TypeError("a secret is sealed for its row: assign it to one and save that, or use Secret.seal")
         return Secret("")
 
     def get_default(self) -> Secret:

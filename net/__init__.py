@@ -1,0 +1,1 @@
+"""Guarded connections to hosts that people typed: one judge of addresses, sockets and HTTPS requests."""
