@@ -148,12 +148,12 @@ def count(
         ],
         ignore_conflicts=True,  # Counted before: providers repeat their POST, and people press twice.
     )
-    again = Feedback.objects.filter(message=message, is_global=is_global)
+    again = counts = Feedback.objects.filter(kind=Feedback.Kind.UNSUBSCRIBE, message=message, is_global=is_global)
     if not _changed_something(message, now):
         again = again.filter(undone_at__isnull=False)
     # undo() goes by this time: a repetition keeps the first one, a person who came back and left again gets a new one.
     again.update(undone_at=None, received_at=now, channel=channel)
-    if (counted := Feedback.objects.filter(message=message, is_global=is_global, received_at=now).first()) is not None:
+    if (counted := counts.filter(received_at=now).first()) is not None:
         relay.tell(message, counted, now)
 
 

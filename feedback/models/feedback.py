@@ -1,4 +1,4 @@
-"""The tables of feedback to accepted messages, and of the unsubscribes that are passed on."""
+"""The tables of feedback to sent messages, and of the unsubscribes that are passed on."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -10,15 +10,27 @@ from smtpservers.models import SmtpServer
 
 
 class Feedback(models.Model):
-    """One piece of feedback to an accepted message."""
+    """One piece of feedback to a sent message: of the person, or of the systems on its way."""
 
     class Kind(models.TextChoices):
         UNSUBSCRIBE = "unsubscribe", _("Unsubscribe")
+        HARD_BOUNCE = "hard", _("Hard bounce")  # The address will never work.
+        SOFT_BOUNCE = "soft", _("Soft bounce")  # It could not be delivered, and may be next time.
+        CONTENT = "content", _("Content refused")  # The message is to blame, or its size.
+        SERVER = "server", _("Server refused")  # Our server, domain or reputation is to blame.
+        COMPLAINT = "complaint", _("Complaint")  # The person marked it as spam (RFC 5965).
+        SUPPRESSED = "suppressed", _("Suppressed by the provider")  # It refuses to send to this address.
+        AUTO_REPLY = "auto_reply", _("Auto-reply")  # RFC 3834
+        DELAYED = "delayed", _("Delayed")  # A server on the way still tries.
+        RECEIPT = "receipt", _("Read receipt")  # RFC 8098
+        NOT_SPAM = "not_spam", _("Not spam")  # The person took it out of the spam folder.
 
     class Channel(models.TextChoices):
         ONE_CLICK = "one_click", _("One-click in the mail app")  # RFC 8058
         PAGE = "page", _("Unsubscribe page")
         PREFERENCES = "preferences", _("Preference page")
+        MAIL = "mail", _("Mail")  # To the mailto: address of List-Unsubscribe (RFC 2369), or a report by mail.
+        WEBHOOK = "webhook", _("Webhook")
 
     class Cause(models.TextChoices):
         """The reasons that the unsubscribe page offers; see :data:`publicpages.words.unsubscribe.CAUSES`."""
@@ -32,6 +44,7 @@ class Feedback(models.Model):
     kind = models.CharField(_("kind"), max_length=16, choices=Kind)
     channel = models.CharField(_("channel"), max_length=16, choices=Channel)
     message = models.ForeignKey(Message, null=True, on_delete=models.SET_NULL, related_name="+")
+    attempt = models.PositiveSmallIntegerField(null=True, editable=False)  # Of the message; None: of an unsubscribe.
     email = models.CharField(_("email"), max_length=320)
     is_global = models.BooleanField(
         _("scope"), default=False, choices=[(True, _("All mail")), (False, _("Lists of the mailing"))]
@@ -48,7 +61,11 @@ class Feedback(models.Model):
         permissions = [("retry_relay", "Can pass unsubscribes on again")]
         constraints = [
             # Providers repeat their POST and people press twice; it counts once.
-            models.UniqueConstraint(fields=["message", "kind", "is_global"], name="one_feedback_each")
+            models.UniqueConstraint(
+                fields=["message", "kind", "is_global"], condition=models.Q(attempt=None), name="one_feedback_each"
+            ),
+            # Two reports of one failure count once.
+            models.UniqueConstraint(fields=["message", "kind", "attempt"], name="one_feedback_an_attempt"),
         ]
 
     def __str__(self) -> str:

@@ -1,0 +1,1 @@
+"""Intake of reports: whatever comes in is stored as it is, before anybody reads it."""

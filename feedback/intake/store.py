@@ -1,0 +1,72 @@
+"""The store of raw reports: each request and mail once, encrypted, before its sender gets an answer.
+
+Nothing here reads what it stores; :mod:`feedback.reports` does, in a worker.
+"""
+
+import datetime as dt
+import hashlib
+from typing import NamedTuple
+
+from encryption.keys import open_bytes, seal_bytes
+from feedback.models import RawReport
+
+
+class Taken(NamedTuple):
+    """What became of a raw report."""
+
+    raw_id: int
+    is_new: bool  # False: the same bytes came in before.
+
+
+def take(
+    source: RawReport.Source,
+    content: bytes,
+    *,
+    now: dt.datetime,
+    server_id: int | None = None,
+    provider: str = "",
+    envelope_to: str = "",
+    problem: str = "",
+    mailbox_id: int | None = None,
+) -> Taken:
+    """Store one request or mail, once, and return what became of it.
+
+    It is committed on return, unless the caller has a transaction open. Bytes that first came without a proof of their
+    origin, and now with one, are new.
+
+    :param provider: of a webhook: the name of its adapter.
+    :param envelope_to: the recipient in the SMTP session, or in a header that the receiving system wrote.
+    :param problem: why its origin is not proved; it is then kept and shown, and never read.
+    """
+    States = RawReport.State
+    row, is_new = RawReport.objects.only("pk", "state").get_or_create(
+        digest=_digest(source, server_id, content),
+        defaults={
+            "source": source,
+            "server_id": server_id,
+            "provider": provider,
+            "mailbox_id": mailbox_id,
+            "envelope_to": envelope_to[:320],
+            "sealed": seal_bytes(content),
+            "size_bytes": len(content),
+            "state": States.UNPROVED if problem else States.WAITING,
+            "problem": problem[:300],
+            "received_at": now,
+        },
+    )
+    if not is_new and not problem and row.state == States.UNPROVED:
+        unproved = RawReport.objects.filter(pk=row.pk, state=States.UNPROVED)
+        is_new = bool(unproved.update(state=States.WAITING, problem="", received_at=now))
+    return Taken(row.pk, is_new)
+
+
+def content_of(raw: RawReport) -> bytes:
+    """Return the bytes as they came in.
+
+    :raises SecretUnreadable: if no key decrypts them.
+    """
+    return open_bytes(bytes(raw.sealed))
+
+
+def _digest(source: RawReport.Source, server_id: int | None, content: bytes) -> str:
+    return hashlib.sha256(f"{source.value} {server_id or ''}\n".encode() + content).hexdigest()
