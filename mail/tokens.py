@@ -19,7 +19,7 @@ _MARK = "1"
 _TOKEN = re.compile(rf"[A-Za-z0-9_-]{{32}}{_MARK}")  # 24 bytes; a multiple of three needs no padding.
 
 # The tokens of most messages come from one keyed hash of the message number; each purpose has its own bytes. The last
-# two purposes are unused so far; they are listed so that nothing else takes their bytes.
+# purpose is unused so far; it is listed so that nothing else takes its bytes.
 PARTS = {
     "unsubscribe": slice(0, 16),
     "feedback": slice(16, 32),

@@ -1,7 +1,8 @@
 """VERP: return paths that identify their message, as in ``bounces+tag@example.com``.
 
-A tag contains a message number, the last six bits of the attempt number, and a proof that we wrote it, in letters that
-survive servers that fold case. The caller stores the keys and knows the meaning of the numbers.
+The address of ``List-Unsubscribe`` has such a tag too, as in ``unsub+tag@example.com`` (RFC 2369 section 3.2). A tag
+contains a message number, the last six bits of the attempt number, and a proof that we wrote it for this purpose, in
+letters that survive servers that fold case. The caller stores the keys and knows the meaning of the numbers.
 """
 
 import base64
@@ -18,6 +19,8 @@ _NUMBER_BYTES = 5
 _LETTERS = 24  # Five bytes of numbers and ten of proof. Another layout would have another length.
 _TAG = re.compile(r"[a-z2-7]{24}")
 _PART = "return path"
+_UNSUBSCRIBE = "unsub"
+_UNSUBSCRIBE_PART = "mailto unsubscribe"
 
 
 class Tag(NamedTuple):
@@ -49,6 +52,32 @@ def tagger(address: str, keys: Sequence[str]) -> Callable[[int, int], str]:
 
 def tag_of(address: str, keys: Sequence[str]) -> Tag | None:
     """Return the tag in ``address``, in any case; None if it is not ours."""
+    return _read(address, _PART, keys)
+
+
+def unsubscribe_addresses(domain: str, keys: Sequence[str]) -> Callable[[int], str]:
+    """Return a function from a message to the address that unsubscribes its recipient.
+
+    :param domain: the domain of the return path; mail to it reaches us.
+    :param keys: the first one signs.
+    """
+    before, after, key = f"{_UNSUBSCRIBE}+", f"@{domain}", signing_key(keys)
+    return lambda message: before + _sign(message, 0, key, _UNSUBSCRIBE_PART) + after
+
+
+def message_to_unsubscribe(address: str, keys: Sequence[str]) -> int | None:
+    """Return the message of an address that unsubscribes, in any case; None if the tag is not ours."""
+    tag = _read(address, _UNSUBSCRIBE_PART, keys) if is_unsubscribe_address(address) else None
+    return tag.message if tag else None
+
+
+def is_unsubscribe_address(address: str) -> bool:
+    """Whether an address has the form of one that unsubscribes, whoever made its tag."""
+    name, _, letters = address.rpartition("@")[0].lower().partition("+")
+    return name == _UNSUBSCRIBE and _TAG.fullmatch(letters) is not None
+
+
+def _read(address: str, part: str, keys: Sequence[str]) -> Tag | None:
     letters = address.rpartition("@")[0].rpartition("+")[2].lower()
     if not _TAG.fullmatch(letters):
         return None
@@ -56,13 +85,13 @@ def tag_of(address: str, keys: Sequence[str]) -> Tag | None:
     tag = Tag(*divmod(number, ATTEMPTS))
     is_genuine = False
     for key in keys:
-        is_genuine |= hmac.compare_digest(_sign(*tag, key), letters)
+        is_genuine |= hmac.compare_digest(_sign(*tag, key, part), letters)
     return tag if is_genuine else None
 
 
-def _sign(message: int, attempt: int, key: str) -> str:
+def _sign(message: int, attempt: int, key: str, part: str = _PART) -> str:
     number = message * ATTEMPTS + attempt % ATTEMPTS
-    bits = int.from_bytes(number.to_bytes(_NUMBER_BYTES) + proof_of_message(_PART, message, key))
+    bits = int.from_bytes(number.to_bytes(_NUMBER_BYTES) + proof_of_message(part, message, key))
     return (  # base64.b32encode takes twice as long.
         f"{_PAIRS[bits >> 110]}{_PAIRS[bits >> 100 & 1023]}{_PAIRS[bits >> 90 & 1023]}{_PAIRS[bits >> 80 & 1023]}"
         f"{_PAIRS[bits >> 70 & 1023]}{_PAIRS[bits >> 60 & 1023]}{_PAIRS[bits >> 50 & 1023]}{_PAIRS[bits >> 40 & 1023]}"

@@ -76,3 +76,45 @@ def test_an_address_without_room_for_a_tag_stays_as_it_is(address: str) -> None:
 
 def test_a_tag_sent_by_an_earlier_version_is_read() -> None:
     assert verp.tagged("b@shop.example", 4711, 3, KEYS) == "b+aaaajgoddiwp7m4caweyspfh@shop.example"
+
+
+@pytest.mark.parametrize("message", [0, 4711, 2**34 - 1])
+def test_the_address_to_unsubscribe_names_its_message_also_in_capitals(message: int) -> None:
+    address = verp.unsubscribe_addresses("shop.example", KEYS)(message)
+
+    local, _, tag = address.partition("@")[0].partition("+")
+    assert (local, len(tag)) == ("unsub", 24)
+    assert verp.message_to_unsubscribe(address, KEYS) == message
+    assert verp.message_to_unsubscribe(address.upper(), KEYS) == message
+    assert verp.message_to_unsubscribe(address, ["newer-key", *KEYS]) == message
+
+
+def test_a_tag_for_unsubscribing_and_one_for_bounces_are_worthless_for_each_other() -> None:
+    bounce = verp.tagged("unsub@shop.example", 7, 0, KEYS)
+    unsubscribe = verp.unsubscribe_addresses("shop.example", KEYS)(7)
+
+    assert verp.message_to_unsubscribe(bounce, KEYS) is None
+    assert verp.tag_of(unsubscribe, KEYS) is None
+
+
+@pytest.mark.parametrize(
+    ("address", "has_form"),
+    [
+        (f"unsub+{'a' * 24}@shop.example", True),
+        (f"UNSUB+{'A' * 24}@SHOP.EXAMPLE", True),
+        (f"unsub+{'a' * 23}@shop.example", False),
+        (f"unsub+{'1' * 24}@shop.example", False),
+        (f"unsub+{'é' * 24}@shop.example", False),
+        (f"bounces+{'a' * 24}@shop.example", False),
+        (f"unsub+sales+{'a' * 24}@shop.example", False),
+        ("unsub@shop.example", False),
+        ("", False),
+    ],
+)
+def test_only_the_form_of_our_address_can_unsubscribe_and_only_our_tag_does(address: str, has_form: bool) -> None:
+    assert verp.is_unsubscribe_address(address) is has_form
+    assert verp.message_to_unsubscribe(address, KEYS) is None
+
+
+def test_an_address_to_unsubscribe_sent_by_an_earlier_version_is_read() -> None:
+    assert verp.unsubscribe_addresses("shop.example", KEYS)(4711) == "unsub+aaaajgoavzhhccemlbnl44o5@shop.example"

@@ -1,0 +1,1 @@
+"""Incoming mail: bounces, complaints, receipts, automatic replies and requests to unsubscribe."""

@@ -1,0 +1,67 @@
+"""Delivery status notifications (RFC 3464), also of international mail (RFC 6533)."""
+
+import re
+
+from mail.incoming.addresses import address_in
+from mail.incoming.mime import Part, Unreadable, parse_headers, with_plain_line_ends
+from mail.incoming.report import Kind, ReportedRecipient
+from mail.incoming.verdicts import codes_of, judge
+
+TYPES = ("message/delivery-status", "message/global-delivery-status")
+MOST_RECIPIENTS = 200
+DIAGNOSTIC_CHARACTERS = 600
+
+_BLANK_LINES = re.compile(rb"\n(?:[ \t]*\n)+")
+_OF_RECIPIENT = frozenset({"final-recipient", "original-recipient", "action", "status", "diagnostic-code"})
+_TYPED = re.compile(r"\s*[A-Za-z0-9-]{1,40}\s*;\s*")  # "smtp;", "rfc822;", "X-Postfix;" (RFC 3464 section 2.1.2).
+_CLASS_ACTIONS = {"2": "delivered", "4": "delayed", "5": "failed"}
+_FAILURES = frozenset({"failed", "failure", "fail", "expired", "error", "undeliverable"})
+
+Fields = dict[str, str]
+
+
+def fields_of(report: Part) -> tuple[Fields, list[Fields]]:
+    """Return the fields that concern the message, and those of each recipient, all names in lower case.
+
+    Blank lines between the groups may be missing: a field that comes again begins another recipient.
+
+    :raises Unreadable: if there are too many recipients.
+    """
+    of_message: Fields = {}
+    recipients: list[Fields] = []
+    for block in _BLANK_LINES.split(with_plain_line_ends(report.content())):
+        group: Fields | None = None
+        for name, value in parse_headers(block):
+            if name not in _OF_RECIPIENT and group is None:
+                of_message.setdefault(name, value)
+                continue
+            if group is None or (name in group and name in ("final-recipient", "original-recipient", "action")):
+                group = {}
+                recipients.append(group)
+                if len(recipients) > MOST_RECIPIENTS:
+                    raise Unreadable(f"The report names more than {MOST_RECIPIENTS} recipients.")
+            group.setdefault(name, value)
+    return of_message, recipients
+
+
+def read_recipient(fields: Fields) -> ReportedRecipient:
+    """Return what a report says of one recipient."""
+    status = re.match(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9])", fields.get("status", ""))
+    action = _action(fields.get("action", ""), status[0] if status else "")
+    diagnostic = _TYPED.sub("", fields.get("diagnostic-code", ""), count=1)[:DIAGNOSTIC_CHARACTERS].strip()
+    code, enhanced = codes_of(diagnostic)
+    enhanced = enhanced or (status[0] if status else "")
+    final, original = (address_in(fields.get(name, "")) for name in ("final-recipient", "original-recipient"))
+    if action != "failed":
+        return ReportedRecipient(final or original, original, action, code, enhanced, diagnostic, Kind.NOTE, None)
+    kind, verdict = judge(code, enhanced if enhanced[:1] != "2" else "", diagnostic, final or original)
+    return ReportedRecipient(final or original, original, action, code, enhanced, diagnostic, kind, verdict)
+
+
+def _action(text: str, status: str) -> str:
+    """Return the action; a missing one follows from the class of the status."""
+    found = re.match(r"[a-z]+", text.strip().lower())
+    word = found[0] if found else ""
+    if word in _FAILURES:
+        return "failed"
+    return word or _CLASS_ACTIONS.get(status[:1], "")

@@ -1,0 +1,54 @@
+"""The kind of a failure that a report tells of, by the rules for replies at the stage DSN."""
+
+import re
+from dataclasses import replace
+
+from mail.incoming.report import Kind
+from mail.replies.reply import Reply, Verdict, classify
+from mail.replies.rules import Action, Scope, Stage
+
+_CODE = re.compile(r"[\s\"'(#<-]*([45][0-9][0-9])(?![0-9.])[\s:;#-]*")
+# Somewhere in the text: followed by an enhanced code, or introduced as somebody's words.
+_CODE_WITHIN = re.compile(
+    r"(?<![\w.@-])([45][0-9][0-9])[ :-]{1,3}(?=[#(]?[245]\.[0-9]{1,3}\.[0-9]{1,3})"
+    r"|(?:said|says|returned|responded|response|reason|error|reply|status|code|->|<-|\]|\)|;):?[ \t]*['\"(#<]?"
+    r"([45][0-9][0-9])(?=[ :#-])",
+    re.IGNORECASE,
+)
+_ENHANCED = re.compile(r"(?<![\w.])[45]\.[0-7]\.[0-9]{1,3}(?!\w|\.[0-9])")
+_SIZES = ("5.2.3", "5.3.4")
+_SIZE = re.compile(r"\bsize\b|too (big|large)", re.IGNORECASE)
+_PROVIDERS = frozenset({Scope.SERVER, Scope.SERVER_DOMAIN, Scope.SERVER_FROM, Scope.FROM_DOMAIN, Scope.CONNECTION})
+
+
+def codes_of(text: str) -> tuple[int | None, str]:
+    """Return the basic and the enhanced code in a diagnostic; None and an empty text if it has none."""
+    found = _CODE.match(text) or _CODE_WITHIN.search(text)
+    code = int(next(filter(None, found.groups()))) if found else None
+    enhanced = _ENHANCED.search(text)
+    return code, enhanced[0] if enhanced else ""
+
+
+def judge(code: int | None, enhanced: str, text: str, recipient: str) -> tuple[Kind, Verdict]:
+    """Return the kind of a failure and the verdict on its reply.
+
+    Nothing is tried again after a report of a failure: a temporary reply is a soft bounce. If the classes of the two
+    codes differ, the enhanced one decides. Without any code, the failure is soft.
+    """
+    if enhanced and (code is None or int(enhanced[0]) != code // 100):
+        code = int(enhanced[0]) * 100 + 50
+    reply = replace(Reply.of(code or 0, text), enhanced=enhanced)
+    verdict = classify(Stage.DSN, reply, recipient)
+    if enhanced in _SIZES or (code == 552 and verdict.kind != "mailbox-full" and _SIZE.search(text)):
+        return Kind.CONTENT, verdict
+    return _kind(verdict), verdict
+
+
+def _kind(verdict: Verdict) -> Kind:
+    if verdict.action is Action.SUPPRESS:
+        return Kind.HARD
+    if verdict.action is Action.FAIL or verdict.scope is Scope.SERVER_MESSAGE:
+        return Kind.CONTENT
+    if verdict.scope in _PROVIDERS and verdict.kind != "transient":
+        return Kind.SERVER
+    return Kind.SOFT
