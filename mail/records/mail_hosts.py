@@ -1,0 +1,189 @@
+"""Hosts: the MX of a domain, its return path, the names of our own relays, and the host of tracked links."""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from mail.records.answers import Ask, host_of, hosts_of_mail
+from mail.records.finding import Fault, Finding, Line, State, judged, not_checked, seen_of
+from words.texts import text as _
+
+MOST_HOSTS = 5
+# Names that providers give to addresses of customers: they hold the address, or say that it changes.
+_GENERIC = re.compile(
+    r"(?:^|[.-])(?:dyn(?:amic)?|dhcp|dsl|adsl|pool|ppp|dial|cable|broadband|cust(?:omer)?|static|unassigned|unknown)"
+    r"(?:[0-9]*)(?=[.-])"
+)
+
+
+class Relay(NamedTuple):
+    """A relay of our own: its public addresses, and the name that it gives itself in HELO."""
+
+    name: str
+    addresses: tuple[str, ...]
+    helo: str  # Empty: not known.
+
+
+def check_mx(domain: str, ask: Ask) -> Finding:
+    """Return the finding about where replies to a domain arrive, and whether it exists.
+
+    :raises Unanswered: if DNS does not answer.
+    """
+    answer = ask(domain, "MX")
+    faults = list(_of_mx(domain, answer.records, ask))
+    if not answer.exists:
+        faults = [Fault(State.BROKEN, "domain-missing", _("%(domain)s doesn't exist.", domain=domain))]
+    elif not _has_authority(domain, ask):
+        said = _("%(domain)s has no SOA record, and Yahoo rejects such senders.", domain=domain)
+        faults.append(Fault(State.BROKEN, "soa-missing", said))
+    return judged(Line.MX, faults, _("Replies arrive."), seen_of(answer.records))
+
+
+def check_return_path(domains: Sequence[str], ask: Ask, replaced: Sequence[str] = ()) -> Finding:
+    """Return the finding about the domains that bounces go to.
+
+    :param domains: of the return paths in use; without one nothing is checked.
+    :param replaced: the servers whose provider puts its own return path in place of ours.
+    :raises Unanswered: if DNS does not answer.
+    """
+    said = _("%(servers)s replaces the return path, so bounces go there.", servers=", ".join(replaced[:5]))
+    if not domains:
+        return not_checked(Line.RETURN_PATH, said if replaced else _("Not checked: no return path is known."))
+    faults: list[Fault] = []
+    seen: list[str] = []
+    for domain in domains[:MOST_HOSTS]:
+        answer = ask(domain, "MX")
+        seen += [f"{domain}: {record}" for record in answer.records]
+        if not answer.exists:
+            lost = _("%(domain)s doesn't exist, so bounces are lost.", domain=domain)
+            faults.append(Fault(State.BROKEN, "return-path-missing", lost))
+        elif not answer.records:
+            lost = _("%(domain)s has no MX record, so bounces are lost.", domain=domain)
+            faults.append(Fault(State.BROKEN, "return-path-no-mx", lost))
+        elif hosts_of_mail(answer.records) == [""]:
+            lost = _("%(domain)s says that it takes no mail, so bounces are lost.", domain=domain)
+            faults.append(Fault(State.BROKEN, "return-path-null-mx", lost))
+        else:
+            hosts = hosts_of_mail(answer.records)[:MOST_HOSTS]
+            if not any(_addresses(host, ask) for host in hosts if host):
+                lost = _("No mail server of %(domain)s has an address, so bounces are lost.", domain=domain)
+                faults.append(Fault(State.BROKEN, "return-path-no-address", lost))
+    good = _("Bounces arrive at %(domains)s.", domains=", ".join(domains[:MOST_HOSTS]))
+    return judged(Line.RETURN_PATH, faults, said if replaced and not faults else good, seen_of(seen))
+
+
+def check_ptr(relays: Sequence[Relay], ask: Ask) -> Finding:
+    """Return the finding about the names of our own relays (RFC 1912 section 2.1).
+
+    :raises Unanswered: if DNS does not answer.
+    """
+    if not relays:
+        return not_checked(Line.PTR, _("Not checked: no server is marked as your own relay."))
+    faults: list[Fault] = []
+    seen: list[str] = []
+    for relay in relays:
+        for address in relay.addresses[:MOST_HOSTS]:
+            names = [host_of(name) for name in ask(ipaddress.ip_address(address).reverse_pointer, "PTR").records]
+            seen += [f"{address}: {name}" for name in names] or [f"{address}: –"]
+            faults += _of_names(address, names[:MOST_HOSTS], ask)
+        faults += _of_helo(relay, ask)
+        if not relay.addresses:
+            said = _("%(relay)s has no public address, so its name can't be checked.", relay=relay.name)
+            faults.append(Fault(State.LOOK, "relay-no-address", said))
+    return judged(Line.PTR, faults, _("Each address has a name that leads back to it."), seen_of(seen))
+
+
+def check_tracking(host: str, ask: Ask) -> Finding:
+    """Return the finding about the host of links; empty: links are of this installation on this machine.
+
+    :raises Unanswered: if DNS does not answer.
+    """
+    if not host:
+        return not_checked(Line.TRACKING, _("Not checked: links lead to this machine."))
+    aliases = ask(host, "CNAME").records
+    found = _addresses(host, ask)
+    faults: list[Fault] = []
+    if not found:
+        said = _("%(host)s has no address, so links in your mail are dead.", host=host)
+        faults.append(Fault(State.BROKEN, "tracking-missing", said))
+    return judged(Line.TRACKING, faults, _("Links lead to %(host)s.", host=host), seen_of([*aliases, *found]))
+
+
+def _of_mx(domain: str, records: tuple[str, ...], ask: Ask) -> Iterator[Fault]:
+    hosts = hosts_of_mail(records)
+    if not hosts:
+        if _addresses(domain, ask):
+            said = _("%(domain)s has no MX record. Replies go to its own address.", domain=domain)
+            yield Fault(State.LOOK, "mx-missing", said)
+        else:
+            said = _("%(domain)s has neither MX nor address, so receivers reject its mail.", domain=domain)
+            yield Fault(State.BROKEN, "mx-none", said)
+        return
+    if hosts == [""]:
+        said = _("%(domain)s says that it takes no mail, so receivers reject its mail.", domain=domain)
+        yield Fault(State.BROKEN, "mx-null", said)
+        return
+    for host in hosts[:MOST_HOSTS]:
+        if not host:
+            said = _("A null MX stands beside others. Remove it.")
+            yield Fault(State.LOOK, "mx-null-beside", said)
+        elif _is_address(host):
+            said = _("The MX record names the address %(host)s. It must name a host.", host=host)
+            yield Fault(State.BROKEN, "mx-is-address", said)
+        elif not _addresses(host, ask):
+            said = _("The mail server %(host)s has no address.", host=host)
+            yield Fault(State.BROKEN, "mx-no-address", said)
+        elif ask(host, "CNAME").records:
+            said = _("The mail server %(host)s is an alias, which some senders refuse.", host=host)
+            yield Fault(State.LOOK, "mx-is-alias", said)
+
+
+def _of_names(address: str, names: list[str], ask: Ask) -> Iterator[Fault]:
+    if not names:
+        said = _("%(address)s has no PTR record. Gmail rejects mail from it.", address=address)
+        yield Fault(State.BROKEN, "ptr-missing", said)
+        return
+    leading_back = [name for name in names if address in _addresses(name, ask)]
+    if not leading_back:
+        said = _("%(name)s, the name of %(address)s, doesn't lead back to it.", name=names[0], address=address)
+        yield Fault(State.BROKEN, "ptr-unconfirmed", said)
+    elif is_generic(leading_back[0], address):
+        said = _("%(name)s looks like a customer's line. Give the relay a name of its own.", name=leading_back[0])
+        yield Fault(State.LOOK, "ptr-generic", said)
+
+
+def _of_helo(relay: Relay, ask: Ask) -> Iterator[Fault]:
+    if relay.helo and not _addresses(relay.helo, ask):
+        said = _("The HELO name %(name)s has no address.", name=relay.helo)
+        yield Fault(State.LOOK, "helo-no-address", said)
+
+
+def is_generic(name: str, address: str) -> bool:
+    """Tell whether a host's name is that of a customer's line, as receivers guess it."""
+    plain = name.lower()
+    ip = ipaddress.ip_address(address)
+    if ip.version == 4:
+        octets = address.split(".")
+        forms = ("-".join(octets), ".".join(octets), "-".join(reversed(octets)), "".join(o.zfill(3) for o in octets))
+        if any(form in plain for form in forms):
+            return True
+    return _GENERIC.search(plain) is not None
+
+
+def _has_authority(domain: str, ask: Ask) -> bool:
+    """Tell whether the domain or one above it has an SOA record; a single label belongs to nobody."""
+    labels = domain.split(".")
+    return any(ask(".".join(labels[start:]), "SOA").records for start in range(max(1, len(labels) - 1)))
+
+
+def _addresses(host: str, ask: Ask) -> tuple[str, ...]:
+    return ask(host, "A").records + ask(host, "AAAA").records
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
