@@ -60,6 +60,7 @@ REASONS = {
     "control": gettext_lazy("%(column)s: characters that can't be stored"),
     "line_break": gettext_lazy("%(column)s: a line break"),
     "long": gettext_lazy("%(column)s: more than 150 characters"),
+    "formula": gettext_lazy("%(column)s: begins with =, + or @ like a spreadsheet formula"),
     "time_zone": gettext_lazy("Unknown time zone “%(value)s”"),
     "language": gettext_lazy("Unknown language “%(value)s”"),
     "number": gettext_lazy("%(column)s: not a number"),

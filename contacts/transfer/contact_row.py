@@ -16,6 +16,8 @@ from mail.addresses import AddressInvalid, fold, read_address
 from words import time_zones
 
 LONGEST_PERSON_NAME = 150
+# How formulas begin that a spreadsheet would run. With an apostrophe before it, as in an export, it is a text.
+FORMULA = ("=", "+", "@")
 LONGEST_KEPT = 20_000  # Characters kept of a refused row, over all cells.
 
 SKIPPED = "Imported with cells skipped. "  # Begins the reason of a person who came in without some cells.
@@ -90,6 +92,7 @@ class RowParser:
         self._email_at = mapping.index("email")
         at = {target: position for position, target in enumerate(mapping) if target}
         self._first_name_at, self._last_name_at = at.get("first_name"), at.get("last_name")
+        self._names = [(name, at[name]) for name in ("first_name", "last_name") if name in at]
         self._language_at, self._time_zone_at = at.get("language"), at.get("time_zone")
         self._attributes = [
             (position, name, kinds.get(name, ("", ()))[0], _reader_of(*kinds.get(name, ("", ())), date_order))
@@ -159,6 +162,11 @@ class RowParser:
         together = "".join(cells)
         if not together.isprintable() or UNREADABLE in together:
             cells = [self._clean(cell, position, reasons, left_out) for position, cell in enumerate(cells)]
+        for target, position in self._names:
+            if cells[position][:1] in FORMULA:
+                text = f"The {FIELDS[target].lower()} begins with {cells[position][0]} like a spreadsheet formula."
+                left_out.append(Fault("formula", text, target))
+                cells[position] = ""
         if "'" in together:
             cells = [restore(cell) for cell in cells]
         if not together.isascii():

@@ -202,6 +202,9 @@ def test_a_row_is_refused_with_its_line_and_reason(mapping: list[str], cells: li
         ("time_zone", "Middle Earth", "“Middle Earth” is not a time zone"),
         ("language", "Elvish", "“Elvish” is not a language"),
         ("last_name", "Lee\nbo@example.org", "The last name holds a line break"),
+        ("last_name", "=cmd()", "The last name begins with = like a spreadsheet formula."),
+        ("last_name", "\t+1", "begins with + like"),
+        ("last_name", " @SUM(A1)", "begins with @ like"),
     ],
 )
 def test_a_cell_that_cannot_be_read_is_left_out_and_the_person_taken(target: str, cell: str, words: str) -> None:
@@ -212,6 +215,12 @@ def test_a_cell_that_cannot_be_read_is_left_out_and_the_person_taken(target: str
     assert words in refusal.reason
     assert refusal.left_out == 1
     assert refusal.cells == ["ann@example.org", "Ann", cell]
+
+
+def test_a_text_that_an_export_marked_is_no_formula_and_attributes_may_begin_as_they_like() -> None:
+    judged = judge(["email", "first_name", "attributes.city"], "ann@example.org", "'=x", "+49 30")
+
+    assert judged == person(first_name="=x", attributes={"city": "+49 30"})
 
 
 def test_a_row_of_too_many_long_attributes_is_a_person_without_them() -> None:
