@@ -103,10 +103,12 @@ class InvitationAdmin(ModelAdmin):
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         if self.has_add_permission(request) and not mails.can_be_sent(timezone.now()):
             said = gettext(
-                "No server can send an invitation right now. It needs a working server other than the Test inbox. Check"
-                " Servers, or add a user by hand."
+                "No server can send an invitation right now. It needs a working server other than the Test inbox."
+                ' <a href="{servers}" class="text-link">Check the servers</a>, or'
+                ' <a href="{user}" class="text-link">add a user by hand</a>.'
             )
-            messages.error(request, said)
+            servers, user = reverse("admin:smtpservers_smtpserver_changelist"), reverse("admin:auth_user_add")
+            messages.error(request, format_html(said, servers=servers, user=user))
             return redirect("admin:accounts_invitation_changelist")
         response: HttpResponse = super().add_view(request, form_url, extra_context)
         return response

@@ -37,6 +37,7 @@ from accounts.forms import FreshSignInForm, SecondFactorKeyForm, TotpSetUpForm
 from accounts.pages import narrow_page as _page
 from accounts.pages import signed_in_user as _user
 from accounts.sessions.changes import end_other_sessions
+from accounts.sign_in import first_admin
 from accounts.single_sign_on.identities import is_known_to_issuer
 from adminpages.fresh_sign_in import DRIFT_SECONDS, asks_anew, note_proof
 
@@ -61,6 +62,9 @@ class _Narrow:
 class SignIn(_Narrow, LoginView):  # type: ignore[misc]  # allauth announces no types.
     template_name = "accounts/sign_in.html"
     title = _("Log in")
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return {**super().get_context_data(**kwargs), "has_nobody": first_admin.is_needed() and not settings.OIDC_ONLY}
 
     def post(self, *args: Any, **kwargs: Any) -> HttpResponse:
         return super().post(*args, **kwargs) if not settings.OIDC_ONLY else redirect("account_login")

@@ -75,7 +75,7 @@ class ListFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships no types
         value = self.value()
         if not value:
             return queryset
-        list_id = _key(value)
+        list_id = key_of(value)
         return queryset.none() if list_id is None else queryset.filter(on_a_list(list_id))
 
 
@@ -97,10 +97,10 @@ class ContactStateFilter(DropdownFilter):  # type: ignore[misc]  # unfold ships 
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Contact]) -> QuerySet[Contact]:
-        return in_state(queryset, self.value(), _key(request.GET.get(ListFilter.parameter_name, "")))
+        return in_state(queryset, self.value(), key_of(request.GET.get(ListFilter.parameter_name, "")))
 
 
-def _key(text: str) -> int | None:
+def key_of(text: str) -> int | None:
     """Return a primary key from a URL; None if the text cannot be one."""
     return int(text) if text.isdecimal() and len(text) < 19 else None  # More digits exceed every column.
 

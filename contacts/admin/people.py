@@ -29,6 +29,7 @@ from contacts.admin.filters import (
     ListFilter,
     filter_of,
     in_state,
+    key_of,
     on_a_list,
 )
 from contacts.admin.pagination import LimitedPaginator, PeopleList
@@ -85,6 +86,7 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
     search_help_text = gettext_lazy("A whole address, @ and a domain, or a part of an address or name.")
     card = ["address", "state", "name"]
     empty_hint = gettext_lazy("Contacts are the people you write to. Add them one by one, or import a file.")
+    list_before_template = "contacts/list_shown.html"
     list_per_page = 50
     actions = ["export_chosen"]
     actions_list = ["import_people", "export_people", "by_address"]
@@ -101,6 +103,12 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
         ).prefetch_related(
             Prefetch("subscriptions", Subscription.objects.select_related("list").order_by("list__name"))
         )
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Name the list that the contacts are filtered by."""
+        list_id = key_of(request.GET.get(ListFilter.parameter_name, ""))
+        shown = ContactList.objects.filter(pk=list_id).first() if list_id is not None else None
+        return super().changelist_view(request, {**(extra_context or {}), "shown_list": shown})
 
     def get_fieldsets(self, request: HttpRequest, obj: Contact | None = None) -> Any:
         person = ["email", ("first_name", "last_name"), ("language", "time_zone")]

@@ -139,6 +139,8 @@ class ServerForm(_ServerModelForm):
                 self.fields[name].help_text += " " + gettext("Saved, but not used while the switch is off.")
         if "unsubscribe_url" in self.fields:
             self.fields["unsubscribe_url"].help_text += one_click_state(self.instance)
+        if self.is_short:
+            self._require_sign_in()
         self._decorate()
 
     @property
@@ -146,6 +148,13 @@ class ServerForm(_ServerModelForm):
         """The layout for ``{% crispy form %}``."""
         first = self._first_names() if self.is_short else ()
         return server_form_helper(self.fields, first, is_open=bool(set(self.errors) - {*first, "__all__"}))
+
+    def _require_sign_in(self) -> None:
+        """Require, and mark, what the chosen provider signs in with."""
+        preset = presets.PRESETS.get(self["preset"].value() or "")
+        if preset is not None and preset.needs_sign_in:
+            for name in self._first_names():
+                self.fields[name].required = True
 
     def _first_names(self) -> list[str]:
         """Return the fields that nobody but the user knows; the chosen provider's preset fills in the others."""

@@ -132,9 +132,19 @@ class Draft {
       this.say(told(this.bar.dataset.saysSaved, answer.saved_at));
     }
     if (answer.saved.length || Object.keys(answer.fresh).length) {
+      this.rename();
       this.form.dispatchEvent(new CustomEvent("draft-saved"));
     }
     return !wrong.length && !this.conflicts.size;
+  }
+
+  // The heading and the browser's tab show the name as it is saved.
+  rename() {
+    const heading = document.querySelector(".crumbs h1");
+    const name = (this.known.name?.[0] ?? "").trim();
+    if (!heading || !name || heading.textContent === name) return;
+    document.title = document.title.replace(heading.textContent, () => name);
+    heading.textContent = name;
   }
 
   // Somebody who signed in again in another tab has another token. Return whether there is one.

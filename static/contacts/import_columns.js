@@ -1,5 +1,5 @@
-// The page of columns: asks for the kind of new attributes alone, keeps what is typed for a reload, and says when a
-// trial run is out of date.
+// The page of columns: asks for the kind of new attributes alone, marks the consent as required where there is a list,
+// keeps what is typed for a reload, and says when a trial run is out of date.
 document.addEventListener("DOMContentLoaded", () => {
   const form = document.querySelector("form[data-keep]");
   if (!form) return;
@@ -12,6 +12,14 @@ document.addEventListener("DOMContentLoaded", () => {
     target.addEventListener("change", show);
     show();
   });
+
+  const consent = form.elements.consent;
+  const mark = () => {
+    const hasList = form.elements.new_list.value.trim() || form.querySelector("[name=lists]:checked");
+    consent.setAttribute("aria-required", hasList ? "true" : "false");
+  };
+  form.addEventListener("input", mark);
+  mark();
 
   let isLeaving = false;
   let timer = 0;
@@ -30,8 +38,6 @@ document.addEventListener("DOMContentLoaded", () => {
   };
   form.addEventListener("input", changed);
   form.addEventListener("change", changed);
-  // Select2 tells jQuery alone.
-  if (window.django && window.django.jQuery) window.django.jQuery(form).on("change", "select", changed);
   form.addEventListener("submit", () => { isLeaving = true; clearTimeout(timer); });
   window.addEventListener("pagehide", () => { if (timer && !isLeaving) keep(); });
 });

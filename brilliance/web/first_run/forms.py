@@ -79,8 +79,8 @@ class PeopleForm(RefusesControls, forms.Form):
     )
     consent = forms.CharField(
         label=_("How did they agree?"),
-        required=False,
         max_length=CONSENT_CHARACTERS,
+        error_messages={"required": _("Say how these people agreed. Without consent nobody comes onto a list.")},
         help_text=_("E.g. “Ticked the newsletter box in our shop, spring 2026”. Saved in their consent history."),
         widget=UnfoldAdminTextInputWidget,
     )
@@ -88,6 +88,7 @@ class PeopleForm(RefusesControls, forms.Form):
     def __init__(self, *args: Any, only_me: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **{"label_suffix": "", **kwargs})
         self._only_me = only_me
+        self.fields["consent"].required = not only_me
         self.initial.setdefault("name", gettext("Newsletter"))
 
     def clean_name(self) -> str:
@@ -107,7 +108,7 @@ class PeopleForm(RefusesControls, forms.Form):
 
     def clean(self) -> dict[str, Any] | None:
         cleaned = super().clean()
-        if self._only_me or self.errors:
+        if self._only_me or set(self.errors) - {"consent"}:
             return cleaned
         pasted, upload = self.cleaned_data["pasted"].strip(), self.cleaned_data["file"]
         if bool(pasted) == (upload is not None):
@@ -116,6 +117,4 @@ class PeopleForm(RefusesControls, forms.Form):
             self.add_error("pasted", gettext("Paste at least one email address."))
         elif pasted:
             self.rows = rows
-        if not self.cleaned_data["consent"].strip():
-            self.add_error("consent", gettext("Say how these people agreed. Without consent nobody comes onto a list."))
         return cleaned

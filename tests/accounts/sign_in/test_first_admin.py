@@ -56,6 +56,14 @@ def test_the_first_person_becomes_administrator_and_is_signed_in() -> None:
     assert GIVEN["password"] not in database_dump()
 
 
+def test_the_login_page_says_where_the_link_is_while_there_is_nobody(client: Client) -> None:
+    before = client.get(LOGIN).content.decode()
+    User.objects.create_user("ada")
+
+    assert "link in the terminal" in before
+    assert "link in the terminal" not in client.get(LOGIN).content.decode()
+
+
 def test_it_works_once_and_only_while_there_is_nobody() -> None:
     link = token()
     Client().post(FIRST, GIVEN | {"token": link})

@@ -77,16 +77,17 @@ def test_a_provider_s_tile_leads_to_its_form_filled_in(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "asked"),
+    ("address", "asked", "optional"),
     [
-        ("preset=brevo&name=Brevo&", ["username", "password", "mail_from"]),
-        ("preset=postmark&name=Postmark&", ["api_key", "mail_from"]),
-        ("preset=sendgrid&name=SendGrid&", ["password", "mail_from"]),
-        ("", ["name", "host", "port", "username", "password", "mail_from"]),
+        ("preset=brevo&name=Brevo&", ["username", "password", "mail_from"], set()),
+        ("preset=postmark&name=Postmark&", ["api_key", "mail_from"], set()),
+        ("preset=sendgrid&name=SendGrid&", ["password", "mail_from"], set()),
+        ("preset=mailpit&name=Mailpit&", ["username", "password", "mail_from"], {"username", "password"}),
+        ("", ["name", "host", "port", "username", "password", "mail_from"], {"username", "password"}),
     ],
 )
 def test_a_server_s_first_form_asks_what_the_provider_does_not_say(
-    client: Client, address: str, asked: list[str]
+    client: Client, address: str, asked: list[str], optional: set[str]
 ) -> None:
     tree = lxml.html.document_fromstring(client.get(f"{ADD}?{address}short=on").content.decode())
 
@@ -94,6 +95,8 @@ def test_a_server_s_first_form_asks_what_the_provider_does_not_say(
     visible = f"{form}//*[self::input or self::select or self::textarea][@name][not(@type='hidden')]"
     shown = tree.xpath(f"{visible}[not(ancestor::details)]/@name")
     assert [name for name in shown if not name.startswith("_")] == asked
+    unmarked = {name for name in asked if "*" not in tree.xpath(f"string(//label[@for='id_{name}'])")}
+    assert unmarked == optional
     assert [button.text_content().strip() for button in tree.xpath("//button[@type='submit'][@form]")] == [
         "Save and send test"
     ]

@@ -35,6 +35,7 @@ def begin(campaign: Campaign) -> None:
 def test_a_campaign_is_queued_followed_paused_and_finished_without_reloading(visitor: Page, campaign: Campaign) -> None:
     visitor.goto(f"/admin/campaigns/campaign/{campaign.pk}/change/")
     visitor.get_by_label("Name").fill("Winter sale at last")
+    expect(visitor.get_by_role("heading", name="Winter sale at last", level=1)).to_be_visible()
     visitor.get_by_role("button", name="Review and send").click()
     visitor.get_by_text("Send now…").click()
     visitor.get_by_role("button", name="Send to 3 people").click()

@@ -218,6 +218,7 @@ def test_filters_and_search_find_the_people_they_name(
     response = marketers_client.get(CONTACTS + query.format(news=news.pk, events=events.pk))
 
     assert {contact.email.partition("@")[0] for contact in response.context["cl"].result_list} == expected
+    assert ("On the list <strong>News</strong>" in text_of(response)) == ("{news}" in query)
 
 
 def test_the_list_of_people_asks_the_database_equally_often_for_few_and_many(
