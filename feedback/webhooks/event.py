@@ -120,7 +120,7 @@ def at_path(value: object, *path: str | int) -> Any:
         if isinstance(step, str):
             value = value.get(step) if isinstance(value, dict) else None
         else:
-            value = value[step] if isinstance(value, list) and len(value) > step else None
+            value = value[step] if isinstance(value, list) and -len(value) <= step < len(value) else None
     return value
 
 

@@ -5,10 +5,15 @@ from typing import Any
 
 from anymail.webhooks.amazon_ses import AmazonSESTrackingWebhookView
 from anymail.webhooks.brevo import BrevoTrackingWebhookView
+from anymail.webhooks.mailersend import MailerSendTrackingWebhookView
 from anymail.webhooks.mailgun import MailgunTrackingWebhookView
 from anymail.webhooks.mailjet import MailjetTrackingWebhookView
+from anymail.webhooks.mandrill import MandrillCombinedWebhookView
+from anymail.webhooks.postal import PostalTrackingWebhookView
 from anymail.webhooks.postmark import PostmarkTrackingWebhookView
+from anymail.webhooks.resend import ResendTrackingWebhookView
 from anymail.webhooks.sendgrid import SendGridTrackingWebhookView
+from anymail.webhooks.sparkpost import SparkPostTrackingWebhookView
 from django.test import RequestFactory
 
 ORACLES: dict[str, Callable[..., Any]] = {
@@ -18,6 +23,11 @@ ORACLES: dict[str, Callable[..., Any]] = {
     "postmark": PostmarkTrackingWebhookView,
     "brevo": BrevoTrackingWebhookView,
     "mailjet": MailjetTrackingWebhookView,
+    "sparkpost": SparkPostTrackingWebhookView,
+    "resend": ResendTrackingWebhookView,
+    "mailersend": MailerSendTrackingWebhookView,
+    "mandrill": MandrillCombinedWebhookView,
+    "postal": PostalTrackingWebhookView,
 }
 
 

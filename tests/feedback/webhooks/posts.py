@@ -2,15 +2,19 @@
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:brilliance"
+FORM = "application/x-www-form-urlencoded"
 CERTIFICATE_URL = "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-1234.pem"
 
 
 def body_of(provider: str, post: Any) -> tuple[bytes, dict[str, str]]:
     """Return body and headers of a request without any proof of origin."""
-    if provider == "ses":
+    if provider in ("ses", "scaleway"):
         return json.dumps(sns_envelope(post)).encode(), {}
+    if provider == "mandrill":
+        return urlencode({"mandrill_events": json.dumps(post)}).encode(), {"content-type": FORM}
     return json.dumps(post).encode(), {"content-type": "application/json"}
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from feedback.webhooks import sns
 from feedback.webhooks.adapter import Adapter, Answer, Keys, Post, World
 from feedback.webhooks.event import Event, EventKind, at_path, cut, from_iso, make_event, parse_json
+from feedback.webhooks.sns import signature as sns
 from words.texts import text as _
 
 # SES didn't try (docs.aws.amazon.com/ses/latest/dg/notification-contents.html).
