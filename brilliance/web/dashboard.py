@@ -91,7 +91,7 @@ def figures(now: dt.datetime, user: Person) -> list[dict[str, Any]]:
         },
         {"label": _("Queued"), "value": today["queued"], "hint": _("Waiting, sending or scheduled to retry.")},
         {
-            "label": _("Failed today"),
+            "label": _("Not accepted today"),
             "value": today["failed"],
             "hint": _("Bounced, failed or unconfirmed since midnight."),
             "is_bad": today["failed"] > 0,
@@ -111,7 +111,7 @@ def chart(now: dt.datetime) -> dict[str, Any]:
         "labels": [instants.day(day, today) for day, _accepted, _failed in days],
         "datasets": [
             {"label": _("Accepted"), "data": [row[1] for row in days], "colour": "accepted"},
-            {"label": _("Not accepted"), "data": [row[2] for row in days], "colour": "warning"},
+            {"label": _("Not accepted"), "data": [row[2] for row in days], "colour": "bad"},
         ],
     }
     return {

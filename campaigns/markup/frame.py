@@ -11,6 +11,7 @@ from mail.message import footers
 
 FONT = "-apple-system,BlinkMacSystemFont,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
 DEFAULT_ACCENT = "#2563eb"
+_STYLED = re.compile(r"font|<style|<link", re.IGNORECASE)
 # Follows the preheader, so that mail programs do not show the first words of the content after it.
 _FILLER = "&#847;&zwnj;&nbsp;&#8199;&shy;" * 60
 
@@ -45,8 +46,12 @@ def page(body: str, *, title: str, accent: str = DEFAULT_ACCENT) -> str:
 
 
 def bare_page(body: str, *, title: str) -> str:
-    """Return an HTML fragment as a page without styles, with only the head that mail programs need."""
-    return f"{_head(title, '')}<body>\n{body.strip()}\n</body></html>\n"
+    """Return an HTML fragment as a page with only the head that mail programs need.
+
+    A fragment without styles of its own gets the font of the footer below it, since mail programs default to a serif.
+    """
+    style = "" if _STYLED.search(body) else ' style="font-family:Arial,Helvetica,sans-serif"'
+    return f"{_head(title, '')}<body{style}>\n{body.strip()}\n</body></html>\n"
 
 
 def framed(html: str, frame: Frame) -> str:

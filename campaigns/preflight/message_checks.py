@@ -27,7 +27,7 @@ _COMMA = gettext_noop("%(one)s, %(other)s")
 LONGEST_LINE = 998  # RFC 5322 section 2.1.1
 LARGEST_MESSAGE = 25_000_000  # Bytes. The usual mailboxes accept no more.
 MOST_LISTED = 20  # Faults of one kind that a finding names.
-LARGEST_HTML = 102_000  # Bytes. Gmail clips longer HTML.
+GMAIL_CLIPS_AT = 102 * 1024  # Bytes of HTML. Gmail clips longer mails and shows the rest behind a link.
 ONCE = ("From", "Date", "Message-ID", "Subject", "To", "MIME-Version")
 SHORTENERS = frozenset(
     [
@@ -267,6 +267,11 @@ def postal_address(seen: ParsedMessage, addresses: Sequence[str], north_american
     yield found("M8", BLOCK, sentence, remedy)
 
 
+def html_bytes(html: str) -> int:
+    """Return the size of HTML in bytes, whatever its line ends: the figure of all pages."""
+    return len(html.replace("\r\n", "\n").encode())
+
+
 def parts(seen: ParsedMessage) -> Iterator[Finding]:
     """M9: a text part, and HTML that mail programs show completely."""
     if not seen.text.strip():
@@ -276,11 +281,11 @@ def parts(seen: ParsedMessage) -> Iterator[Finding]:
             _("The message has no text version, which spam filters and some readers expect."),
             _("Write one, or leave the text empty to create it from the HTML."),
         )
-    if (size := len(seen.html.encode())) > LARGEST_HTML:
+    if (size := html_bytes(seen.html)) > GMAIL_CLIPS_AT:
         yield found(
             "M9",
             WARN,
-            _("The HTML has %(size)s KB. Gmail clips it at 102 KB, with the footer.", size=size // 1000),
+            _("The HTML has %(size)s KB. Gmail clips it at 102 KB, with the footer.", size=size // 1024),
             _("Shorten the content."),
         )
     forbidden = sorted(seen.tags & set(_FORBIDDEN_TAGS))

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from campaigns.content.frozen import frozen_content
 from campaigns.models import Campaign
 from campaigns.preflight import send_tests
+from campaigns.preflight.message_checks import html_bytes
 from campaigns.preflight.refusals import doubts
 from contacts.models import Contact
 from delivery.content.attachments import shown_by_address
@@ -25,7 +26,6 @@ from mail.merge_fields import MergeError, name_values, parse
 from mail.message.composition import Rendered
 from smtpservers.models import SmtpServer
 
-GMAIL_CLIPS_AT = 102 * 1024  # Bytes of HTML. Gmail clips longer mails and shows the rest behind a link.
 _DARK = re.compile(r"\(\s*prefers-color-scheme\s*:\s*dark\s*\)", re.IGNORECASE)
 _LIGHT = re.compile(r"\(\s*prefers-color-scheme\s*:\s*light\s*\)", re.IGNORECASE)
 
@@ -89,7 +89,7 @@ def build_preview(campaign: Campaign, contact: Contact | None, server: SmtpServe
         for (label, url), (_, before) in zip(links_in(rendered.html), links_in(untagged.html), strict=False)
     ]
     html = shown_by_address(rendered.html, files)
-    return Preview(rendered, html, links, len(rendered.html.encode()), [*doubts(campaign, now), *_problems(links)])
+    return Preview(rendered, html, links, html_bytes(rendered.html), [*doubts(campaign, now), *_problems(links)])
 
 
 def sample_subject(subject: str) -> SafeString:

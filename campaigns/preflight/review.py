@@ -19,7 +19,7 @@ from campaigns.forecast.words import quota_reset, waiting_for_quota
 from campaigns.models import Campaign
 from campaigns.preflight.empty_fields import counted_fields, empty_fields, fields_of, is_missing
 from campaigns.preflight.finding import OF_MESSAGES, Finding, Severity, found, in_order
-from campaigns.preflight.message_checks import empty_greeting, findings, form, postal_address
+from campaigns.preflight.message_checks import empty_greeting, findings, form, html_bytes, postal_address
 from campaigns.preflight.people import PeopleReport, people_of
 from campaigns.preflight.refusals import refusals_of
 from campaigns.preflight.samples import Sample, samples
@@ -72,6 +72,7 @@ class Review:
     servers: tuple[str, ...]  # Names of the servers that may send the campaign.
     senders: tuple[str, ...]  # The From addresses that recipients will see.
     message_bytes: int | None  # Size of the largest sample; None if there is no sample.
+    html_bytes: int  # Size of the largest HTML among the samples; 0 without HTML.
     passed: tuple[str, ...]  # Titles of the checks without findings.
     written: Written  # The campaign as it was checked.
 
@@ -140,6 +141,7 @@ def review_of(written: Written, fleet: Fleet, sample_seconds: float = SAMPLE_SEC
         tuple(server.name for server in servers),
         tuple(senders(addresses(written, fleet))),
         max((len(sample.named.content) for _, some in taken for sample in some), default=None),
+        max((html_bytes(sample.named.html) for _, some in taken for sample in some), default=0),
         tuple(_title(check_id) for check_id in [*checked, "M14", "C1", "C2"] if check_id not in failed),
         written,
     )

@@ -2,6 +2,7 @@
 "use strict";
 
 const charts = new Map(); // By canvas.
+const LONGEST_NAME = 24;
 
 function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--campaign-${name}`).trim() || "#64748b";
@@ -20,12 +21,18 @@ function dressed(drawn) {
   };
 }
 
+// Every bar has its name; a long one leaves room for the bar.
+function named(value) {
+  const name = this.getLabelForValue(value);
+  return name.length > LONGEST_NAME ? `${name.slice(0, LONGEST_NAME - 1)}…` : name;
+}
+
 function options(canvas) {
   const ink = colour("dim");
   const ticks = { color: ink, maxTicksLimit: 8, maxRotation: 0 };
   const isSideways = canvas.dataset.axis === "y";
   const numbers = { stacked: true, beginAtZero: true, grid: { color: colour("line") }, ticks: { ...ticks, precision: 0 } };
-  const names = { stacked: true, grid: { display: false }, ticks: isSideways ? { color: ink } : ticks };
+  const names = { stacked: true, grid: { display: false }, ticks: isSideways ? { color: ink, autoSkip: false, callback: named } : ticks };
   return {
     responsive: true,
     maintainAspectRatio: false,

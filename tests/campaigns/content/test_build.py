@@ -291,3 +291,19 @@ def test_a_page_of_ours_says_the_language_that_its_footer_is_in(
     assert f'<div lang="{language}" dir="ltr"' in html  # The footer.
     own = "<html lang=pt><body>Olá</body></html>"
     assert build(Campaign(name="Winter", subject="Winter", html=own)).html == own
+
+
+@pytest.mark.parametrize(
+    ("source", "is_given_a_font"),
+    [
+        ("<p>Hello</p>", True),
+        ('<p style="font-family:Georgia">Hello</p>', False),
+        ('<font face="Georgia">Hello</font>', False),
+        ("<style>p{color:red}</style><p>Hello</p>", False),
+        ("<html><body><p>Hello</p></body></html>", False),
+    ],
+)
+def test_html_without_any_style_has_the_font_of_the_footer(source: str, is_given_a_font: bool) -> None:
+    html = build(Campaign(name="Winter", subject="Winter", html=source)).html
+
+    assert ('<body style="font-family:Arial' in html) == is_given_a_font

@@ -15,6 +15,7 @@ from campaigns.models import Campaign, Experiment, Variant
 from campaigns.preflight import empty_fields, message_checks, samples
 from campaigns.preflight.finding import Finding, Severity
 from campaigns.preflight.message_checks import CheckContext, ParsedMessage
+from campaigns.preflight.preview import build_preview
 from campaigns.preflight.refusals import MOST_UNKNOWN, refusals
 from campaigns.preflight.review import review, review_of
 from contacts.models import Contact, Subscription
@@ -256,6 +257,8 @@ def test_a_sound_campaign_has_only_the_warning_of_its_address(sound: Campaign) -
     assert {finding.check_id: finding.severity for finding in found.findings} == {"M8": Severity.WARN}
     assert found.servers == ("Alpha",)
     assert found.message_bytes
+    seen = [build_preview(sound, one, SmtpServer.objects.get(), NOW).bytes for one in Contact.objects.all()]
+    assert 0 <= found.html_bytes - max(seen) < 50  # As the editor shows it, where links are for nobody and shorter.
     assert "Links" in found.passed
     assert "Postal address" not in found.passed
 
