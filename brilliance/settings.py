@@ -116,6 +116,7 @@ INSTALLED_APPS = [
     "allauth.mfa",
     "accounts",
     "encryption",
+    "oauth",
     "installation",
     "contacts",
     "smtpservers",
@@ -228,6 +229,7 @@ CELERY_BEAT_SCHEDULE = {  # In seconds.
     "relay-unsubscribes": {"task": "feedback.tasks.relay_unsubscribes", "schedule": 15.0},
     "retention": {"task": "contacts.tasks.apply_retention", "schedule": 6 * 3600.0},
     "send-resets": {"task": "accounts.by_mail.tasks.send_resets", "schedule": 10.0},
+    "renew-tokens": {"task": "oauth.tasks.renew_tokens", "schedule": 60.0},
     "forget-sign-ups": {"task": "publicpages.tasks.delete_expired", "schedule": 600.0},
     "forget-sessions": {"task": "accounts.tasks.delete_expired", "schedule": 600.0},
 }
@@ -280,6 +282,8 @@ DNS_RESOLVERS = env.list("DNS_RESOLVERS", default=[])
 # Whether servers in private networks and on this machine are refused, for installations where strangers may add
 # servers.
 FORBID_PRIVATE_HOSTS = env.bool("FORBID_PRIVATE_HOSTS", default=False)
+# Tests name a token server on this machine here. No environment variable can: secrets go to the providers alone.
+OAUTH_TEST_SERVER = ""
 # The minimum wait for the answer to a message's final dot, in seconds (RFC 5321 section 4.5.3.2.6).
 FINAL_ANSWER_SECONDS = env.int("FINAL_ANSWER_SECONDS", default=600)
 

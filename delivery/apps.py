@@ -23,10 +23,12 @@ class DeliveryConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        import oauth.tokens
         from contacts.privacy.contact_page import SECTION_BUILDERS
         from contacts.privacy.erasure import PERSONAL_DATA
         from contacts.privacy.retention import RULES
         from contacts.segments.query import CONDITION_KINDS
+        from delivery import identity
         from delivery.outbox.status_counts import install_after_migrating
         from delivery.records import erasure, retention
         from delivery.records.contact_page import messages_of
@@ -34,6 +36,7 @@ class DeliveryConfig(AppConfig):
         from smtpservers.send_test_starters import TEST_STARTERS
 
         TEST_STARTERS.register("delivery", _begin_test)
+        oauth.tokens.HOLDS.register("restored copy", identity.why_held)
         CONDITION_KINDS.register("mail", MAIL)
         SECTION_BUILDERS.register("delivery", messages_of)
         PERSONAL_DATA.register("delivery", erasure.PART)

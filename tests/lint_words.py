@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = (
     *("accounts", "adminpages", "brilliance", "campaigns", "contacts", "delivery", "feedback"),
-    *("encryption", "installation", "net", "publicpages", "sandbox", "smtpservers"),
+    *("encryption", "installation", "net", "oauth", "publicpages", "sandbox", "smtpservers"),
 )
 # Rooms that are not rewritten yet, and how many findings each may have at most. All others may have none.
 NOT_YET: dict[str, int] = {}
@@ -27,7 +27,7 @@ NEVER = re.compile(
 OTHER_WORDS = re.compile(r"\bE-mail\b|(?<=\s)e-mail\b|\be-mail(?=\s)")  # The word is “email”; alone it is a value.
 # Users log in and out. Mail servers are signed in to, so the templates of their rooms keep the word.
 SIGNED = re.compile(r"\bsign(?:ed|s|ing)? (?:in|out)\b", re.IGNORECASE)
-ABOUT_SERVERS = {"smtpservers", "delivery", "sandbox"}
+ABOUT_SERVERS = {"smtpservers", "delivery", "oauth", "sandbox"}
 TELEGRAM = re.compile(r"\bEmpty: |\bNone ticked: ")
 ODD_START = re.compile(r"(?:^|[.?!] )(Of|Whose) ")
 LABEL_WORDS = 4
