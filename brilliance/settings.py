@@ -226,6 +226,7 @@ CELERY_BEAT_SCHEDULE = {  # In seconds.
     "tally": {"task": "campaigns.tasks.tally", "schedule": 3.0},
     "sweep-imports": {"task": "contacts.tasks.sweep_imports", "schedule": 10.0},
     "process-sign-ups": {"task": "publicpages.tasks.process_sign_ups", "schedule": 10.0},
+    "poll-mailboxes": {"task": "feedback.tasks.poll_mailboxes", "schedule": 5.0},
     "relay-unsubscribes": {"task": "feedback.tasks.relay_unsubscribes", "schedule": 15.0},
     "retention": {"task": "contacts.tasks.apply_retention", "schedule": 6 * 3600.0},
     "send-resets": {"task": "accounts.by_mail.tasks.send_resets", "schedule": 10.0},
@@ -233,6 +234,10 @@ CELERY_BEAT_SCHEDULE = {  # In seconds.
     "forget-sign-ups": {"task": "publicpages.tasks.delete_expired", "schedule": 600.0},
     "forget-sessions": {"task": "accounts.tasks.delete_expired", "schedule": 600.0},
 }
+
+# How often a mailbox is read, in seconds.
+MAILBOX_SECONDS = env.int("MAILBOX_SECONDS", default=60)
+_must_be("10 to 3600", "MAILBOX_SECONDS", MAILBOX_SECONDS, 10 <= MAILBOX_SECONDS <= 3600)
 
 # Retention of personal details; 0: for good. Counts, statuses and dates stay. See contacts.privacy.retention.
 RETAIN_MESSAGES_MONTHS = env.int("RETAIN_MESSAGES_MONTHS", default=0)
@@ -469,7 +474,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     # The database has the record of work; a line per hint would bury important ones.
     "loggers": {
-        **{name: {"level": "WARNING"} for name in ("celery", "kombu", "axes.apps")},
+        **{name: {"level": "WARNING"} for name in ("celery", "kombu", "axes.apps", "imapclient")},
         "django.request": {"filters": ["no probes"]},
     },
 }

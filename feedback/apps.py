@@ -17,12 +17,15 @@ class FeedbackConfig(AppConfig):
         from contacts.privacy.erasure import PERSONAL_DATA
         from contacts.privacy.retention import RULES
         from contacts.segments.query import CONDITION_KINDS
+        from delivery.operators.restored_copy import CATCH_UPS
+        from feedback.mailboxes.restored import read_again
         from feedback.records import erasure, retention
         from feedback.records.contact_page import feedback_of
         from feedback.records.segment_fields import FEEDBACK
         from feedback.records.unsubscribe_figures import unsubscribed
         from feedback.unsubscribe import count_unsubscribed
 
+        CATCH_UPS.register("mailboxes", read_again)
         CONDITION_KINDS.register("feedback", FEEDBACK)
         LATE_COUNTS.register("feedback", unsubscribed)
         LATE_OUTCOMES.register(gettext_noop("Unsubscribed"), count_unsubscribed)

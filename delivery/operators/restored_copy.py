@@ -38,6 +38,8 @@ class UnderWay:
 # it must wait.
 TELLERS: Registry[Callable[[dt.datetime], list[UnderWay]]] = Registry()
 PREPARATIONS: Registry[Callable[[dt.datetime], bool]] = Registry()
+# Called with the time of the copy before it goes on, whatever the original did: what came in since is not in it.
+CATCH_UPS: Registry[Callable[[dt.datetime], None]] = Registry()
 
 
 def held() -> Installation | None:
@@ -118,6 +120,8 @@ def carry_on(now: dt.datetime) -> bool:
         for mailing_id in list(_under_way(copy, now).values_list("pk", flat=True)):
             if not _call_unconfirmed(mailing_id, copy.held_since, now):
                 return False
+    for catch_up in CATCH_UPS.values():
+        catch_up(copy.raised_at)
     return identity.release(now)
 
 

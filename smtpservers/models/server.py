@@ -337,6 +337,8 @@ class SmtpServer(models.Model):
             " mailbox rejects plus-addresses."
         ),
     )
+    # The domain for which mail to unsubscribe is known to reach us: a probe came in. Empty: no mailto half.
+    mailto_domain = models.CharField(max_length=253, blank=True, default="", db_default="", editable=False)
     spam_address = models.CharField(
         _("email spam"),
         max_length=320,
