@@ -322,10 +322,27 @@ class PermissionsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg
         return f"{room} | {kind.name} | {action or gettext(permission.name)}"
 
 
+class RoleForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A role. Two names that differ in case alone would be mistaken for each other."""
+
+    class Meta:
+        model = Group
+        fields = ["name", "permissions"]
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        same = Group.objects.filter(name__iexact=name).exclude(pk=self.instance.pk).first()
+        if same is not None:
+            said = gettext("There is a role “%(name)s” already. Choose a name that differs in more than case.")
+            raise forms.ValidationError(said % {"name": same.name})
+        return name
+
+
 @admin.register(Group)
 class GroupAdmin(_WithinOwnPowers, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     """The roles. Built-in roles keep their names, and admin its permissions, so that somebody can always fix things."""
 
+    form = RoleForm
     asks_fresh_sign_in = True
     list_display = ("name",)
 

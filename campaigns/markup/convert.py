@@ -292,15 +292,37 @@ def _mistake(error: str, made: str, source: str) -> str:
 
 
 def _place(error: str, made: str, bare: str) -> int | None:
+    """Return where in ``bare`` the mistake is: a tag that is broken or isn't closed, or where the converter was."""
+    rest = _PREVIEW.sub(_blanked, bare)
+    rest = _WRITTEN_HTML.sub(lambda found: found[1] + _BLANKED.sub(" ", found[3]) + found[4], rest)
+    if (place := _broken_tag(rest)) is not None:
+        return place
     if at := re.search(r"position (\d+):", error):
         # ``made`` has other lines than the source, and the same tags.
         before = made.encode()[: int(at[1]) + 1].decode(errors="ignore")
         begun = len(re.findall(r"</?mj|<\Z", before))
         tags = [tag.start() for tag in re.finditer("</?mj", _PREVIEW.sub(_blanked, bare))]
         return tags[min(max(begun - 1, 0), len(tags) - 1)]
-    # Or a sign that begins no tag.
-    rest = _ANY_TAG.sub(_blanked, _WRITTEN_HTML.sub(_blanked, bare))
-    return rest.find("<") if "<" in rest else None
+    return None
+
+
+def _broken_tag(bare: str) -> int | None:
+    """Return the place of the first sign that begins no whole tag, or of the first element that is not closed."""
+    opened: list[tuple[str, int]] = []
+    place = bare.find("<")
+    while place >= 0:
+        tag = _WHOLE_TAG.match(bare, place)
+        if tag is None or (tag["close"] and tag["empty"]):
+            return place
+        if not tag["close"]:
+            if not tag["empty"]:
+                opened.append((tag["name"], place))
+        elif opened and opened[-1][0] == tag["name"]:
+            opened.pop()
+        else:
+            return opened[-1][1] if tag["name"] in {name for name, _place in opened} else place
+        place = bare.find("<", tag.end())
+    return opened[-1][1] if opened else None
 
 
 def _blanked(found: re.Match[str]) -> str:
@@ -431,6 +453,10 @@ _DEFAULTS = re.compile(r"<mj-attributes\b(?:(?!</?mj-attributes\b).)*+</mj-attri
 _BLANKS = re.compile(r"(?<=>)[ \t]+(?=[\n<]|\Z)")
 _WRITTEN_HTML = re.compile(rf"(<({_HTML_ELEMENTS})\b{_ATTRIBUTES}(?<!/)>)(.*?)(</\2\s*>)", re.DOTALL)
 _ANY_TAG = re.compile(rf"(<!--.*?(?:-->|\Z)|<[A-Za-z/!?]{_ATTRIBUTES}>)", re.DOTALL)
+_WHOLE_TAG = re.compile(
+    r"<(?P<close>/?)(?P<name>[A-Za-z][\w:-]*+)"
+    r"(?:\s++[\w:-]++\s*+=\s*+(?:\"[^\"]*+\"|'[^']*+'|[^\s\"'<>/=]++))*+\s*+(?P<empty>/?)>"
+)
 _MJML_TAG = re.compile(r"<(mjml|mj-[\w-]+)\b((?:\"[^\"]*+\"|'[^']*+'|[^<>\"'/]|/(?!>))*+)(/?>)")
 _MJML_ATTRIBUTE = re.compile(r"""\s([\w:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'<>/=]+))""")
 _CONDITIONAL = re.compile(r"(<!--\[if[^\]]*\]>(?!<!))((?:(?!<!\[endif\]|<!--\[if).)*+)(<!\[endif\]-->)", re.DOTALL)

@@ -515,6 +515,21 @@ def test_a_role_can_be_given_each_permission_that_the_product_asks_for_and_none_
     assert f'<option value="{permissions["delivery.add_clockmark"].pk}"' not in page
 
 
+def test_names_of_roles_differ_in_more_than_case(db: None) -> None:
+    boss = User.objects.create_user("boss", is_staff=True)
+    boss.groups.add(Group.objects.get(name="admin"))
+    client = Client()
+    client.force_login(boss)
+
+    page = client.post("/admin/auth/group/add/", {"name": "Admin", "permissions": []}).content.decode()
+    client.post("/admin/auth/group/add/", {"name": "Press", "permissions": []})
+    press = Group.objects.get(name="Press")
+    client.post(f"/admin/auth/group/{press.pk}/change/", {"name": "press", "permissions": []})  # Its own name.
+
+    assert "There is a role “admin” already." in page
+    assert set(Group.objects.values_list("name", flat=True)) == {*ROLES, "press"}
+
+
 def test_the_roles_can_be_neither_deleted_nor_renamed_and_admin_loses_nothing(db: None) -> None:
     boss = User.objects.create_user("boss", is_staff=True)
     role = Group.objects.get(name="admin")

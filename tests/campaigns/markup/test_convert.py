@@ -200,6 +200,12 @@ def test_html_without_styles_is_left_as_it_was() -> None:
         ("Hello\n<mjml><mj-body></mj-body></mjml>", "Line 1 is outside <mjml> and </mjml>."),
         ("<mjml><mj-body></mj-body></mjml>\n\nHello", "Line 3 is outside"),
         ("<mjml><mj-body>\nä < y</mj-body></mjml>", "Line 2 can't be read as MJML."),
+        ("<mjml><mj-body>\n<mj-text color='a'b='c'>x</mj-text>\n</mj-body></mjml>", "Line 2 can't be read as MJML."),
+        ('<mjml><mj-body>\n<mj-section full-width==""></mj-section>\n</mj-body></mjml>', "Line 2 can't be read"),
+        ("<mjml><mj-body>\n<div>\n<mj-section></mj-section>\n</mj-body></mjml>", "Line 2 can't be read as MJML."),
+        ("<mjml><mj-body>\n</div>\n<mj-section></mj-section>\n</mj-body></mjml>", "Line 2 can't be read as MJML."),
+        ("<mjml><mj-body>\n<?xml ?>\n</mj-body></mjml>", "Line 2 can't be read as MJML."),
+        ("<mjml><mj-body>\n</mj-body>\n</mjml/>", "Line 3 can't be read as MJML."),
     ],
 )
 def test_a_mistake_in_mjml_is_told_with_its_line(source: str, sentence: str) -> None:
