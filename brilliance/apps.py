@@ -11,6 +11,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from adminpages.instants import stamp
+from brilliance.logs import cut_secrets_of_servers
 from brilliance.spelling import ignore_case_and_normalisation
 from words.texts import TRANSLATOR
 
@@ -46,6 +47,7 @@ class BrillianceConfig(AppConfig):
     def ready(self) -> None:
         from brilliance import checks  # noqa: F401  # registers them
 
+        cut_secrets_of_servers()
         reject_dots_in_whole_numbers()
         set_default_errors()
         TRANSLATOR.gettext, TRANSLATOR.ngettext, TRANSLATOR.instant = gettext, ngettext, stamp

@@ -14,6 +14,10 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
 
 _ACTIONS = {"changelist": "view", "history": "view", "add": "add", "change": "change", "delete": "delete"}
 LONGEST_PATH = 200
+# The tokens of webhooks, of clicks and of opens: whoever has one can speak for its owner.
+_SECRET_PATH = re.compile(r"/(hooks/[^/\s\"']+|[co])/(?=[\w%-]{8})[^\s\"'<>\\]+")
+# Servers that log paths themselves, with handlers of their own.
+_SERVERS = ("django.server", "gunicorn.access", "gunicorn.error", "uvicorn.access", "uvicorn.error")
 # Errors whose messages are about the program and its machine. All others may quote people, content or secrets.
 _TELLING = (OperationalError, ImportError, NameError, AttributeError, TypeError)
 
@@ -27,6 +31,7 @@ class OneLineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(_refusal(_without_error_text(record))).replace("\n", "\\n")
+        line = without_secret_paths(line)
         return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", line)
 
     def formatException(self, ei: Any) -> str:
@@ -60,6 +65,31 @@ def _what_and_where(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     where = " > ".join(f"{'/'.join(Path(frame.filename).parts[-2:])}:{frame.lineno} {frame.name}" for frame in frames)
     return f"{type(error).__name__}{words and f': {words}'} ({where or 'not raised'})"
+
+
+def without_secret_paths(text: str) -> str:
+    """Cut everything behind the paths whose rest is a secret, such as /hooks/ses/."""
+    return _SECRET_PATH.sub(r"/\1/…", text)
+
+
+class SecretPathFilter(logging.Filter):
+    """Cuts the same out of records, tracebacks too, that another formatter writes."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = without_secret_paths(record.getMessage()), ()
+        if record.exc_info and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        if record.exc_text:
+            record.exc_text = without_secret_paths(record.exc_text)
+        return True
+
+
+def cut_secrets_of_servers() -> None:
+    """Filter the logs of the servers that we may run in. A filter of a logger stays, whoever sets up its handlers."""
+    for name in _SERVERS:
+        logger = logging.getLogger(name)
+        if not any(isinstance(one, SecretPathFilter) for one in logger.filters):
+            logger.addFilter(SecretPathFilter())
 
 
 def is_no_probe(record: logging.LogRecord) -> bool:

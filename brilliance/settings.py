@@ -414,8 +414,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
 # --- the browser ----------------------------------------------------------------------------
 
 SECURE_SSL_REDIRECT = IS_HTTPS
-# A redirect would break one-click unsubscribe (RFC 8058 section 3.1) and the probes of a load balancer.
-SECURE_REDIRECT_EXEMPT = [r"^u/", r"^healthz$", r"^readyz$"]
+# A redirect would break one-click unsubscribe (RFC 8058 section 3.1), webhooks and the probes of a load balancer.
+SECURE_REDIRECT_EXEMPT = [r"^u/", r"^hooks/", r"^healthz$", r"^readyz$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if IS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = IS_HTTPS
 SECURE_REFERRER_POLICY = "same-origin"

@@ -22,6 +22,7 @@ urlpatterns = [
     path("media/", include("campaigns.media_urls")),
     path("reports/", include("campaigns.report_urls")),
     path("", include("delivery.urls")),
+    path("", include("feedback.urls")),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("", include("publicpages.urls")),

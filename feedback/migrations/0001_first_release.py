@@ -4,6 +4,7 @@ import django.core.validators
 import encryption.secret_field
 import django.db.models.deletion
 import django.db.models.functions.datetime
+import encryption.secret_field
 from django.db import migrations, models
 
 
@@ -44,6 +45,37 @@ class Migration(migrations.Migration):
             options={
                 'ordering': ['-received_at'],
                 'permissions': [('retry_relay', 'Can pass unsubscribes on again')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Hook',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('secret', encryption.secret_field.SecretField(default='', verbose_name='secret')),
+                ('digest', models.CharField(max_length=64, unique=True)),
+                ('previous_digest', models.CharField(blank=True, db_index=True, default='', max_length=64)),
+                ('previous_until', models.DateTimeField(null=True)),
+                ('keys', encryption.secret_field.SecretField(blank=True, default='', verbose_name='keys')),
+                ('last_event_at', models.DateTimeField(null=True)),
+                ('last_problem', models.CharField(blank=True, default='', max_length=300)),
+                ('last_problem_at', models.DateTimeField(null=True)),
+                ('server', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='hook', to='smtpservers.smtpserver')),
+            ],
+            options={
+                'default_permissions': (),
+            },
+        ),
+        migrations.CreateModel(
+            name='HookToken',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('digest', models.CharField(max_length=64)),
+                ('used_at', models.DateTimeField(db_index=True)),
+                ('hook', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='feedback.hook')),
+            ],
+            options={
+                'default_permissions': (),
+                'constraints': [models.UniqueConstraint(fields=('hook', 'digest'), name='one_use_of_a_token')],
             },
         ),
         migrations.CreateModel(

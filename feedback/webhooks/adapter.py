@@ -35,7 +35,7 @@ class World:
     now: dt.datetime
     fetch: Callable[[str], bytes]  # A small public document by https; it raises OSError.
     is_unused: Callable[[str], bool]  # Whether a token of this hook is new; from then on it is used, for a day.
-    may_confirm: bool = True  # Not while a restored copy waits to be confirmed.
+    may_confirm: Callable[[], bool] = lambda: True  # Whether handshakes may be made: not by a restored copy.
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +76,4 @@ class Adapter:
     guide: tuple[str, ...] = ()  # What to do on the provider's pages, step by step.
     events_to_tick: str = ""
     simulator: str = ""  # An address of the provider's that bounces.
+    asks_from: str = ""  # Who asks by OPTIONS whether it may post (CloudEvents, "abuse protection").

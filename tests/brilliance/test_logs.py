@@ -1,7 +1,14 @@
 """The log: it names what went wrong and where, and quotes nobody."""
 
+import io
 import logging
+import os
 import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -10,8 +17,10 @@ from django.conf import settings
 from django.db import IntegrityError, OperationalError
 
 from brilliance import celery as celery_app
-from brilliance.logs import OneLineFormatter
+from brilliance.logs import OneLineFormatter, SecretPathFilter
 from contacts.models import Contact
+from tests.harness.demo import free_ports
+from tests.harness.workers import ROOT, database_url
 
 SECRET = "ann@example.org"
 
@@ -102,3 +111,79 @@ def test_nothing_is_logged_in_another_way() -> None:
 
     assert len(sources) > 200
     assert [str(path) for path in sources if whole.search(path.read_text())] == []
+
+
+# --- secrets in paths
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [
+        ("/hooks/ses/CANARYq7Zt-0_aaaaaaaaaaaaaaaaaaa", "/hooks/ses/…"),
+        ("http://a.example/hooks/ses/CANARYq7Zt-0_aaaa?x=CANARY HTTP/1.1", "http://a.example/hooks/ses/… HTTP/1.1"),
+        ("'/hooks/x/CANARYq7Zt%2F0_aaaa'", "'/hooks/x/…'"),
+        ("GET /c/CANARYq7Zt-0_aaaaaa/CANARY", "GET /c/…"),
+        ("/o/CANARYq7Zt-0_aaaaaa.gif", "/o/…"),
+        ("/campaigns/12/ and /home/o/file", "/campaigns/12/ and /home/o/file"),
+    ],
+)
+def test_no_log_has_the_secret_of_a_path(path: str, kept: str, caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("django.request").warning("Unauthorized: %s", path)
+    record = caplog.records[0]
+
+    SecretPathFilter().filter(foreign := logging.makeLogRecord(dict(vars(record))))
+
+    assert written([record]).endswith(f"Unauthorized: {kept}")
+    assert logging.Formatter("%(message)s").format(foreign) == f"Unauthorized: {kept}"
+
+
+def test_the_servers_that_we_run_in_log_no_secret_path_not_even_in_a_traceback() -> None:
+    stream = io.StringIO()
+    for name in ("gunicorn.access", "gunicorn.error", "uvicorn.access", "django.server"):
+        logger = logging.getLogger(name)
+        logger.addHandler(handler := logging.StreamHandler(stream))
+        try:
+            raise ValueError("/hooks/ses/CANARYq7Zt-0_aaaa is odd")
+        except ValueError:
+            logger.error(
+                '"%(r)s" of %(h)s', {"r": "POST /hooks/ses/CANARYq7Zt-0_aaaa HTTP/1.1", "h": "me"}, exc_info=True
+            )
+        finally:
+            logger.removeHandler(handler)
+
+    assert "CANARY" not in stream.getvalue()
+    assert stream.getvalue().count('"POST /hooks/ses/… HTTP/1.1" of me') == 4
+    assert stream.getvalue().count("ValueError: /hooks/ses/… is odd") == 4
+
+
+def test_gunicorn_with_its_access_log_on_writes_no_secret_of_a_webhook(tmp_path: Path, db: None) -> None:
+    (port,) = free_ports(1)
+    log, canary = tmp_path / "log", "CANARYq7Zt0aaaaaaaaaaaaaaaaaaaaa"
+    command = [sys.executable, "-m", "gunicorn", "brilliance.wsgi", "--bind", f"127.0.0.1:{port}"]
+    options = ["--access-logfile", "-", "--error-logfile", "-", "--log-level", "debug", "--no-control-socket"]
+    environment = {**os.environ, "DATABASE_URL": database_url(), "BASE_URL": f"http://localhost:{port}"}
+    with log.open("wb") as out:
+        process = subprocess.Popen([*command, *options], cwd=ROOT, env=environment, stdout=out, stderr=out)
+    try:
+        deadline = time.monotonic() + 60
+        while _status(port, f"/hooks/ses/{canary}", b"{}") != 401:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        assert _status(port, f"/hooks/ses/{canary}") == 405
+    finally:
+        process.terminate()
+        process.wait(20)
+
+    assert '"POST /hooks/ses/… HTTP/1.1" 401' in log.read_text()
+    assert canary not in log.read_text()
+
+
+def _status(port: int, path: str, body: bytes | None = None) -> int:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", body, timeout=20) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0

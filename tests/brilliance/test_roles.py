@@ -177,6 +177,7 @@ EXPECTED = {
     "servers/<int:server_id>/held-back/": SERVERS,
     "messages/": PEOPLE,
     "restored/": "a",
+    "hooks/<str:provider>/<str:secret>": EVERYBODY,  # A wrong secret gets 401.
     "u/<str:token>": EVERYBODY,
     "p/<str:settings_token>": EVERYBODY,
     "v/<str:web_token>": EVERYBODY,

@@ -65,6 +65,7 @@ ADAPTER = Adapter(
     events=events,
     prove=_prove,
     answer=_answer,
+    asks_from="eventgrid.azure.net",
     events_to_tick=_("Email delivery report received"),
     guide=(
         _("In the Azure portal, open your Communication Services resource, Events, and create a subscription."),

@@ -108,7 +108,7 @@ def confirm(post: Post, world: World, urls: re.Pattern[str]) -> Answer | None:
     url = envelope["SubscribeURL"]
     if not urls.match(url):
         raise Unproved(_("The address to confirm the topic at isn't the provider's."))
-    if not world.may_confirm:
+    if not world.may_confirm():
         raise TryLater("This restored copy waits to be confirmed.")
     try:
         world.fetch(url)

@@ -45,7 +45,7 @@ class Outside:
     may_confirm: bool = True
 
     def world(self, now: dt.datetime = NOW) -> World:
-        return World(now, self._fetch, self._is_unused, self.may_confirm)
+        return World(now, self._fetch, self._is_unused, lambda: self.may_confirm)
 
     def _fetch(self, url: str) -> bytes:
         self.fetched.append(url)

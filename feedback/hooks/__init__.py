@@ -1,0 +1,1 @@
+"""The webhooks of servers: their addresses and keys, and what becomes of a post."""

@@ -1,0 +1,51 @@
+"""The secret address of a server's webhook: made, renewed, shown, and found again by a post."""
+
+import datetime as dt
+import hashlib
+import secrets
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+
+from feedback.models import Hook
+from feedback.webhooks.adapters import adapter_of
+from smtpservers.models import SmtpServer
+
+_SECRET_BYTES = 24  # 32 characters of base64.
+
+
+def renew(server: SmtpServer, now: dt.datetime) -> Hook:
+    """Give a server's webhook a new address, its first one too. The one before still works for a week."""
+    secret = secrets.token_urlsafe(_SECRET_BYTES)
+    with transaction.atomic():
+        hook = Hook.objects.select_for_update().filter(server=server).first() or Hook(server=server)
+        hook.previous_digest, hook.previous_until = hook.digest, now + Hook.OLD_LASTS if hook.digest else None
+        hook.secret, hook.digest = secret, _digest(secret)
+        hook.save()
+    return hook
+
+
+def url_of(hook: Hook) -> str:
+    """Return the whole address, secret and all: only for people who may change the server.
+
+    :raises SecretUnreadable: if no key opens it.
+    """
+    return url(hook.server, hook.secret.reveal(hook.destination))
+
+
+def url(server: SmtpServer, secret: str) -> str:
+    """Return the address of a server's webhook with this secret."""
+    return f"{settings.BASE_URL}/hooks/{adapter_of(server.preset).key}/{secret}"
+
+
+def find(provider: str, secret: str, now: dt.datetime) -> Hook | None:
+    """Return the webhook of an address, or of one that was replaced within the last week."""
+    digest = _digest(secret)
+    is_known = Q(digest=digest) | Q(previous_digest=digest, previous_until__gt=now)
+    hook = Hook.objects.select_related("server").filter(is_known).first()
+    return hook if hook is not None and adapter_of(hook.server.preset).key == provider else None
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,1 @@
+"""The pages of feedback, and the address that mail providers post to."""
