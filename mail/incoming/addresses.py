@@ -3,18 +3,20 @@
 import re
 
 _MOST_CHARACTERS = 320
+_TEXT_CHARACTERS = 20_000
 _SEPARATORS = re.compile(r"[\s<>()\[\]\"',;:]+")
 _ADDRESS_TYPE = re.compile(r"\s*[A-Za-z0-9-]{1,40}\s*;\s*")
 _ESCAPED = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")  # A letter beyond ASCII (RFC 6533 section 3).
 # BATV wraps the local part: prvs=0123456789=ann, and in its first version prvs=ann/0123456789.
 _PRVS = re.compile(r"(?i)(?:ms)?prvs1?=(?:[0-9a-z]{4,40}=)")
+_EXCHANGE = re.compile(r"(?i)smtp=")
 _PRVS_AFTER = re.compile(r"(?i)prvs=([^=/@]+)/[0-9a-z]{4,40}(?=@)")
 
 
 def addresses_in(text: str, most: int = 50) -> list[str]:
-    """Return the different addresses in a header or text, in their order."""
+    """Return the different addresses in the beginning of a header or text, in their order."""
     found: dict[str, None] = {}
-    for word in _SEPARATORS.split(text):
+    for word in _SEPARATORS.split(text[:_TEXT_CHARACTERS]):
         if "@" in word and (address := unwrapped(word)):
             found.setdefault(address)
             if len(found) == most:
@@ -31,6 +33,7 @@ def address_in(text: str) -> str:
 def unwrapped(word: str) -> str:
     """Return the address in a word, without ``prvs=tag=`` before it; an empty text if it is none."""
     word = _ESCAPED.sub(_letter, word[: 4 * _MOST_CHARACTERS]).strip(".!?*|`=")
+    word = _EXCHANGE.sub("", word, count=1)
     word = _PRVS_AFTER.sub(r"\1", _PRVS.sub("", word, count=1), count=1)
     local, at, domain = word.rpartition("@")
     return word[:_MOST_CHARACTERS] if local and at and domain else ""

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 
 from mail.incoming.addresses import addresses_in
 from mail.incoming.mime import Part, decode_text, with_plain_line_ends
+from mail.incoming.original import parts_of
 from mail.incoming.report import Clues
-
-ORIGINAL_TYPES = ("message/rfc822", "text/rfc822-headers", "message/global", "message/global-headers")
 
 _MOST = 20
 _DELIVERED = ("delivered-to", "x-original-to", "envelope-to", "to")
@@ -19,18 +18,13 @@ _HEADERS = re.compile(
 _BRACKETED = re.compile(r"<([^<>\s]+)>")
 
 
-def originals_of(mail: Part) -> list[Part]:
-    """Return the parts that hold the original, or its header."""
-    return [part for part in mail.walk() if part.type in ORIGINAL_TYPES]
-
-
 def clues_of(mail: Part, of_message: Mapping[str, str] | None = None, quoted: str = "") -> Clues:
     """Return the clues of a mail.
 
     :param of_message: the fields of a report that concern the message.
     :param quoted: the text of the original, where the mail has it in no part of its own.
     """
-    texts = [decode_text(with_plain_line_ends(part.content())) for part in originals_of(mail)] + [quoted]
+    texts = [decode_text(with_plain_line_ends(part.content())) for part in parts_of(mail)] + [quoted]
     message_ids: list[str] = []
     feedback_ids: list[str] = []
     urls: list[str] = []

@@ -6,18 +6,31 @@ from mail.incoming.addresses import address_in
 from mail.incoming.mime import Part, Unreadable, parse_headers, with_plain_line_ends
 from mail.incoming.report import Kind, ReportedRecipient
 from mail.incoming.verdicts import codes_of, judge
+from mail.replies.rules import Stage
 
 TYPES = ("message/delivery-status", "message/global-delivery-status")
 MOST_RECIPIENTS = 200
+_MOST_STATUS_BYTES = 256 << 10
 DIAGNOSTIC_CHARACTERS = 600
 
 _BLANK_LINES = re.compile(rb"\n(?:[ \t]*\n)+")
+_STATUS_TEXT = re.compile(rb"(?i)\A\s*(?:Reporting-MTA|Final-Recipient|Original-Recipient)[ \t]*:")
 _OF_RECIPIENT = frozenset({"final-recipient", "original-recipient", "action", "status", "diagnostic-code"})
 _TYPED = re.compile(r"\s*[A-Za-z0-9-]{1,40}\s*;\s*")  # "smtp;", "rfc822;", "X-Postfix;" (RFC 3464 section 2.1.2).
 _CLASS_ACTIONS = {"2": "delivered", "4": "delayed", "5": "failed"}
 _FAILURES = frozenset({"failed", "failure", "fail", "expired", "error", "undeliverable"})
 
 Fields = dict[str, str]
+
+
+def status_part(mail: Part) -> Part | None:
+    """Return the part with the status of the recipients; some systems call it text."""
+    for part in mail.walk():
+        if part.type in TYPES:
+            return part
+    if mail.type == "multipart/report":
+        return next((part for part in mail.parts if _STATUS_TEXT.search(part.content(_MOST_STATUS_BYTES))), None)
+    return None
 
 
 def fields_of(report: Part) -> tuple[Fields, list[Fields]]:
@@ -29,7 +42,7 @@ def fields_of(report: Part) -> tuple[Fields, list[Fields]]:
     """
     of_message: Fields = {}
     recipients: list[Fields] = []
-    for block in _BLANK_LINES.split(with_plain_line_ends(report.content())):
+    for block in _BLANK_LINES.split(with_plain_line_ends(report.content(_MOST_STATUS_BYTES))):
         group: Fields | None = None
         for name, value in parse_headers(block):
             if name not in _OF_RECIPIENT and group is None:
@@ -44,8 +57,11 @@ def fields_of(report: Part) -> tuple[Fields, list[Fields]]:
     return of_message, recipients
 
 
-def read_recipient(fields: Fields) -> ReportedRecipient:
-    """Return what a report says of one recipient."""
+def read_recipient(fields: Fields, stage: Stage = Stage.DSN) -> ReportedRecipient:
+    """Return what a report says of one recipient.
+
+    :param stage: ``MAIL`` if the reply was about our sender.
+    """
     status = re.match(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9])", fields.get("status", ""))
     action = _action(fields.get("action", ""), status[0] if status else "")
     diagnostic = _TYPED.sub("", fields.get("diagnostic-code", ""), count=1)[:DIAGNOSTIC_CHARACTERS].strip()
@@ -54,7 +70,7 @@ def read_recipient(fields: Fields) -> ReportedRecipient:
     final, original = (address_in(fields.get(name, "")) for name in ("final-recipient", "original-recipient"))
     if action != "failed":
         return ReportedRecipient(final or original, original, action, code, enhanced, diagnostic, Kind.NOTE, None)
-    kind, verdict = judge(code, enhanced if enhanced[:1] != "2" else "", diagnostic, final or original)
+    kind, verdict = judge(code, enhanced if enhanced[:1] != "2" else "", diagnostic, final or original, stage)
     return ReportedRecipient(final or original, original, action, code, enhanced, diagnostic, kind, verdict)
 
 

@@ -7,13 +7,14 @@ from mail.incoming.report import Kind
 from mail.replies.reply import Reply, Verdict, classify
 from mail.replies.rules import Action, Scope, Stage
 
-_CODE = re.compile(r"[\s\"'(#<-]*([45][0-9][0-9])(?![0-9.])[\s:;#-]*")
-# Somewhere in the text: followed by an enhanced code, or introduced as somebody's words.
-_CODE_WITHIN = re.compile(
-    r"(?<![\w.@-])([45][0-9][0-9])[ :-]{1,3}(?=[#(]?[245]\.[0-9]{1,3}\.[0-9]{1,3})"
-    r"|(?:said|says|returned|responded|response|reason|error|reply|status|code|->|<-|\]|\)|;):?[ \t]*['\"(#<]?"
-    r"([45][0-9][0-9])(?=[ :#-])",
-    re.IGNORECASE,
+# At the start of a line, before an enhanced code, or introduced as somebody's words.
+_CODE = re.compile(
+    r"^[ \t\"'(#<-]*+([45][0-9][0-9])(?=[\s:;#'-]|\Z)"
+    r"|(?<![\w.@-])([45][0-9][0-9])[\s:-]{1,20}(?=[#(]?[45]\.[0-9]{1,3}\.[0-9]{1,3})"
+    r"|(?:said|says|returned|responded|response|reason|error|reply|status|code"
+    r"|->|<-|<<|\.\.\.|[\])>;]):?[ \t]*+['\"(#<]?"
+    r"([45][0-9][0-9])(?=[\s:#)\]-])",
+    re.IGNORECASE | re.MULTILINE,
 )
 _ENHANCED = re.compile(r"(?<![\w.])[45]\.[0-7]\.[0-9]{1,3}(?!\w|\.[0-9])")
 _SIZES = ("5.2.3", "5.3.4")
@@ -23,22 +24,30 @@ _PROVIDERS = frozenset({Scope.SERVER, Scope.SERVER_DOMAIN, Scope.SERVER_FROM, Sc
 
 def codes_of(text: str) -> tuple[int | None, str]:
     """Return the basic and the enhanced code in a diagnostic; None and an empty text if it has none."""
-    found = _CODE.match(text) or _CODE_WITHIN.search(text)
-    code = int(next(filter(None, found.groups()))) if found else None
-    enhanced = _ENHANCED.search(text)
-    return code, enhanced[0] if enhanced else ""
+    found, enhanced = _CODE.search(text), _ENHANCED.search(text)
+    return int(found[found.lastindex or 0]) if found else None, enhanced[0] if enhanced else ""
 
 
-def judge(code: int | None, enhanced: str, text: str, recipient: str) -> tuple[Kind, Verdict]:
+def reply_in(text: str) -> str:
+    """Return the text from the first code on; an empty text if it has none."""
+    code, enhanced = _CODE.search(text), _ENHANCED.search(text)
+    starts = [code.start(code.lastindex or 0)] if code else []
+    starts += [enhanced.start()] if enhanced else []
+    return text[min(starts) :] if starts else ""
+
+
+def judge(code: int | None, enhanced: str, text: str, recipient: str, stage: Stage = Stage.DSN) -> tuple[Kind, Verdict]:
     """Return the kind of a failure and the verdict on its reply.
 
     Nothing is tried again after a report of a failure: a temporary reply is a soft bounce. If the classes of the two
     codes differ, the enhanced one decides. Without any code, the failure is soft.
+
+    :param stage: ``MAIL`` if the reply was about our sender.
     """
     if enhanced and (code is None or int(enhanced[0]) != code // 100):
         code = int(enhanced[0]) * 100 + 50
     reply = replace(Reply.of(code or 0, text), enhanced=enhanced)
-    verdict = classify(Stage.DSN, reply, recipient)
+    verdict = classify(stage, reply, recipient)
     if enhanced in _SIZES or (code == 552 and verdict.kind != "mailbox-full" and _SIZE.search(text)):
         return Kind.CONTENT, verdict
     return _kind(verdict), verdict

@@ -171,6 +171,17 @@ RULES: tuple[ReplyRule, ...] = (
         source="Microsoft MC786329 (550 5.7.30 Basic authentication is not supported)",
     ),
     ReplyRule(
+        "m365-restricted",
+        ANY,
+        Action.SOFT,
+        Scope.RECIPIENT,
+        code=r"5\d\d",
+        enhanced=r"5\.7\.1(2[4-9]|3[0-6])",
+        suppresses_after=Repeats(3, dt.timedelta(days=30)),
+        kind="hard-unknown",
+        source="Microsoft 5.7.124, 5.7.133-136: a group or mailbox that takes mail from some senders only",
+    ),
+    ReplyRule(
         "need-auth",
         ANY,
         Action.PAUSE_SERVER,
@@ -382,7 +393,7 @@ RULES: tuple[ReplyRule, ...] = (
         Action.RETRY_OTHER,
         Scope.SERVER_MESSAGE,
         code=r"55\d|523",
-        text="message (size )?(exceeds|too (big|large))|size limit",
+        text="message (size )?(exceeds|too (big|large))|(?<!mailbox )size limit",
         kind="size",
         source="RFC 1870 s6; Sisimai mesgtoobig",
     ),
@@ -661,6 +672,19 @@ RULES: tuple[ReplyRule, ...] = (
     ),
     # The recipient.
     ReplyRule(
+        "sender-verify",
+        ANY,
+        Action.RETRY_OTHER,
+        Scope.SERVER_FROM,
+        code=r"5\d\d",
+        text=(
+            "sender verif|verification failed for|sender (address )?(is )?(unknown|does not exist)|"
+            "sender address rejected: (user|mailbox|address|unknown|undeliverable|unverified)"
+        ),
+        kind="sender",
+        source="Exim callouts and Postfix reject_unverified_sender: the return path was asked for, and not found",
+    ),
+    ReplyRule(
         "user-unknown",
         ANY,
         Action.SUPPRESS,
@@ -730,7 +754,10 @@ RULES: tuple[ReplyRule, ...] = (
         Action.SOFT,
         Scope.RECIPIENT,
         code=r"[45]\d\d",
-        text=r"mailbox (is )?full|over ?quota|out of storage space|quota exceeded \(mailbox|exceeded storage",
+        text=(
+            r"mailbox (is )?full|mailbox size limit|over ?quota|out of storage space|quota exceeded \(mailbox|"
+            "exceeded storage"
+        ),
         delays=_hours(4),
         kind="mailbox-full",
         source="KumoMTA QuotaIssues; Sisimai mailboxfull",
@@ -753,7 +780,8 @@ RULES: tuple[ReplyRule, ...] = (
         Scope.RECIPIENT,
         code=r"5\d\d",
         text=(
-            "user (is )?unknown|unknown user|no such (user|mailbox|recipient|id)|"
+            "(user|recipient|addressee) (is )?(unknown|not found)|unknown (user|recipient|addressee|local[- ]part)|"
+            "no such (user|mailbox|recipient|id|account|address)|"
             "(mailbox|user|account|address).{0,25}(does not|doesn'?t) exist|mailbox not found|"
             "no mailbox here|not a valid (user|mailbox)|invalid (recipient|mailbox)|utilisateur inconnu|"
             "inactive email address|user doesn'?t have a|is no longer valid|mailbox is disabled"
@@ -810,7 +838,7 @@ RULES: tuple[ReplyRule, ...] = (
         code=r"5\d\d",
         text=(
             "spam|unsolicited|content (rejected|denied|policy)|potential security issue|virus|"
-            "illegal attachment|policy (reasons|violation)|has a policy that|delivery not authorized|"
+            "illegal attachment|policy (reasons|restrictions|violation)|has a policy that|delivery not authorized|"
             r"content filter|\[PH\d\d\]|local policy"
         ),
         stops_campaign=True,

@@ -1,8 +1,12 @@
 """Incoming mail: what it says is read, whatever its form, and never more than it says."""
 
+from pathlib import Path
+
 import pytest
 
 from mail.incoming.reading import Form, Kind, fingerprint_bytes, read
+
+CORPUS = Path(__file__).parent / "corpus"
 
 
 def dsn(*groups: str, top: str = "", part: str = "message/delivery-status", original: str = "") -> bytes:
@@ -75,3 +79,137 @@ def test_two_deliveries_of_one_mail_have_the_same_fingerprint():
     assert fingerprint_bytes(mail) == fingerprint_bytes(again)
     assert fingerprint_bytes(mail) != fingerprint_bytes(mail.replace(b"5.1.1", b"5.1.2"))
     assert b"Subject: Undelivered Mail" in fingerprint_bytes(again)
+
+
+ORIGINAL = """\
+Message-ID: <first@shop.example>
+Subject: Winter sale
+Message-ID: <last@shop.example>
+List-Unsubscribe: <https://mail.shop.example/u/token1>,
+ <mailto:unsub+tag@shop.example>
+CFBL-Feedback-ID: token2"""
+
+
+def test_the_clues_stand_where_servers_leave_them_and_never_in_from():
+    mail = dsn(
+        FAILED.format("5.1.1", ""),
+        top="Delivered-To: a@shop.example\nX-Original-To: b@shop.example\n",
+        original=ORIGINAL,
+    )
+
+    clues = read(mail).clues
+
+    assert clues.delivered_to == ("a@shop.example", "b@shop.example", "bounces+tag@shop.example")
+    assert clues.envelope_ids == ("aaaabbbb",)
+    assert clues.message_ids == ("<last@shop.example>", "<first@shop.example>")
+    assert clues.feedback_ids == ("token2",)
+    assert clues.unsubscribe_urls == ("mailto:unsub+tag@shop.example", "https://mail.shop.example/u/token1")
+
+
+def test_the_clues_of_a_bounce_in_words_stand_in_the_quoted_original():
+    mail = (CORPUS / "qmail-remote.eml").read_bytes()
+
+    assert read(mail).clues.message_ids == ("<7k3f9q2mzx4a.1763889302@shop.example>",)
+    assert read(mail).clues.feedback_ids == ("tokentoken2",)
+
+
+def test_each_recipient_of_a_report_has_its_own_kind_and_the_worst_is_that_of_the_mail():
+    groups = [
+        f"Original-Recipient: rfc822;{name}@x.example\nFinal-Recipient: RFC822; <{name}@y.example>\n"
+        f"Action: {action}\nStatus: {status}"
+        for name, action, status in [
+            ("a", "delivered", "2.1.5"),
+            ("b", "Failed", "4.2.2"),
+            ("c", "failed (bad)", "5.1.1"),
+        ]
+    ]
+
+    reading = read(dsn(*groups))
+
+    assert reading.kind is Kind.HARD
+    assert [(one.address, one.original, one.action, one.kind) for one in reading.recipients] == [
+        ("a@y.example", "a@x.example", "delivered", Kind.NOTE),
+        ("b@y.example", "b@x.example", "failed", Kind.SOFT),
+        ("c@y.example", "c@x.example", "failed", Kind.HARD),
+    ]
+    assert reading.reason == "Mail to c@y.example: failed (5.1.1). Rule: user-unknown."
+
+
+@pytest.mark.parametrize("action", ["delayed", "relayed", "expanded", "delivered"])
+def test_a_report_of_no_failure_is_a_note_whatever_its_codes(action):
+    group = f"Final-Recipient: rfc822; a@x.example\nAction: {action}\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 5.1.1 x"
+
+    assert read(dsn(group)).kind is Kind.NOTE
+
+
+@pytest.mark.parametrize(
+    ("written", "address"),
+    [
+        ("RFC822;ann@x.example", "ann@x.example"),
+        ("utf-8; änne@x.example", "änne@x.example"),
+        (r"utf-8; \x{E4}nne@x.example", "änne@x.example"),
+        ("rfc822; <prvs=0123456789=ann@x.example>", "ann@x.example"),
+        ("rfc822; prvs=ann/0123456789@x.example", "ann@x.example"),
+        ("ann@x.example", "ann@x.example"),
+        ("x400; /S=ann/C=DE/", "/S=ann/C=DE/"),
+    ],
+)
+def test_addresses_are_read_in_each_spelling(written, address):
+    assert read(dsn(f"Final-Recipient: {written}\nAction: failed")).recipients[0].address == address
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "form"),
+    [
+        ("unsubscribe-capitals-forwarded", Kind.UNSUBSCRIBE, Form.UNSUBSCRIBE),
+        ("unsubscribe-holiday-reply", Kind.NOTE, Form.AUTO_REPLY),
+        ("arf-jmrp-almost-empty", Kind.COMPLAINT, Form.FEEDBACK_REPORT),
+        ("jmrp-old-shape", Kind.COMPLAINT, Form.FEEDBACK_REPORT),
+        ("arf-not-spam", Kind.NOTE, Form.FEEDBACK_REPORT),
+        ("receipt-deleted-unread", Kind.NOTE, Form.RECEIPT),
+        ("dsn-international-addresses", Kind.HARD, Form.DSN),
+        ("auto-japanese", Kind.NOTE, Form.AUTO_REPLY),
+        ("challenge-boxbe", Kind.NOTE, Form.CHALLENGE),
+        ("exim-text-remote", Kind.HARD, Form.BOUNCE_TEXT),  # Although it is marked as an automatic reply.
+        ("auto-holiday-quotes-a-bounce", Kind.NOTE, Form.AUTO_REPLY),
+        ("auto-forged-failed-recipients", Kind.NOTE, Form.AUTO_REPLY),
+        ("exim-text-mail-from", Kind.SERVER, Form.BOUNCE_TEXT),
+        ("text-original-holds-codes", Kind.SOFT, Form.BOUNCE_TEXT),
+        ("qmail-no-code", Kind.SOFT, Form.BOUNCE_TEXT),
+        ("personal-forwards-dsn-parts-inline", Kind.UNKNOWN, Form.OTHER),
+    ],
+)
+def test_the_first_form_that_fits_decides(name, kind, form):
+    reading = read((CORPUS / f"{name}.eml").read_bytes())
+
+    assert (reading.kind, reading.form) == (kind, form)
+
+
+def test_a_complaint_names_its_recipient_also_in_the_shape_of_microsoft():
+    arf, jmrp = (read((CORPUS / f"{name}.eml").read_bytes()) for name in ("arf-abuse", "arf-jmrp-almost-empty"))
+
+    assert [one.address for one in arf.recipients] == ["ann@provider.example"]
+    assert arf.feedback_type == "abuse"
+    assert [one.address for one in jmrp.recipients] == ["ann@hotmail.example"]
+    assert jmrp.clues.message_ids == ("<7k3f9q2mzx4a.1763889302@shop.example>",)
+
+
+def test_a_complaint_to_the_address_that_unsubscribes_unsubscribes():
+    mail = (
+        (CORPUS / "arf-abuse.eml").read_bytes().replace(b"fbl@shop.example", b"unsub+" + b"a" * 24 + b"@shop.example")
+    )
+
+    assert read(mail).kind is Kind.UNSUBSCRIBE
+
+
+@pytest.mark.parametrize("charset", ["x-unknown", "utf-8", "punycode", "zip", "utf-16", "", "\xff"])
+def test_wrong_charsets_leave_the_codes_readable(charset):
+    mail = (
+        b"Return-Path: <>\nFrom: mailer-daemon@x.example\nSubject: Undeliverable\n"
+        b"Content-Type: text/plain; charset="
+        + charset.encode("latin-1")
+        + b"\n\n\xe4 <a@x.example>: 550 5.1.1 nobody\n"
+    )
+
+    expected = Kind.SOFT if charset == "utf-16" else Kind.HARD  # UTF-16 makes other letters of everything.
+    assert read(mail).kind is expected
