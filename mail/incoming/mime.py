@@ -96,13 +96,13 @@ def parse(content: bytes) -> Part:
     :raises Unreadable: if the mail exceeds a limit.
     """
     if len(content) > MOST_BYTES:
-        raise Unreadable(f"The mail has {len(content)} bytes; at most {MOST_BYTES} are read.")
+        raise Unreadable(f"The mail has more than {MOST_BYTES} bytes.")
     content = with_plain_line_ends(content)
     if sum(1 for _ in _BOUNDARY_NAME.finditer(content)) > MOST_BOUNDARIES:
         raise Unreadable(f"The mail names more than {MOST_BOUNDARIES} boundaries.")
     head, _ = split(content)
     if len(head) > MOST_HEADER_BYTES:
-        raise Unreadable(f"The header has {len(head)} bytes; at most {MOST_HEADER_BYTES} are read.")
+        raise Unreadable(f"The header has more than {MOST_HEADER_BYTES} bytes.")
     return _parse(content, [MOST_PARTS], 0)
 
 

@@ -114,7 +114,7 @@ def _reading_of(form: Form, recipients: tuple[ReportedRecipient, ...], clues: Cl
     if worst is None:
         return Reading(Kind.UNKNOWN, form, "The report names no recipient.", clues=clues)
     codes = " ".join(filter(None, (str(worst.code or ""), worst.enhanced)))
-    said = worst.diagnostic or codes or "without a code"
+    said = worst.diagnostic.rstrip(".") or codes or "without a code"
     rule = f" Rule: {worst.verdict.rule}." if worst.verdict else ""
     whom = worst.address or "an address that isn't named"
     sentence = f"Mail to {whom}: {worst.action or 'no action given'} ({said}).{rule}"
