@@ -239,6 +239,14 @@ CELERY_BEAT_SCHEDULE = {  # In seconds.
 MAILBOX_SECONDS = env.int("MAILBOX_SECONDS", default=60)
 _must_be("10 to 3600", "MAILBOX_SECONDS", MAILBOX_SECONDS, 10 <= MAILBOX_SECONDS <= 3600)
 
+# Where `manage.py intake` takes bounces and other reports by mail.
+INTAKE_HOST = env.str("INTAKE_HOST", default="127.0.0.1")
+INTAKE_PORT = env.int("INTAKE_PORT", default=2527)
+INTAKE_PROTOCOL = env.str("INTAKE_PROTOCOL", default="smtp")
+INTAKE_NAME = env.str("INTAKE_NAME", default="")  # Empty: the host of BASE_URL.
+INTAKE_CERTIFICATE = env.str("INTAKE_CERTIFICATE", default="")  # A PEM file with the key. Empty: one of its own.
+_must_be("smtp or lmtp", "INTAKE_PROTOCOL", INTAKE_PROTOCOL, INTAKE_PROTOCOL in ("smtp", "lmtp"))
+
 # Retention of personal details; 0: for good. Counts, statuses and dates stay. See contacts.privacy.retention.
 RETAIN_MESSAGES_MONTHS = env.int("RETAIN_MESSAGES_MONTHS", default=0)
 RETAIN_FEEDBACK_MONTHS = env.int("RETAIN_FEEDBACK_MONTHS", default=13)

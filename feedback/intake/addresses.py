@@ -34,11 +34,15 @@ class OurAddresses:
     domains: frozenset[str] = field(default=frozenset())
 
     def purpose(self, address: str) -> Purpose | None:
-        """Return what mail to an address is about; None if the address is not ours."""
+        """Return what mail to an address is about; None if the address is not ours.
+
+        A tag counts at any domain: return paths change, and mail that was sent before still bounces.
+        """
+        if verp.is_unsubscribe_address(address):
+            is_genuine = verp.message_to_unsubscribe(address, settings.TOKEN_KEYS) is not None
+            return Purpose.UNSUBSCRIBE if is_genuine else None
         if verp.tag_of(address, settings.TOKEN_KEYS) is not None:
             return Purpose.BOUNCE
-        if verp.message_to_unsubscribe(address, settings.TOKEN_KEYS) is not None:
-            return Purpose.UNSUBSCRIBE
         folded = fold(address)
         if folded in self.return_paths:
             return Purpose.BOUNCE

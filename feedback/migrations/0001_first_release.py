@@ -176,6 +176,17 @@ class Migration(migrations.Migration):
             index=models.Index(fields=['state', 'id'], name='report_state'),
         ),
         migrations.CreateModel(
+            name='Forward',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('address', models.CharField(max_length=320)),
+                ('raw', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='feedback.rawreport')),
+            ],
+            options={
+                'default_permissions': (),
+            },
+        ),
+        migrations.CreateModel(
             name='Mailbox',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

@@ -2,11 +2,12 @@
 
 from feedback.models.feedback import Feedback, RelayedUnsubscribe
 from feedback.models.hooks import Hook, HookToken
-from feedback.models.mailboxes import Mailbox, MailboxMail, Probe
+from feedback.models.mailboxes import Forward, Mailbox, MailboxMail, Probe
 from feedback.models.reports import RawReport, Report, Seen
 
 __all__ = [
     "Feedback",
+    "Forward",
     "Hook",
     "HookToken",
     "Mailbox",

@@ -146,6 +146,19 @@ class MailboxMail(models.Model):
         return f"{self.mailbox} {self.uid}"
 
 
+class Forward(models.Model):
+    """A mail to postmaster, abuse or a report address: people get it, unless a worker finds a report in it."""
+
+    raw = models.OneToOneField(RawReport, on_delete=models.CASCADE, related_name="+")
+    address = models.CharField(max_length=320)  # That it was sent to.
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.raw} to {self.address}"
+
+
 class Probe(models.Model):
     """A pair of mails that was sent to a return path's own addresses, to see whether they arrive.
 

@@ -1,0 +1,1 @@
+"""Our own SMTP or LMTP listener for bounces, complaints and mailto unsubscribes (``manage.py intake``)."""

@@ -1,0 +1,90 @@
+"""What the listener asks of the database: whose an address is, and to store a mail. SMTP is not known here.
+
+The database is asked in threads, so that a slow answer to one sender delays no other.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from django.db import DatabaseError, close_old_connections, connections, transaction
+
+from db.costs import durable
+from delivery import clock
+from feedback.intake import store
+from feedback.intake.addresses import OurAddresses, Purpose, our_addresses
+from feedback.models import Forward, RawReport
+from feedback.probes import arrived, key_in
+from mail.incoming.mime import MOST_HEADER_BYTES, Part, parse_headers, split, with_plain_line_ends
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+THREADS = 4
+FRESH_SECONDS = 10.0  # How long the servers' addresses are remembered.
+
+
+class DatabaseAway(Exception):
+    """The database does not answer, or refuses. The sender should try again later."""
+
+
+class Storage:
+    """The listener's database, as long as the listener runs."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="intake")
+        self._known: tuple[OurAddresses, float] | None = None
+
+    async def purpose(self, address: str) -> Purpose | None:
+        """Return what mail to an address is about; None if the address is not ours.
+
+        :raises DatabaseAway:
+        """
+        if self._known is None or clock.steady() - self._known[1] > FRESH_SECONDS:
+            self._known = await self._in_thread(our_addresses), clock.steady()
+        return self._known[0].purpose(address)
+
+    async def take(self, content: bytes, sender: str, recipients: Sequence[str]) -> None:
+        """Store a mail once for each recipient. It is committed on return.
+
+        :param sender: of the envelope; empty for the null sender.
+        :raises DatabaseAway:
+        """
+        addressed = [(address, await self.purpose(address)) for address in recipients]
+        await self._in_thread(lambda: _take(content, sender, addressed))
+
+    async def _in_thread(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _asked, work)
+
+    def close(self) -> None:
+        """Wait for what is being stored, then give back the connections."""
+        for _ in range(THREADS):
+            self._threads.submit(connections.close_all)
+        self._threads.shutdown()
+
+
+def _asked(work: Callable[[], Result]) -> Result:
+    close_old_connections()
+    try:
+        return work()
+    except DatabaseError as error:
+        log.error("mail could not be stored, its sender was asked to try again later: %s", type(error).__name__)
+        connections.close_all()
+        raise DatabaseAway from None
+
+
+def _take(content: bytes, sender: str, addressed: Sequence[tuple[str, Purpose | None]]) -> None:
+    now = clock.now()
+    head = split(with_plain_line_ends(content[: 2 * MOST_HEADER_BYTES]))[0][:MOST_HEADER_BYTES]
+    key = key_in(Part(parse_headers(head), b"").first("subject"))
+    with durable(), transaction.atomic():
+        for address, purpose in addressed:
+            if key and arrived(key, purpose, now):
+                continue
+            # As a mail server that delivers it (RFC 5321 section 4.4).
+            envelope = f"Return-Path: <{sender}>\r\nDelivered-To: {address}\r\n".encode("utf-8", "surrogateescape")
+            taken = store.take(RawReport.Source.LISTENER, envelope + content, now=now, envelope_to=address)
+            if taken.is_new and purpose in (Purpose.REPORT, Purpose.ROLE):
+                Forward.objects.create(raw_id=taken.raw_id, address=address)
