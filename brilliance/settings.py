@@ -228,6 +228,7 @@ CELERY_BEAT_SCHEDULE = {  # In seconds.
     "process-sign-ups": {"task": "publicpages.tasks.process_sign_ups", "schedule": 10.0},
     "poll-mailboxes": {"task": "feedback.tasks.poll_mailboxes", "schedule": 5.0},
     "relay-unsubscribes": {"task": "feedback.tasks.relay_unsubscribes", "schedule": 15.0},
+    "process-reports": {"task": "feedback.tasks.process_reports", "schedule": 2.0},
     "retention": {"task": "contacts.tasks.apply_retention", "schedule": 6 * 3600.0},
     "send-resets": {"task": "accounts.by_mail.tasks.send_resets", "schedule": 10.0},
     "renew-tokens": {"task": "oauth.tasks.renew_tokens", "schedule": 60.0},

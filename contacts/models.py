@@ -171,6 +171,8 @@ class ConsentEvent(models.Model):
         PREFERENCES = "preferences", _("Preference page")
         UNSUBSCRIBE = "unsubscribe", _("Unsubscribe link")
         ONE_CLICK = "one_click", _("One-click in the mail program")  # RFC 8058
+        MAIL = "mail", _("Unsubscribe by mail")  # A mail to the address of List-Unsubscribe (RFC 2369).
+        COMPLAINT = "complaint", _("Complaint")  # The person marked a mail as spam.
         IMPORT = "import", _("Import")
         API = "api", _("API")
         ADMIN = "admin", _("Admin")  # A user of this system, on the person's behalf.
@@ -185,6 +187,7 @@ class ConsentEvent(models.Model):
                 method.PREFERENCES: "preference page",
                 method.UNSUBSCRIBE: "unsubscribe link",
                 method.ONE_CLICK: "one-click in the mail program",
+                method.MAIL: "unsubscribe by mail",
                 method.API: "API",
             }
             return words.get(self, str(self.value))
@@ -232,6 +235,7 @@ class Suppression(models.Model):
     class Reason(models.TextChoices):
         HARD_BOUNCE = "hard_bounce", _("Hard bounce")  # A server said that the mailbox does not exist.
         COMPLAINT = "complaint", _("Complaint")  # The person reported our mail as spam.
+        PROVIDER = "provider", _("Suppressed by the provider")  # A server's provider does not send to this address.
         UNSUBSCRIBED = "unsubscribed", _("Unsubscribed from everything")
         MANUAL = "manual", _("Added by hand")
 
@@ -242,6 +246,7 @@ class Suppression(models.Model):
             words = {
                 reason.HARD_BOUNCE: "hard bounce",
                 reason.UNSUBSCRIBED: "unsubscribed from everything",
+                reason.PROVIDER: "suppressed by the provider",
                 reason.MANUAL: "added by hand",
             }
             return words.get(self, str(self.value))

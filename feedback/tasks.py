@@ -2,9 +2,11 @@
 
 from celery import shared_task
 
-from delivery import clock
+from delivery import clock, hints
 from feedback import relay
 from feedback.mailboxes import poll
+from feedback.reports import queue
+from feedback.reports.reader import Reader
 
 
 @shared_task
@@ -17,3 +19,12 @@ def relay_unsubscribes() -> None:
 def poll_mailboxes() -> None:
     """Read mailboxes that are due. A copy of the installation that waits for a person reads none."""
     poll.poll_for_a_while(clock.now)
+
+
+@shared_task
+def process_reports() -> None:
+    """Read what came in, and give effect to it. Not in a copy that waits for a person: it is read after the release."""
+    with Reader() as reader:
+        is_more = queue.process_for_a_while(reader, clock.now)
+    if is_more:
+        hints.ring(process_reports)

@@ -23,6 +23,8 @@ METHODS = {
     Feedback.Channel.ONE_CLICK: ConsentEvent.Method.ONE_CLICK,
     Feedback.Channel.PAGE: ConsentEvent.Method.UNSUBSCRIBE,
     Feedback.Channel.PREFERENCES: ConsentEvent.Method.PREFERENCES,
+    Feedback.Channel.MAIL: ConsentEvent.Method.MAIL,
+    Feedback.Channel.WEBHOOK: ConsentEvent.Method.UNSUBSCRIBE,  # The link that a provider added to the mail.
 }
 UNDO_WITHIN = dt.timedelta(days=1)  # Afterwards the preference page is the way back.
 

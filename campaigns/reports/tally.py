@@ -18,6 +18,8 @@ from campaigns.models import Tally, TallyMark
 from campaigns.reports.providers import Ask, providers_of
 from db.dialect import is_postgresql
 from delivery.models import Attempt, Correction, Mailing, Message
+from delivery.outcomes import scorecard
+from delivery.outcomes.scorecard import ScoreKey
 from installation.site import site
 
 SLICE_ATTEMPTS = 4_000
@@ -141,6 +143,7 @@ def _count(after: int, last: int, providers: dict[str, str]) -> int | None:
         counts = _groups(after, last, providers)
         _fold(counts)
         _add(counts)
+        scorecard.add(_scores(after, last, providers))
     return counts.total()
 
 
@@ -175,6 +178,21 @@ def _groups(after: int, last: int, providers: dict[str, str]) -> Counter[Key]:
         domain = domain.lower()
         provider = providers.get(domain, domain)[:255]
         counts[day, mailing_id, server_name, provider, outcome, rule] += number
+    return counts
+
+
+def _scores(after: int, last: int, providers: dict[str, str]) -> Counter[ScoreKey]:
+    """Return the counts of the same attempts for scorecards. Mail to our own people, tests and notices, is left out."""
+    mail = _slice(after, last).filter(message__mailing__stream__in=[Mailing.Stream.CAMPAIGN, Mailing.Stream.SINGLE])
+    rows = mail.filter(message__redirected_to="", finished_at__isnull=False).annotate(
+        day=TruncDate("finished_at", tzinfo=dt.UTC)
+    )
+    groups = rows.values_list("day", "server_id", "header_from", "domain", "outcome", "rule")
+    counts: Counter[ScoreKey] = Counter()
+    for day, server_id, header_from, domain, outcome, rule, number in groups.annotate(number=Count("pk")):
+        if kind := scorecard.kind_of(outcome, rule):
+            provider = providers.get(domain.lower(), domain.lower())
+            counts[ScoreKey(day, server_id or 0, scorecard.domain_of_from(header_from), provider, kind)] += number
     return counts
 
 

@@ -244,6 +244,7 @@ class Migration(migrations.Migration):
                 ('avoid', models.JSONField(db_default=models.Value([], models.JSONField()), default=list)),
                 ('is_refused', models.BooleanField(db_default=False, default=False)),
                 ('reason', models.CharField(blank=True, max_length=600)),
+                ('delivered_at', models.DateTimeField(null=True)),
                 ('contact', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='messages', to='contacts.contact')),
                 ('copy_of', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='copies', to='delivery.message')),
                 ('mailing', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='messages', to='delivery.mailing')),
@@ -302,6 +303,22 @@ class Migration(migrations.Migration):
                 ('message', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='delivery.message')),
                 ('server', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='smtpservers.smtpserver')),
             ],
+        ),
+        migrations.CreateModel(
+            name='ScoreCount',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('day', models.DateField()),
+                ('server_id', models.BigIntegerField(default=0)),
+                ('from_domain', models.CharField(blank=True, max_length=255)),
+                ('provider', models.CharField(blank=True, max_length=255)),
+                ('kind', models.CharField(max_length=16)),
+                ('number', models.PositiveIntegerField()),
+            ],
+            options={
+                'indexes': [models.Index(fields=['day', 'from_domain'], name='score_count_day')],
+                'constraints': [models.UniqueConstraint(fields=('server_id', 'day', 'from_domain', 'provider', 'kind'), name='one_score_count_each')],
+            },
         ),
         migrations.CreateModel(
             name='ServerOutcome',

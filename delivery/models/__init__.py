@@ -1,7 +1,7 @@
 """The tables of sending: mailings, messages, attempts, lanes, counts, holds and notices."""
 
 from delivery.models.attempts import Attempt, Batch, Correction, Lane
-from delivery.models.counts import MailingOutcome, ServerOutcome, StatusCount
+from delivery.models.counts import MailingOutcome, ScoreCount, ServerOutcome, StatusCount
 from delivery.models.holds import ProviderHold, Refusal, StopTally, UnreachableDomain
 from delivery.models.notices import Incident, Notice, Trial
 from delivery.models.outbox import FAILED, NOT_ACCEPTED, Mailing, Message, new_identity
@@ -26,6 +26,7 @@ __all__ = [
     "Notice",
     "ProviderHold",
     "Refusal",
+    "ScoreCount",
     "ServerOutcome",
     "StatusCount",
     "StopTally",

@@ -69,3 +69,29 @@ class ServerOutcome(models.Model):
 
     def __str__(self) -> str:
         return f"{self.server_name} {self.quarter_at:%Y-%m-%d %H:%M}: {self.number} {self.outcome}"
+
+
+class ScoreCount(models.Model):
+    """The number of messages of one day with the same fate, for scorecards; see :mod:`delivery.outcomes.scorecard`."""
+
+    OTHER = ""  # Stands for every provider after the first few hundred of a day.
+
+    day = models.DateField()  # The UTC day of the attempt, also where the outcome became known later.
+    server_id = models.BigIntegerField(default=0)  # 0: unknown. No relation: counts outlive their server.
+    from_domain = models.CharField(max_length=255, blank=True)
+    provider = models.CharField(max_length=255, blank=True)  # As in :class:`campaigns.models.Tally`.
+    kind = models.CharField(max_length=16)  # ``accepted``, ``delivered``, or a kind of feedback such as ``hard``.
+    number = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            # The order of the columns serves the scorecard of a server and a period.
+            models.UniqueConstraint(
+                fields=["server_id", "day", "from_domain", "provider", "kind"], name="one_score_count_each"
+            )
+        ]
+        # The rate of complaints about a From domain, across servers.
+        indexes = [models.Index(fields=["day", "from_domain"], name="score_count_day")]
+
+    def __str__(self) -> str:
+        return f"{self.day}: {self.number} {self.kind} of {self.from_domain} at {self.provider}"

@@ -107,7 +107,8 @@ class Message(models.Model):
     ``outbox.claims`` writes *sending*, and ``outcomes.results`` what was answered. Little is written without an answer:
     ``outcomes.results`` ends the messages of a cancelled mailing, ``outbox.mailings`` queues again by hand and lets
     single messages expire, ``outbox.plan`` ends what no server is left for, ``records.erasure`` what an erased person
-    would have got.
+    would have got. What comes back later, by mail or webhook, ``outcomes.late`` writes: the status of a message that
+    was accepted or unconfirmed, and ``delivered_at``.
     """
 
     class Status(models.TextChoices):
@@ -159,6 +160,7 @@ class Message(models.Model):
         SmtpServer, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False, db_constraint=False
     )
     reason = models.CharField(max_length=600, blank=True)  # The last reply, or why it was not sent.
+    delivered_at = models.DateTimeField(null=True)  # A webhook said that the recipient's server has it.
 
     class Meta:
         ordering = ["id"]

@@ -7,7 +7,7 @@ server and one per mailing, for any number of messages.
 
 import datetime as dt
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,6 +23,7 @@ from delivery.outcomes import account_limits, provider_holds, unreachable_domain
 from delivery.outcomes.result import Result
 from delivery.outcomes.verdicts import ACCEPTED, Judgement
 from mail.addresses import domain_of
+from mail.replies.rules import Repeats
 from smtpservers.limits import circuit_breaker, refused_senders, reservations, throttling
 from smtpservers.models import SmtpServer
 
@@ -59,27 +60,34 @@ def _act_on_addresses(results: Iterable[Result], now: dt.datetime) -> None:
         is_hard = judgement.suppresses
         if judgement.must_confirm:  # Without confirmation it counts as soft: the server's own DNS may be broken.
             is_hard = unreachable_domains.is_known(domain_of(result.message.email), now)
-        why = judgement.reason if is_hard else _why_soft_bounces_suffice(result, now)
+        why = judgement.reason
+        if not is_hard:
+            why = why_soft_bounces_suffice(
+                result.message.email_key, judgement.reason, now, rule=judgement.rule, limit=judgement.suppresses_after
+            )
         if why:
             changes.suppress(result.message.email, Suppression.Reason.HARD_BOUNCE, why, now)
 
 
-def _why_soft_bounces_suffice(result: Result, now: dt.datetime) -> str:
-    """Return why this soft bounce, recorded already, suppresses its address; empty if it does not."""
-    own = Message.objects.filter(
-        email_key=result.message.email_key, redirected_to="", mailing__stream__in=("campaign", "single")
-    )
+def why_soft_bounces_suffice(
+    email_key: str, reason: str, now: dt.datetime, *, rule: str, limit: Repeats | None, reported: int = 0
+) -> str:
+    """Return why a soft bounce, recorded already, suppresses its address; empty if it does not.
+
+    :param reason: the answer of the bounce.
+    :param limit: the number of messages refused under the same rule that suppresses the address; None: the usual row.
+    :param reported: the number of messages that reports, and no answers, ended under this rule within the limit's time.
+    """
+    own = Message.objects.filter(email_key=email_key, redirected_to="", mailing__stream__in=("campaign", "single"))
     latest = own.filter(status__in=["accepted", "bounced"]).order_by("-changed_at", "-pk")
     rows = list(latest.values_list("status", "changed_at")[:SOFT_IN_A_ROW])
-    last_answer = f"The last answer: {result.judgement.reason}"
+    last_answer = f"The last answer: {reason}"
     is_a_row = len(rows) == SOFT_IN_A_ROW and all(status == "bounced" for status, _ in rows)
     if is_a_row and rows[0][1] - rows[-1][1] >= SOFT_SPREAD:
         return f"{SOFT_IN_A_ROW} messages in a row bounced. {last_answer}"
-    if (limit := result.judgement.suppresses_after) is not None:
-        refusals = Attempt.objects.filter(
-            message__in=own.values("pk"), rule=result.judgement.rule, finished_at__gt=now - limit.within
-        )
-        if refusals.values("message").distinct().count() >= limit.times:
+    if limit is not None:
+        refusals = Attempt.objects.filter(message__in=own.values("pk"), rule=rule, finished_at__gt=now - limit.within)
+        if refusals.values("message").distinct().count() + reported >= limit.times:
             return f"{limit.times} messages were refused within {limit.within.days} days. {last_answer}"
     return ""
 
@@ -249,6 +257,15 @@ def _act_on_mailings(results: Iterable[Result], notable: Iterable[Result]) -> No
             tally["sent"] += 1
             tally["hard_bounces"] += judgement.suppresses
             tally["content_failures"] += judgement.is_content
+    count_and_stop(tallies, stops)
+
+
+def count_and_stop(tallies: Mapping[tuple[int, int], Counter[str]], stops: dict[int, str]) -> None:
+    """Add results to the stop tallies of mailings by server, and stop the mailings with too many bad ones.
+
+    :param tallies: numbers by the name of their column in ``StopTally``.
+    :param stops: why other mailings, or some of these, must stop anyway.
+    """
     for (mailing_id, server_id), tally in sorted(tallies.items()):
         _count(mailing_id, server_id, tally)
         if mailing_id not in stops and (tally["hard_bounces"] or tally["content_failures"]):
@@ -263,14 +280,22 @@ def _of_the_same_sender(result: Result) -> list[int]:
 
     A provider that refuses a domain refuses all its mail.
     """
-    open_now = Mailing.objects.filter(stream=Mailing.Stream.CAMPAIGN, state=Mailing.State.OPEN, finished_at=None)
-    senders_of = dict(open_now.values_list("pk", "mail_from"))
-    own = SmtpServer.objects.values_list("mail_from", flat=True).filter(pk=result.server_id).first() or ""
-    domains = {
-        pk: refused_senders.sender_of(mail_from or own).rpartition("@")[2] for pk, mail_from in senders_of.items()
-    }
+    domains = running_from(result.server_id)
     refused = domains.get(result.mailing_id)
     return [pk for pk, domain in domains.items() if domain == refused]
+
+
+def running_from(server_id: int) -> dict[int, str]:
+    """Return the running campaigns with the domain of their From.
+
+    :param server_id: whose From a campaign without its own is taken to have.
+    """
+    open_now = Mailing.objects.filter(stream=Mailing.Stream.CAMPAIGN, state=Mailing.State.OPEN, finished_at=None)
+    own = SmtpServer.objects.values_list("mail_from", flat=True).filter(pk=server_id).first() or ""
+    return {
+        pk: refused_senders.sender_of(mail_from or own).rpartition("@")[2]
+        for pk, mail_from in open_now.values_list("pk", "mail_from")
+    }
 
 
 def _count(mailing_id: int, server_id: int, tally: Counter[str]) -> None:
@@ -304,8 +329,16 @@ def _note_incidents(results: Iterable[Result], now: dt.datetime) -> None:
     """Store the incidents that a person should look at: one a day per server and kind."""
     found = {(r.server_id, r.judgement.incident): r for r in results if r.judgement.incident and r.server_id}
     for (server_id, kind), result in sorted(found.items()):
-        why = without_recipient(result.judgement.reason, result.message)
-        Incident.objects.get_or_create(
-            key=f"{server_id} {kind} {now:%Y-%m-%d}",
-            defaults={"server_id": server_id, "kind": kind, "reason": why[:500], "seen_at": now},
-        )
+        note_incident(server_id, kind, without_recipient(result.judgement.reason, result.message), now)
+
+
+def note_incident(server_id: int, kind: str, why: str, now: dt.datetime, *, about: str = "") -> bool:
+    """Store an incident of a server, and return whether it is the first of its kind today.
+
+    :param about: what it concerns, if that is less than the whole server.
+    """
+    key = " ".join(filter(None, (str(server_id), kind, about, f"{now:%Y-%m-%d}")))
+    _, is_new = Incident.objects.get_or_create(
+        key=key[:100], defaults={"server_id": server_id, "kind": kind, "reason": why[:500], "seen_at": now}
+    )
+    return is_new

@@ -1,0 +1,137 @@
+"""The message of a report: proofs that nobody but us can have made, and nothing else."""
+
+import datetime as dt
+
+import pytest
+
+from contacts.models import Suppression
+from delivery.content import tokens
+from delivery.models import Message
+from feedback.models import Feedback, Report
+from smtpservers.models import SmtpServer
+from tests.feedback.reports.making import (
+    GONE,
+    NOW,
+    bounce,
+    dsn,
+    event,
+    mail,
+    make_mailing,
+    make_server,
+    post,
+    process,
+    return_path,
+    sent_to,
+    tag,
+)
+
+pytestmark = pytest.mark.django_db
+
+ANN = "Ann@customer.example"
+
+
+@pytest.fixture
+def server() -> SmtpServer:
+    return make_server()
+
+
+@pytest.fixture
+def message(server: SmtpServer) -> Message:
+    sent_to("other@customer.example", make_mailing(), server)
+    return sent_to(ANN, make_mailing(), server)
+
+
+def has_effect() -> bool:
+    return Feedback.objects.exists()
+
+
+def own_token(message: Message) -> str:
+    return tokens.unsubscribe_urls_and_feedback_ids()(message.pk)[1]
+
+
+def failed(message: Message, original: str, address: str = "") -> bytes:
+    return dsn((address or message.email, "failed", GONE), original=original)
+
+
+PROOFS = {
+    "return path": lambda m: bounce(m),
+    "return path in capitals": lambda m: bounce(m).replace(return_path(m).encode(), return_path(m).upper().encode()),
+    "envelope id": lambda m: dsn((ANN, "failed", GONE)).replace(
+        b"Reporting-MTA", f"Original-Envelope-Id: {tag(m)}\r\nReporting-MTA".encode()
+    ),
+    "Message-ID": lambda m: failed(m, f"Message-ID: {m.message_id}"),
+    "CFBL-Feedback-ID": lambda m: failed(m, f"CFBL-Feedback-ID: {own_token(m)}"),
+    "List-Unsubscribe": lambda m: failed(m, f"List-Unsubscribe: <{tokens.unsubscribe_url(m.pk)}>"),
+    "the last of two": lambda m: failed(
+        m, f"Message-ID: <foreign@there.example>\r\nX: y\r\nMessage-ID: {m.message_id}"
+    ),
+    "another address, by a token": lambda m: failed(m, f"CFBL-Feedback-ID: {own_token(m)}", "ann@new.example"),
+}
+
+
+@pytest.mark.parametrize("proof", PROOFS)
+def test_a_proof_of_ours_finds_the_message(message: Message, proof: str) -> None:
+    mail(PROOFS[proof](message))
+    process()
+
+    assert Report.objects.get().message == message
+    assert Suppression.objects.get().email == ANN  # The address that was written to.
+
+
+FORGERIES = {
+    "no proof": lambda m: dsn((ANN, "failed", GONE)),
+    "a guessed tag": lambda m: dsn((ANN, "failed", GONE), to="bounces+" + "a" * 24 + "@shop.example"),
+    "a changed tag": lambda m: dsn((ANN, "failed", GONE), to=f"bounces+{tag(m)[::-1]}@shop.example"),
+    "a From with the tag": lambda m: dsn((ANN, "failed", GONE)).replace(
+        b"From: MAILER-DAEMON@mx.example", f"From: {return_path(m)}".encode()
+    ),
+    "a Message-ID of another mailing": lambda m: failed(
+        m, f"Message-ID: {Message.objects.exclude(pk=m.pk).get().message_id}"
+    ),
+    "a stored Message-ID that we did not make": lambda m: failed(m, "Message-ID: <known@there.example>"),
+    "a token for another purpose": lambda m: failed(m, f"CFBL-Feedback-ID: {tokens.unsubscribe_url(m.pk)[-33:]}"),
+    "a link to another page": lambda m: failed(m, f"List-Unsubscribe: <{tokens.preferences_url(m.pk)}>"),
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_bounce_without_proof_is_shown_and_has_no_effect(message: Message, forgery: str) -> None:
+    content = FORGERIES[forgery](message)
+    if forgery.startswith("a stored"):
+        Message.objects.filter(pk=message.pk).update(message_id="<known@there.example>")
+
+    mail(content)
+    process()
+
+    report = Report.objects.get()
+    assert (report.state, report.kind, report.recipient.lower()) == ("unmatched", "hard", ANN.lower())
+    assert not has_effect()
+    assert not Suppression.objects.exists()
+
+
+def test_the_recipient_of_the_session_goes_before_what_the_mail_says(server: SmtpServer, message: Message) -> None:
+    other = Message.objects.exclude(pk=message.pk).get()
+
+    mail(bounce(message), to=return_path(other))
+    process()
+
+    assert Report.objects.get().message == other
+
+
+def test_a_proved_webhook_needs_no_tag_within_a_week(server: SmtpServer, message: Message) -> None:
+    newer = sent_to(ANN, make_mailing(), server)
+    week = dt.timedelta(days=7)
+    told = event("Bounce", Type="HardBounce", Email=ANN.lower(), Details="smtp;550 5.1.1 unknown user")
+
+    post(server, told | {"ID": 1}, now=NOW + week)
+    process(NOW + week)
+    late = Report.objects.get().state
+    post(make_server("Beta"), told | {"ID": 2})
+    process()
+    of_another_server = Report.objects.latest("pk").state
+    post(server, told | {"ID": 3})
+    process()
+
+    assert (late, of_another_server) == ("unmatched", "unmatched")
+    assert Report.objects.latest("pk").message == newer
+    assert Suppression.objects.get().email == ANN
