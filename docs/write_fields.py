@@ -91,6 +91,11 @@ EFFECTS = {
     "use_return_path": "Whether the envelope sender is the return path or the address of From.",
     "use_verp": "Envelope sender: its local part gets a signed tag. Send test asks the domain's mail server (RCPT,"
     " without a message) whether the mailbox takes such an address.",
+    "provider_configuration": "Header `X-SES-CONFIGURATION-SET` or `X-PM-Message-Stream`. Other providers have none,"
+    " and the form refuses a value. Filled or not, the presets of providers with headers of their own add them, with"
+    " our tag and with the provider's tracking off: `X-SES-MESSAGE-TAGS`, `X-SMTPAPI`,"
+    " `X-Mailgun-Variables` and `X-Mailgun-Track`, `X-PM-Metadata-brilliance`, `X-Mailin-custom`, `X-MJ-CustomID`,"
+    " `X-MSYS-API`, `X-MC-Metadata`. All mail; see [replies](feedback.md#how-events-find-their-message).",
     "spam_address": "Headers `CFBL-Address`, `CFBL-Feedback-ID` and `X-Complaints-To`. Not for notices.",
     "use_spam_address": "Adds or leaves out exactly these three headers.",
     "abuse_address": "Headers `X-Report-Abuse` and `X-Abuse-Reports-To`, not for notices; and a line on the"
@@ -124,6 +129,7 @@ ACCEPTS = {
     **dict.fromkeys(("mail_from", "mail_to", "mail_to_unknown"), "one mailbox: an address, or a name and an address"),
     **dict.fromkeys(("mail_cc", "mail_bcc"), "at most 10 mailboxes, by commas or lines apart"),
     "return_path": "one address",
+    "provider_configuration": "letters, digits, hyphens and underscores; only with a preset that uses it",
     **dict.fromkeys(("spam_address", "abuse_address"), "one address, plain letters before the @"),
     **dict.fromkeys(("name",), "text of one line that no other server has"),
     **dict.fromkeys(("unknown_first_name", "unknown_last_name"), "text of one line without merge tags"),

@@ -50,6 +50,15 @@ def tagger(address: str, keys: Sequence[str]) -> Callable[[int, int], str]:
     return lambda message, attempt: before + _sign(message, attempt, key) + after
 
 
+def tags(keys: Sequence[str]) -> Callable[[int, int], str]:
+    """Return a function from the numbers of a message and an attempt to the bare tag, for a header of its provider.
+
+    :param keys: the first one signs.
+    """
+    key = signing_key(keys)
+    return lambda message, attempt: _sign(message, attempt, key)
+
+
 def tag_of(address: str, keys: Sequence[str]) -> Tag | None:
     """Return the tag in ``address``, in any case; None if it is not ours."""
     return _read(address, _PART, keys)

@@ -174,6 +174,19 @@ _ALL = (
         ),
     ),
     Preset(
+        key="azure",
+        name="Azure Communication Services",
+        host="smtp.azurecomm.net",
+        signs_in_as=_("the SMTP username made in the resource"),
+        signs_in_with=_("a client secret of the Entra application"),
+        bulk=Bulk.YES,
+        hints=(_("Mail from must be an address of a domain that is verified and connected to the resource."),),
+        unverified=(_("every limit, which belongs to the subscription"),),
+        sources=(
+            "learn.microsoft.com/azure/communication-services/quickstarts/email/send-email-smtp/smtp-authentication",
+        ),
+    ),
+    Preset(
         key="brevo",
         name="Brevo",
         host="smtp-relay.brevo.com",
@@ -472,6 +485,18 @@ _ALL = (
             "resend.com/docs/knowledge-base/account-quotas-and-limits.md",
             "resend.com/docs/api-reference/rate-limit.md",
         ),
+    ),
+    Preset(
+        key="scaleway",
+        name="Scaleway Transactional Email",
+        host="smtp.tem.scaleway.com",
+        starttls_ports=(587, 25, 2587),
+        implicit_ports=(465, 2465),
+        signs_in_as=_("the ID of the project"),
+        signs_in_with=_("the secret key of an API key"),
+        bulk=Bulk.YES,
+        unverified=(_("ports 2587 and 2465"), _("every limit")),
+        sources=("scaleway.com/en/docs/transactional-email/reference-content/smtp-configuration",),
     ),
     Preset(
         key="smtp2go",

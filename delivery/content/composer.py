@@ -22,6 +22,7 @@ from delivery.content.copies import COPIED_STREAMS, copy_mailboxes
 from delivery.content.message import Outgoing, Person
 from delivery.content.return_paths import ReturnPath
 from delivery.models import Mailing, Message
+from mail import verp
 from mail.addresses import (
     check_address,
     envelope_address,
@@ -38,6 +39,7 @@ from mail.message.footers import known_language
 from mail.message.style import Recipient, Style
 from smtpservers.forms.validators import fill_unsubscribe_url
 from smtpservers.models import SmtpServer
+from smtpservers.provider_headers import provider_headers
 from smtpservers.smtp.endpoint import domain_name_of
 
 BULK_STREAMS = (Mailing.Stream.CAMPAIGN, Mailing.Stream.TEST)
@@ -89,6 +91,8 @@ class Composer:
         self._make_tokens = tokens.unsubscribe_urls_and_feedback_ids()
         self._make_links = {name: urls() for name, urls in LINKS.items()}
         self._secret_links = secret_links.makers(mailing, server)
+        self._provider_headers = provider_headers(server.preset, server.provider_configuration)
+        self._make_tag = verp.tags(settings.TOKEN_KEYS)
         self._site_language = mailing.site_language
         self._files = attachments.parts(mailing.files)
         self._compiled: dict[tuple[str, tuple[str, ...], bool], Compiled] = {}
@@ -119,6 +123,7 @@ class Composer:
             values=values,
             unsubscribe_url=self._unsubscribe_url(unsubscribe_url, message, original.email),
             feedback_id=feedback_id,
+            reference=self._reference(message) if self._provider_headers else "",
             intended=(message.email or "(missing)") if redirected_to else "",
             budget=Budget(lambda: monotonic() > deadline),
         )
@@ -164,6 +169,12 @@ class Composer:
         values["email"] = email
         values |= name_values(first, last, server.unknown_first_name, server.unknown_last_name)
         return values
+
+    def _reference(self, message: Outgoing) -> str:
+        """Return the tag of a message's present attempt, as a return path would have it."""
+        if message.redirected_to or self._mailing.stream == Mailing.Stream.NOTICE:
+            return self._make_tag(tokens.NOBODY, 0)
+        return self._make_tag(message.pk, message.attempt_count + 1)
 
     def _unsubscribe_url(self, built_in: str, message: Outgoing, email: str) -> str:
         template = self._server.linked_unsubscribe_url
@@ -220,6 +231,7 @@ class Composer:
                 *(f"{settings.BASE_URL}/{page}/" for page in ("u", "p", "v")),
                 *_own_pages(server.unsubscribe_url),
             ),
+            provider_headers=self._provider_headers,
         )
 
     def _list_id(self) -> str:

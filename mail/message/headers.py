@@ -15,7 +15,7 @@ from mail.budget import Budget
 from mail.merge_fields import Template
 from mail.message import encoding
 from mail.message.encoding import verbatim
-from mail.message.style import Recipient, Style
+from mail.message.style import REFERENCE, Recipient, Style
 
 
 class Headers:
@@ -40,6 +40,8 @@ class Headers:
         self._machine_address = _bare_address("CFBL-Address", style.complaints_to) if style.complaints_to else ""
         self._before_feedback = self._constants_before_feedback().decode()
         self._after_feedback = self._constants_after_feedback().decode()
+        provider = b"".join(encoding.unstructured(name, value) for name, value in style.provider_headers)
+        self._before_reference, self._has_reference, self._after_reference = provider.decode().partition(REFERENCE)
         # Only addresses can need 8 bits; everything else is encoded (RFC 6532).
         self.is_7bit = (self._from + self._cc).isascii()
         self._date = (dt.datetime.max.replace(tzinfo=dt.UTC), "")  # The last second, and its header.
@@ -60,6 +62,7 @@ class Headers:
             f"{self._date_line(date)}{self._from}To: {encoding.address('To', recipient.address)}\r\n"
             f"{self._cc and self._cc_for(recipient)}{subject}Message-ID: {recipient.message_id}\r\n{self._list_id}"
             f"{unsubscribe}{self._before_feedback}{feedback}{self._after_feedback}"
+            f"{self._has_reference and self._reference(recipient.reference)}"
         ).encode()
         if recipient.intended:
             lines += encoding.unstructured("X-Original-To", merge_fields.one_line(recipient.intended))
@@ -102,6 +105,11 @@ class Headers:
         if not _FEEDBACK_ID(feedback_id):
             raise ValueError(f"CFBL-Feedback-ID: {feedback_id!r} may hold letters, digits and : only.")
         return f"CFBL-Feedback-ID: {feedback_id}\r\n"
+
+    def _reference(self, reference: str) -> str:
+        if not _REFERENCE(reference):
+            raise ValueError("The provider's header needs a tag of 24 letters and digits.")
+        return f"{self._before_reference}{reference}{self._after_reference}"
 
     def _constants_before_feedback(self) -> bytes:
         style, headers = self._style, b""
@@ -158,6 +166,7 @@ def _bare_address(name: str, text: str) -> str:
 
 _MESSAGE_ID = re.compile(r"<[!-;=?A-~]{1,180}@[!-;=?A-~]{1,180}>").fullmatch
 _FEEDBACK_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~:.-]{1,200}").fullmatch
+_REFERENCE = re.compile(r"[a-z2-7]{24}").fullmatch
 _URI = re.compile(r"(?:[Hh][Tt][Tt][Pp][Ss]?://|[Mm][Aa][Ii][Ll][Tt][Oo]:)[!-;=?-~]+").fullmatch
 _LONGEST_URI = 976  # The rest of the 998 octets of a line is for the name, the brackets and the line end.
 _ZERO, _SECOND = dt.timedelta(0), dt.timedelta(seconds=1)

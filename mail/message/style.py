@@ -8,6 +8,9 @@ from typing import Any, Literal
 from mail.addresses import Mailbox
 from mail.budget import Budget
 
+# Stands for the tag of a message in the headers of a style; as long as one, and no letters of one.
+REFERENCE = "0" * 24
+
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -37,6 +40,8 @@ class Style:
     utm_in_text: bool = True  # Whether links in the text part get them too, where they are long and fully visible.
     utm_skip: tuple[str, ...] = ()  # Prefixes of our own URLs, never tagged.
     extra_headers: tuple[tuple[str, str], ...] = ()
+    # What the provider reads. The first of them holds ``REFERENCE`` once.
+    provider_headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)  # Not frozen: that would take four times as long to create.
@@ -48,5 +53,6 @@ class Recipient:
     values: Mapping[str, Any]  # Merge values by name.
     unsubscribe_url: str = ""  # Also the merge value of that name.
     feedback_id: str = ""  # For CFBL-Feedback-ID: opaque, and hard to forge.
+    reference: str = ""  # The tag in the provider's own header.
     intended: str = ""  # The original recipient of a redirected message; shown above the content.
     budget: Budget = field(default_factory=Budget)  # The limit for filling the message.

@@ -71,7 +71,7 @@ READ_ONLY_FIELDSETS = (
                 *_in_pairs("month_start_day", "time_zone", "max_per_day", "max_per_hour", "rate_limit", "rate_unit"),
                 *_in_pairs("max_connections", "messages_per_connection", "pipelining"),
                 *_in_pairs("unsubscribe_url", "use_unsubscribe_link", "relays_unsubscribes", "precedence"),
-                *_in_pairs("use_precedence", "return_path", "use_return_path", "use_verp"),
+                *_in_pairs("use_precedence", "return_path", "use_return_path", "use_verp", "provider_configuration"),
                 *_in_pairs("spam_address", "use_spam_address", "abuse_address", "use_abuse_address"),
             )
         },

@@ -38,6 +38,7 @@ from smtpservers.forms.tabs import server_form_helper
 from smtpservers.forms.validators import FieldInvalid
 from smtpservers.mechanisms import PREFERRED
 from smtpservers.models import SECRETS, SmtpServer
+from smtpservers.provider_headers import takes_configuration
 from words import time_zones
 from words.texts import translated
 
@@ -85,6 +86,7 @@ CHECKS: dict[str, Callable[[str], str]] = {
     "time_zone": validators.check_time_zone,
     "precedence": validators.check_precedence,
     "return_path": check_address,
+    "provider_configuration": validators.check_provider_configuration,
     "spam_address": validators.check_report_address,
     "abuse_address": validators.check_report_address,
     "unknown_first_name": validators.check_placeholder_name,
@@ -261,6 +263,8 @@ class ServerForm(_ServerModelForm):
             is_used, is_relayed = (bool(cleaned.get(name)) for name in ("use_unsubscribe_link", "relays_unsubscribes"))
             with self._errors_at("unsubscribe_url"):
                 validators.check_unsubscribe_url(url, is_used, is_relayed, settings.IS_LOOPBACK)
+        if cleaned.get("provider_configuration") and not takes_configuration(cleaned.get("preset", "")):
+            self.add_error("provider_configuration", gettext("Only Amazon SES and Postmark use this. Clear it."))
         if cleaned.get("mail_from") and cleaned.get("host"):
             with self._errors_at("mail_from"):
                 validators.check_own_sender(cleaned["mail_from"], cleaned["host"])

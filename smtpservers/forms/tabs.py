@@ -94,6 +94,7 @@ def _miscellaneous(names: Collection[str]) -> list[Div | HTML]:
         _row(_cell("unsubscribe_url", 4), _switch("use_unsubscribe_link"), _switch("relays_unsubscribes")),
         _heading(_("Bounces, complaints and out-of-office replies")),
         _row(_cell("return_path", 4), _switch("use_return_path"), _switch("use_verp")),
+        _row(_cell("provider_configuration", 8)),
         _row(_cell("precedence", 8), _switch("use_precedence")),
         _row(_cell("spam_address", 8), _switch("use_spam_address")),
         _row(_cell("abuse_address", 8), _switch("use_abuse_address")),

@@ -33,6 +33,7 @@ from mail.suffixes import organisational_domain
 from net.addresses import may_be_called
 from smtpservers.destinations import IMPLICIT_TLS_PORTS
 from smtpservers.presets import PRESETS, sign_in
+from smtpservers.provider_headers import check_configuration
 from words import time_zones
 from words.instants import day
 from words.texts import translated
@@ -215,6 +216,17 @@ def check_precedence(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9-]{1,40}", text):
         raise FieldInvalid(_("Enter one word of letters, digits and hyphens, e.g. bulk or list."))
     return text
+
+
+def check_provider_configuration(text: str) -> str:
+    """Return the name of a provider's configuration.
+
+    :raises FieldInvalid: if it can't be one.
+    """
+    try:
+        return check_configuration(text)
+    except ValueError:
+        raise FieldInvalid(_("Use letters, digits, hyphens and underscores only.")) from None
 
 
 def check_unsubscribe_url(text: str, is_used: bool, is_relayed: bool = False, allows_loopback: bool = False) -> str:

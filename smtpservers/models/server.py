@@ -337,6 +337,17 @@ class SmtpServer(models.Model):
             " mailbox rejects plus-addresses."
         ),
     )
+    provider_configuration = models.CharField(
+        _("provider's configuration"),
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_(
+            "Amazon SES: name of the configuration set. Postmark: ID of the message stream. Leave empty for the"
+            " provider's default."
+        ),
+    )
     # The domain for which mail to unsubscribe is known to reach us: a probe came in. Empty: no mailto half.
     mailto_domain = models.CharField(max_length=253, blank=True, default="", db_default="", editable=False)
     spam_address = models.CharField(

@@ -185,6 +185,9 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
     ({"precedence": "bulk mail"}, "Enter one word of letters, digits and hyphens"),
     ({"precedence": "x" * 41}, LONG.format(40, 41)),
     ({"precedence": "", "use_precedence": "on"}, "Enter an email precedence, or turn off the switch."),
+    ({"provider_configuration": "a b", "preset": "ses"}, "Use letters, digits, hyphens and underscores only."),
+    ({"provider_configuration": "a"}, "Only Amazon SES and Postmark use this. Clear it."),
+    ({"provider_configuration": "x" * 65}, LONG.format(64, 65)),
     # 24 to 29
     ({"return_path": "A <a@x.test>"}, "A <a@x.test> contains a space. Remove it."),
     ({"return_path": "<>"}, "<> has no @ sign. Write it as name@example.com."),

@@ -19,8 +19,8 @@ from words.texts import TRANSLATOR, translated
 every_preset = pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
 
 
-def test_there_are_26_of_them_in_the_order_of_the_alphabet() -> None:
-    assert len(PRESETS) == len(CHOICES) == 26
+def test_there_are_28_of_them_in_the_order_of_the_alphabet() -> None:
+    assert len(PRESETS) == len(CHOICES) == 28
     first_words = [re.sub(r"^(Amazon|Twilio|Microsoft 365) ?", r"\1", name).casefold() for _, name in CHOICES]
     assert first_words == sorted(first_words)
 

@@ -80,7 +80,7 @@ def test_every_field_says_what_it_is_for() -> None:
     form = ServerForm()
 
     assert [name for name, field in form.fields.items() if not field.help_text] == ["rate_unit"]  # Its label says it.
-    assert len(form.fields) == 39 + 2 + 16  # The document's, name and provider, and sixteen that the house added.
+    assert len(form.fields) == 39 + 2 + 17  # The document's, name and provider, and seventeen that the house added.
 
 
 def test_the_layout_shows_every_field_once() -> None:
@@ -181,3 +181,22 @@ def test_a_blank_at_the_end_of_a_password_is_kept_with_a_hint(
     server = SmtpServer.objects.get()
     assert server.password.reveal(server.destination) == password
     assert ("The password starts or ends with a space" in page) == is_hinted
+
+
+@pytest.mark.parametrize(
+    ("preset", "typed", "error"),
+    [
+        ("ses", "news_set-1", ""),
+        ("postmark", "broadcast", ""),
+        ("ses", "news set", "Use letters, digits, hyphens and underscores only."),
+        ("ses", "a\r\nBcc: x@evil.example", "Use letters, digits, hyphens and underscores only."),
+        ("mailgun", "broadcast", "Only Amazon SES and Postmark use this. Clear it."),
+        ("", "broadcast", "Only Amazon SES and Postmark use this. Clear it."),
+    ],
+)
+def test_a_configuration_is_taken_where_a_provider_has_one(preset: str, typed: str, error: str) -> None:
+    form = ServerForm(filled(preset=preset, provider_configuration=typed, username="u", password="p"))
+
+    found = form.errors.get("provider_configuration", [""])
+
+    assert found == [error]
