@@ -3,6 +3,7 @@
 import re
 
 from mail.incoming.mime import Part
+from mail.incoming.senders import has_null_sender, is_from_daemon
 
 _NEGATIVE = ("", "no", "false", "0")
 _MARKS = (
@@ -17,11 +18,13 @@ _MARKS = (
     "x-ms-exchange-inbox-rules-loop",
 )
 _PRECEDENCE = ("auto_reply", "auto-reply", "autoreply")
+_MAILER = re.compile(r"vacation|auto-?respond", re.IGNORECASE)
+_TEXT_CHARACTERS = 1_000
 _BEFORE = r"\s*(?:(?:re|aw|sv|vs|antw|rif|odp|tr|fw|fwd)\s*:\s*|\[[^\[\]]{1,40}\]\s*){0,5}"
 # The words that mail programs put before the subject in each language.
 _SUBJECT = re.compile(
     _BEFORE
-    + r"(?:"
+    + r"[\[(]?(?:"
     + r"auto(?:matic|mated|matische)?[ -]?(?:re(?:ply|sponse)|generated reply|antwort)\b|autoreply|auto-?response"
     r"|out[ -]of[ -](?:the )?office\b|ooo\b ?:|away from (?:my|the) (?:mail|office|desk)|vacation (?:reply|message)"
     r"|(?:i am|i'm|currently) (?:on|out on) (?:vacation|holiday|leave)\b"
@@ -43,6 +46,16 @@ _SUBJECT = re.compile(
     r")",
     re.IGNORECASE,
 )
+# Of a person with a null sender, as some programs answer.
+_ABSENCE = re.compile(
+    r"\b(?:out of (?:the )?office|on (?:vacation|holidays?|annual leave|(?:maternity|parental|sick) leave)|away until"
+    r"|im urlaub|nicht im büro|bin (?:ich )?(?:bis|vom|ab|derzeit|zurzeit)|außer haus|abwesend|en vacances"
+    r"|absente? (?:du|jusqu)"
+    r"|de vacaciones|fuera de la oficina|in ferie|sono assente|de férias|ausente|op vakantie|met vakantie|afwezig"
+    r"|på semester|på ferie|lomalla|na urlopie|poza biurem|na dovolené|szabadságon|в отпуске|у відпустці)\b"
+    r"|休假|出差|不在|휴가",
+    re.IGNORECASE,
+)
 _CHALLENGE_SENDER = re.compile(
     r"@(?:[a-z0-9-]+\.)*(?:boxbe|spamarrest|mailblocks|bluebottle|uol-antispam|choicemail)\.[a-z]", re.IGNORECASE
 )
@@ -62,18 +75,23 @@ _CHALLENGE_WORDS = re.compile(
 _CHALLENGE_MARKS = ("x-boxbe-id", "x-spamarrest", "x-spamarrest-info", "x-tmda-fingerprint", "x-ask-auth")
 
 
-def is_auto_reply(mail: Part) -> bool:
-    """Whether a program answered: by a mark in the header, or by the words of mail programs in the subject."""
+def is_auto_reply(mail: Part, text: str) -> bool:
+    """Whether a program answered: by a mark in the header, or by the words of mail programs.
+
+    :param text: what the mail says itself.
+    """
     submitted = re.match(r"\s*([A-Za-z-]*)", mail.first("auto-submitted"))
     if submitted and submitted[1].lower() not in _NEGATIVE:
         return True
     if any(value.strip().lower() not in _NEGATIVE for name in _MARKS for value in mail.all(name)):
         return True
-    if mail.first("precedence").strip().lower() in _PRECEDENCE:
+    if mail.first("precedence").strip().lower() in _PRECEDENCE or _MAILER.search(mail.first("x-mailer")):
         return True
-    if "vacation" in mail.first("x-mailer").lower() or "autoresponder" in mail.first("x-mailer").lower():
+    subject = mail.decoded("subject")
+    if _SUBJECT.match(subject) and not mail.first("list-id"):
         return True
-    return _SUBJECT.match(mail.decoded("subject")) is not None and not mail.first("list-id")
+    is_of_person = has_null_sender(mail) and not is_from_daemon(mail)
+    return is_of_person and _ABSENCE.search(f"{subject}\n{text[:_TEXT_CHARACTERS]}") is not None
 
 
 def is_challenge(mail: Part, text: str) -> bool:

@@ -11,7 +11,7 @@ from mail.incoming.addresses import addresses_in
 from mail.incoming.dsn import DIAGNOSTIC_CHARACTERS, MOST_RECIPIENTS
 from mail.incoming.mime import Part
 from mail.incoming.report import Kind, ReportedRecipient
-from mail.incoming.senders import has_null_sender, has_own_sender, is_from_daemon, is_system
+from mail.incoming.senders import has_null_sender, is_from_daemon, is_system, may_be_written_by_hand
 from mail.incoming.verdicts import codes_of, judge, reply_in
 from mail.replies.rules import Stage
 
@@ -63,10 +63,12 @@ _DELAY = re.compile(
     r"|noch nicht zugestellt|zustellung (?:ist|wurde) verzögert|wird weiterhin versucht|livraison (?:est )?retardée",
     re.IGNORECASE,
 )
-# Lines with addresses of others: the original's header, the administrator, our own envelope sender.
-_NO_RECIPIENTS = re.compile(
-    r"^[ \t]*+(?:to|cc|from|sender|reply-to|subject|sent|message-id):|postmaster@|mail from", re.IGNORECASE
+# Lines of the original's header; what they say is no reply.
+_HEADER_LINE = re.compile(
+    r"^[ \t]*+(?:to|cc|from|sender|reply-to|subject|sent|date|message-id|betreff|objet|asunto|oggetto)[ \t]*+:.*$",
+    re.IGNORECASE | re.MULTILINE,
 )
+_OTHERS = re.compile(r"postmaster@|mail from", re.IGNORECASE)  # The administrator, and our own envelope sender.
 _COMMAND = re.compile(r"mail from|rcpt to|after (?:end of )?data|recipient", re.IGNORECASE)
 
 
@@ -96,12 +98,15 @@ def is_bounce(mail: Part, text: str) -> bool:
 
 def read_recipients(mail: Part, text: str) -> tuple[ReportedRecipient, ...]:
     """Return the recipients of a bounce; one without an address if it names none."""
-    text = text[:_TEXT_CHARACTERS]
+    text = _HEADER_LINE.sub("", text[:_TEXT_CHARACTERS])
     named = addresses_in(mail.first("x-failed-recipients"), MOST_RECIPIENTS)
     entries = _entries(text, {address.lower() for name in ("to", "from") for address in addresses_in(mail.first(name))})
     if _DELAY.search(f"{mail.decoded('subject')}\n{text}"):
         return tuple(_delayed(address) for address in named or list(filter(None, entries))[:_MOST_WITHOUT_CODE])
-    is_believed = is_marked(mail, text) or (is_from_daemon(mail) and not has_own_sender(mail))
+    is_marked_one = is_marked(mail, text)
+    is_believed = is_marked_one or (
+        is_from_daemon(mail) and (has_null_sender(mail) or not may_be_written_by_hand(mail))
+    )
     with_code = {address: entry for address, entry in entries.items() if reply_in(entry)}
     addresses = [address for address in entries if address]
     if not named:
@@ -121,7 +126,7 @@ def _entries(text: str, ours: set[str]) -> dict[str, str]:
     lines: dict[str, list[str]] = {"": []}
     current = ""
     for line in text.split("\n"):
-        if "@" in line and not _NO_RECIPIENTS.search(line):
+        if "@" in line and not _OTHERS.search(line):
             others = (address for address in addresses_in(line, most=5) if address.lower() not in ours)
             current = next(others, current)
         if len(lines) > MOST_RECIPIENTS:

@@ -51,7 +51,10 @@ def own_text(mail: Part) -> tuple[str, str]:
     for part in mail.walk():
         if part.type in TYPES:
             break
-        if part.type in ("text/plain", "text/html") and not (part.type == "text/html" and "".join(texts).strip()):
+        is_broken = part.type.startswith("multipart/") and not part.parts  # Its boundary is missing.
+        if (part.type in ("text/plain", "text/html") or is_broken) and not (
+            part.type == "text/html" and "".join(texts).strip()
+        ):
             texts.append(part.text())
         if len(texts) == _MOST_TEXTS:
             break

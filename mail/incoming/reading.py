@@ -103,7 +103,7 @@ def _bounce(mail: mime.Part, text: str, quoted: str) -> Reading:
 def _read_auto_reply(mail: mime.Part, text: str) -> Reading | None:
     if auto_replies.is_challenge(mail, text):
         return Reading(Kind.NOTE, Form.CHALLENGE, "It asks the sender to confirm the mail.", clues=clues_of(mail))
-    if auto_replies.is_auto_reply(mail):
+    if auto_replies.is_auto_reply(mail, text):
         return Reading(Kind.NOTE, Form.AUTO_REPLY, "A program answered automatically.", clues=clues_of(mail))
     return None
 

@@ -33,6 +33,11 @@ def has_own_sender(mail: Part) -> bool:
     )
 
 
+def may_be_written_by_hand(mail: Part) -> bool:
+    """Whether a mail from a daemon may be a person's: administrators write as postmaster, and spam as anybody."""
+    return has_own_sender(mail) or _local_part(mail.first("from")).lower() == "postmaster"
+
+
 def is_from_daemon(mail: Part) -> bool:
     """Whether From names a mail system by its address, or by its name where the envelope sender is empty."""
     if _DAEMONS.fullmatch(_local_part(mail.first("from"))):

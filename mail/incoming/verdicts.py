@@ -10,22 +10,29 @@ from mail.replies.rules import Action, Scope, Stage
 # At the start of a line, before an enhanced code, or introduced as somebody's words.
 _CODE = re.compile(
     r"^[ \t\"'(#<-]*+([45][0-9][0-9])(?=[\s:;#'-]|\Z)"
-    r"|(?<![\w.@-])([45][0-9][0-9])[\s:-]{1,20}(?=[#(]?[45]\.[0-9]{1,3}\.[0-9]{1,3})"
-    r"|(?:said|says|returned|responded|response|reason|error|reply|status|code"
-    r"|->|<-|<<|\.\.\.|[\])>;]):?[ \t]*+['\"(#<]?"
-    r"([45][0-9][0-9])(?=[\s:#)\]-])",
+    r"|(?<![\w.@-])([45][0-9][0-9])[\s:-]{1,20}(?=[#(\"']{0,2}[45]\.[0-9]{1,3}\.[0-9]{1,3})"
+    r"|(?:said|says|returned|responded|replied|answered|response|reason|error|reply|status|code"
+    r"|->|<-|<<|\.\.\.|[\])>;:：])[:：]?[ \t]*+['\"(#<]?([45][0-9][0-9])(?=[\s:#)\]-])",
     re.IGNORECASE | re.MULTILINE,
 )
 _ENHANCED = re.compile(r"(?<![\w.])[45]\.[0-7]\.[0-9]{1,3}(?!\w|\.[0-9])")
+_BEFORE_ENHANCED = re.compile(r"[\s:#(\"'-]{0,20}")
 _SIZES = ("5.2.3", "5.3.4")
 _SIZE = re.compile(r"\bsize\b|too (big|large)", re.IGNORECASE)
+_MAILBOX = re.compile(r"mailbox|quota|storage", re.IGNORECASE)
 _PROVIDERS = frozenset({Scope.SERVER, Scope.SERVER_DOMAIN, Scope.SERVER_FROM, Scope.FROM_DOMAIN, Scope.CONNECTION})
 
 
 def codes_of(text: str) -> tuple[int | None, str]:
-    """Return the basic and the enhanced code in a diagnostic; None and an empty text if it has none."""
-    found, enhanced = _CODE.search(text), _ENHANCED.search(text)
-    return int(found[found.lastindex or 0]) if found else None, enhanced[0] if enhanced else ""
+    """Return the basic and the enhanced code in a diagnostic; None and an empty text if it has none.
+
+    The enhanced code is the one right after the basic code, else the first: gateways put their own before the reply.
+    """
+    code, enhanced = _CODE.search(text), _ENHANCED.search(text)
+    if code:
+        after = _BEFORE_ENHANCED.match(text, code.end())
+        enhanced = _ENHANCED.match(text, after.end() if after else code.end()) or enhanced
+    return int(code[code.lastindex or 0]) if code else None, enhanced[0] if enhanced else ""
 
 
 def reply_in(text: str) -> str:
@@ -48,7 +55,8 @@ def judge(code: int | None, enhanced: str, text: str, recipient: str, stage: Sta
         code = int(enhanced[0]) * 100 + 50
     reply = replace(Reply.of(code or 0, text), enhanced=enhanced)
     verdict = classify(stage, reply, recipient)
-    if enhanced in _SIZES or (code == 552 and verdict.kind != "mailbox-full" and _SIZE.search(text)):
+    names_size = code == 552 and _SIZE.search(text) and not _MAILBOX.search(text)
+    if enhanced in _SIZES or (names_size and verdict.kind != "mailbox-full"):
         return Kind.CONTENT, verdict
     return _kind(verdict), verdict
 

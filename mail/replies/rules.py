@@ -176,10 +176,11 @@ RULES: tuple[ReplyRule, ...] = (
         Action.SOFT,
         Scope.RECIPIENT,
         code=r"5\d\d",
-        enhanced=r"5\.7\.1(2[4-9]|3[0-6])",
+        enhanced=r"5\.7\.1(2[4-9]|3[0-6])?",
+        text=r"RESOLVER\.RST|SenderNotAuthenticated|delivery restriction|allowed.senders",
         suppresses_after=Repeats(3, dt.timedelta(days=30)),
         kind="hard-unknown",
-        source="Microsoft 5.7.124, 5.7.133-136: a group or mailbox that takes mail from some senders only",
+        source="Microsoft 5.7.1, 5.7.124, 5.7.133-136: a group or mailbox that takes mail from some senders only",
     ),
     ReplyRule(
         "need-auth",
