@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from words.texts import text as _
+
 MOST_DEPTH = 256  # Nested elements; recursive libraries crash the process at some thousands.
 MOST_ATTRIBUTES = 256  # Per element; libraries scan all of them for each one.
 MOST_TAGS = 20_000  # Start tags of a document; a newsletter within Gmail's 102 KB has some thousand.
@@ -51,7 +53,7 @@ class TooMuch(ValueError):
     """Markup that would keep a library busy for long, or crash the process; ``str(error)`` names the line."""
 
     def __init__(self, line: int, what: str) -> None:
-        super().__init__(f"Line {line}: {what}")
+        super().__init__(_("Line %(line)s: %(what)s", line=line, what=what))
 
 
 def decoded(value: str) -> str:
@@ -199,14 +201,12 @@ def check_bounds(source: str) -> None:
             continue
         started += 1
         if started > MOST_TAGS:
-            raise TooMuch(
-                _line(source, tag), f"more than {MOST_TAGS:,} tags stand before this one; shorten the content."
-            )
+            what = _("more than %(n)s tags stand before this one; shorten the content.", n=f"{MOST_TAGS:,}")
+            raise TooMuch(_line(source, tag), what)
         written = tag["attributes"]
         if len(written) > MOST_ATTRIBUTES and _number_of(written) > MOST_ATTRIBUTES:
-            raise TooMuch(
-                _line(source, tag), f"a tag has more than {MOST_ATTRIBUTES} attributes; take some of them out."
-            )
+            what = _("a tag has more than %(n)s attributes; take some of them out.", n=MOST_ATTRIBUTES)
+            raise TooMuch(_line(source, tag), what)
         name = tag["element"].lower()
         # "/>" closes nothing in HTML, but it does in MJML and SVG.
         is_closed = tag["attributes"].endswith("/") and (
@@ -219,8 +219,10 @@ def check_bounds(source: str) -> None:
         if len(opened) > MOST_DEPTH:
             raise TooMuch(
                 _line(source, tag),
-                f"more than {MOST_DEPTH} elements are open inside each other here; close some of them, or take them"
-                " out.",
+                _(
+                    "more than %(n)s elements are open inside each other here; close some of them, or take them out.",
+                    n=MOST_DEPTH,
+                ),
             )
 
 

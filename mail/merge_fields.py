@@ -47,6 +47,7 @@ from markupsafe import escape as escape_html
 
 from mail import markup
 from mail.budget import Budget, FillingTookTooLong, OverBudget, PaidOutput, PayingContext
+from words.texts import text as _
 
 Escape = Literal["html", "text", "header"]
 
@@ -192,11 +193,11 @@ class Template:
             raise _explain(error, self.source) from error
         except (LiquidInterrupt, StopRender) as error:
             raise MergeError(
-                "A break or continue stands outside a loop; move it between {% for %} and {% endfor %}."
+                _("A break or continue stands outside a loop; move it between {% for %} and {% endfor %}.")
             ) from error
         except (ArithmeticError, RecursionError, TypeError, ValueError) as error:
             # The library lets a few of these through, for example for a number that is too large.
-            raise MergeError("A merge tag cannot use one of its values; correct the tag, or the value.") from error
+            raise MergeError(_("A merge tag cannot use one of its values; correct the tag, or the value.")) from error
         rendered = output.getvalue()
         return [rendered[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
@@ -460,8 +461,9 @@ def _parse(source: str, environment: Environment) -> tuple[BoundTemplate, frozen
     for name, spans in used.filters.items():
         if name not in environment.filters:
             near = difflib.get_close_matches(name, FILTERS, n=1)
-            advice = f"did you mean “{near[0]}”?" if near else "remove it."
-            raise MergeError(f"{_line(source, spans[0].index)}: there is no filter named “{name}”; {advice}")
+            advice = _("did you mean “%(name)s”?", name=near[0]) if near else _("remove it.")
+            said = _("there is no filter named “%(name)s”; %(advice)s", name=name, advice=advice)
+            raise _at_line(source, spans[0].index, said)
     _adapt_conditions(parsed.nodes, RenderContext(parsed))
     return parsed, frozenset(used.globals)
 
@@ -470,31 +472,39 @@ def _check_size(source: str) -> None:
     """Refuse sources that slow the lexer down: its patterns are fast only if every tag is closed and short."""
     if len(source) > MOST_SOURCE:
         raise MergeError(
-            f"The content has {len(source):,} characters, and at most {MOST_SOURCE:,} are taken;"
-            " put large pictures on a web server instead of into the content."
+            _(
+                "The content has %(n)s characters, and at most %(most)s are taken; put large pictures on a web server"
+                " instead of into the content.",
+                n=f"{len(source):,}",
+                most=f"{MOST_SOURCE:,}",
+            )
         )
-    for opening, closing, advice in (
-        ("{{", "}}", "close it with }}"),
-        ("{%", "%}", "close it with %}"),
-        (_RAW, _END_RAW, "close it with {% endraw %}"),
-        (_DOC, _END_DOC, "close it with {% enddoc %}"),
+    for opening, closing, end_tag in (
+        ("{{", "}}", "}}"),
+        ("{%", "%}", "%}"),
+        (_RAW, _END_RAW, "{% endraw %}"),
+        (_DOC, _END_DOC, "{% enddoc %}"),
     ):
         start, end = _last(opening, source), _last(closing, source)
         if start > end:
             what = source[start : start + 20].partition("\n")[0]
-            raise MergeError(f"{_line(source, start)}: “{what}” is never closed; {advice}, or remove it.")
+            said = _("“%(what)s” is never closed; close it with %(end)s, or remove it.", what=what, end=end_tag)
+            raise _at_line(source, start, said)
     letters = 0
     for number, match in enumerate(_TAG.finditer(source), start=1):
         letters += match.end() - match.start()
         if match.end() - match.start() > MOST_TAG:
-            raise MergeError(f"{_line(source, match.start())}: a merge tag is too long; shorten it.")
+            raise _at_line(source, match.start(), _("a merge tag is too long; shorten it."))
         if _GAP.search(match.group()):
-            raise MergeError(f"{_line(source, match.start())}: a merge tag is empty or full of spaces; remove them.")
+            raise _at_line(source, match.start(), _("a merge tag is empty or full of spaces; remove them."))
         if number > MOST_TAGS or letters > MOST_IN_TAGS:
-            raise MergeError(
-                f"{_line(source, match.start())}: up to here the content has more merge tags than the {MOST_TAGS:,}"
-                f" that are taken, or more than {MOST_IN_TAGS:,} characters in them; use a loop, or fewer tags."
+            said = _(
+                "up to here the content has more merge tags than the %(tags)s that are taken, or more than %(letters)s"
+                " characters in them; use a loop, or fewer tags.",
+                tags=f"{MOST_TAGS:,}",
+                letters=f"{MOST_IN_TAGS:,}",
             )
+            raise _at_line(source, match.start(), said)
 
 
 def _last(wanted: str | re.Pattern[str], source: str) -> int:
@@ -541,14 +551,15 @@ def _explain(error: LiquidError, source: str) -> MergeError:
     where = error.token.start_index if error.token is not None else -1
     if where < 0 and (opened := _never_ended(source)) is not None:
         name = opened.group("name")
-        return MergeError(f"{_line(source, opened.start())}: {{% {name} %}} is never ended; add {{% end{name} %}}.")
+        said = _("%(tag)s is never ended; add %(end)s.", tag=f"{{% {name} %}}", end=f"{{% end{name} %}}")
+        return _at_line(source, opened.start(), said)
     tag = _tag_at(source, where) if where >= 0 else _broken_tag(source)
     if tag is None:
-        return MergeError(f"The merge tags cannot be understood: {reason}. Correct them, or remove them.")
+        said = _("The merge tags cannot be understood: %(reason)s. Correct them, or remove them.", reason=reason)
+        return MergeError(said)
     shown = tag.group() if len(tag.group()) <= 60 else tag.group()[:59] + "…"
-    return MergeError(
-        f"{_line(source, tag.start())}: “{one_line(shown)}” does not work: {reason}. Correct it, or remove it."
-    )
+    said = _("“%(tag)s” does not work: %(reason)s. Correct it, or remove it.", tag=one_line(shown), reason=reason)
+    return _at_line(source, tag.start(), said)
 
 
 def _tag_at(source: str, position: int) -> re.Match[str] | None:
@@ -578,8 +589,9 @@ def _never_ended(source: str) -> re.Match[str] | None:
     return opened[-1] if opened else None
 
 
-def _line(source: str, position: int) -> str:
-    return f"Line {source.count(chr(10), 0, max(position, 0)) + 1}"
+def _at_line(source: str, position: int, said: str) -> MergeError:
+    line = source.count("\n", 0, max(position, 0)) + 1
+    return MergeError(_("Line %(line)s: %(said)s", line=line, said=said))
 
 
 def _bare(name: str) -> str:
@@ -671,12 +683,14 @@ _TYPED = {
 }
 _TYPED_BY_EDITORS = re.compile("|".join(map(re.escape, _TYPED)), re.IGNORECASE)
 _IN_TAG = re.compile(f"(?P<text>\"[^\"]*\"|'[^']*')|{_TYPED_BY_EDITORS.pattern}", re.IGNORECASE)
-TOO_LARGE = "The content grows too large when its merge tags are filled; use fewer loops or shorter values."
-_TOO_MUCH_WORK = (
+TOO_LARGE = _("The content grows too large when its merge tags are filled; use fewer loops or shorter values.")
+_TOO_MUCH_WORK = _(
     "Filling the merge tags takes too much work; use fewer loops inside each other, shorter texts, or fewer filters."
 )
-_TOO_LATE = "Filling the merge tags takes too long; use fewer loops inside each other, shorter texts, or fewer filters."
-_TOO_DEEP = "The merge tags are nested too deeply; use fewer conditions and loops inside each other."
+_TOO_LATE = _(
+    "Filling the merge tags takes too long; use fewer loops inside each other, shorter texts, or fewer filters."
+)
+_TOO_DEEP = _("The merge tags are nested too deeply; use fewer conditions and loops inside each other.")
 _DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII).fullmatch
 _NUMBERS = (IntegerLiteral, FloatLiteral)
 _TRUTHS = (TrueLiteral, FalseLiteral)

@@ -19,14 +19,15 @@ from campaigns.markup.starter_templates import starters
 from campaigns.models import Campaign, Layout, MediaFile
 from installation.site import site
 from mail.merge_fields import MergeError, inert, parse
+from words.texts import text as _
 
 PARTS = {
-    "subject": "The subject",
-    "preheader": "The preheader",
-    "html": "The HTML",
-    "markdown": "The content",
-    "mjml": "The content",
-    "text": "The text",
+    "subject": _("The subject"),
+    "preheader": _("The preheader"),
+    "html": _("The HTML"),
+    "markdown": _("The content"),
+    "mjml": _("The content"),
+    "text": _("The text"),
 }
 
 
@@ -80,7 +81,8 @@ def build(campaign: Campaign, files: CampaignFiles | None = None) -> Built:
         try:
             parse(getattr(campaign, field))
         except MergeError as error:
-            raise ContentInvalid(f"{PARTS[field]} has an invalid merge field. {error}") from error
+            said = _("%(part)s has an invalid merge field. %(error)s", part=PARTS[field], error=error)
+            raise ContentInvalid(said) from error
     frame = frame_of(campaign)
     html = _html(campaign, frame)
     files = files or CampaignFiles(campaign)
@@ -182,8 +184,12 @@ def _check_size(files: list[MediaFile]) -> None:
     total, most = sum(file.size_bytes for file in files), settings.ATTACHMENTS_MAX_BYTES
     if total > most:
         raise ContentInvalid(
-            f"Attachments and embedded images have {total / 1e6:,.1f} MB together, more than the"
-            f" {most / 1e6:,.0f} MB that a message may carry. Take some out, or link to them."
+            _(
+                "Attachments and embedded images have %(total)s MB together, more than the %(most)s MB that a message"
+                " may carry. Take some out, or link to them.",
+                total=f"{total / 1e6:,.1f}",
+                most=f"{most / 1e6:,.0f}",
+            )
         )
 
 

@@ -31,8 +31,11 @@ def store(content: bytes, name: str, alt: str, actor: Any) -> MediaFile:
     """
     if len(content) > settings.MEDIA_MAX_BYTES:
         raise FileRefused(
-            f"The file has {len(content) / 1e6:,.1f} MB. The limit is {settings.MEDIA_MAX_BYTES / 1e6:,.0f} MB. Make it"
-            " smaller, or put it on a web server and link to it."
+            _(
+                "The file has %(size)s MB. The limit is %(most)s MB. Make it smaller, or put it on a web server and"
+                " link to it."
+            )
+            % {"size": f"{len(content) / 1e6:,.1f}", "most": f"{settings.MEDIA_MAX_BYTES / 1e6:,.0f}"}
         )
     found = recognise(content, name, settings.MEDIA_MAX_PIXELS)
     stored_name = f"{secrets.token_urlsafe(18)}.{found.ending}"

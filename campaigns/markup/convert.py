@@ -396,7 +396,7 @@ def _check_bounds(source: str) -> None:
     try:
         markup.check_bounds(source)
     except markup.TooMuch as error:
-        raise ContentInvalid(str(error)) from error
+        raise ContentInvalid(*error.args) from error
 
 
 def _check_size(source: str, most: int = MOST_SOURCE) -> None:

@@ -233,7 +233,7 @@ def _message(written: Written, content: Campaign, now: dt.datetime) -> list[str]
 def _merge_fields(written: Written, content: Campaign, now: dt.datetime) -> Iterator[str]:
     used: dict[str, list[str]] = {}
     templates = []
-    sources = [(PARTS[field], getattr(content, field)) for field in written_fields(content)]
+    sources = [(translated(PARTS[field]), getattr(content, field)) for field in written_fields(content)]
     if content.layout is not None:
         sources.append((_("The layout"), f"{content.layout.header}\n{content.layout.footer}"))
     for part, source in sources:

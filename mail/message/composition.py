@@ -25,6 +25,7 @@ from mail.message.encoding import CRLF
 from mail.message.headers import Headers
 from mail.message.parts import Part, wrap
 from mail.message.style import Recipient, Style
+from words.texts import text as _
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +274,7 @@ def _parse(part: str, source: str, filters: Filters | None = None) -> Template:
     try:
         return merge_fields.parse(source, filters or {})
     except MergeError as error:
-        raise MergeError(f"In the {part}: {error}") from error
+        raise MergeError(_("In the %(part)s: %(error)s", part=part, error=error)) from error
 
 
 def _text_part(text: str, style: Style, filters: Filters) -> _ContentPart:

@@ -20,6 +20,7 @@ from mail.merge_fields import parse
 from mail.plaintext import from_html
 from smtpservers.models import SmtpServer
 from tests.campaigns.content.test_media_library import picture
+from words.texts import TRANSLATOR, translated
 
 pytestmark = pytest.mark.django_db
 NOW = dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC)
@@ -307,3 +308,23 @@ def test_html_without_any_style_has_the_font_of_the_footer(source: str, is_given
     html = build(Campaign(name="Winter", subject="Winter", html=source)).html
 
     assert ('<body style="font-family:Arial' in html) == is_given_a_font
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("<p>\n{{ x", "[Line 2: [“{{ x” is never closed; close it with }}, or remove it.]]"),
+        ("{% if x %}", "[Line 1: [{% if %} is never ended; add {% endif %}.]]"),
+        ("{{ x | nope }}", "[Line 1: [there is no filter named “nope”; [remove it.]]]"),
+    ],
+)
+def test_what_is_wrong_with_the_content_is_told_in_the_reader_s_language(
+    monkeypatch: pytest.MonkeyPatch, source: str, said: str
+) -> None:
+    monkeypatch.setattr(TRANSLATOR, "gettext", lambda template: f"[{template}]")
+
+    with pytest.raises(ContentInvalid) as refused:
+        build(Campaign(name="Winter", subject="Winter", html=source))
+
+    assert translated(refused.value) == f"[[The HTML] has an invalid merge field. {said}]"
+    assert "[" not in str(refused.value)
