@@ -34,10 +34,11 @@ ROLES: dict[str, tuple[str, ...]] = {
         "feedback.retry_relay",
         "smtpservers.view_fleet",
         "smtpservers.view_route",
+        "domains.view_sendingdomain",
         "sandbox.view_sandboxmail",
     ),
     # No contact data: no recipients, and no sandbox, which shows their addresses.
-    "ops": ("smtpservers.*", "campaigns.view_progress", "campaigns.pause_campaign"),
+    "ops": ("smtpservers.*", "domains.*", "campaigns.view_progress", "campaigns.pause_campaign"),
     "viewer": ("smtpservers.view_fleet", "campaigns.view_progress"),
 }
 IN_SHORT = {

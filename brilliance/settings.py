@@ -120,6 +120,7 @@ INSTALLED_APPS = [
     "installation",
     "contacts",
     "smtpservers",
+    "domains",
     "delivery",
     "campaigns",
     "feedback",
@@ -229,6 +230,7 @@ CELERY_BEAT_SCHEDULE = {  # In seconds.
     "poll-mailboxes": {"task": "feedback.tasks.poll_mailboxes", "schedule": 5.0},
     "relay-unsubscribes": {"task": "feedback.tasks.relay_unsubscribes", "schedule": 15.0},
     "process-reports": {"task": "feedback.tasks.process_reports", "schedule": 2.0},
+    "check-domains": {"task": "domains.tasks.check_domains", "schedule": 60.0},
     "retention": {"task": "contacts.tasks.apply_retention", "schedule": 6 * 3600.0},
     "send-resets": {"task": "accounts.by_mail.tasks.send_resets", "schedule": 10.0},
     "renew-tokens": {"task": "oauth.tasks.renew_tokens", "schedule": 60.0},
@@ -293,6 +295,12 @@ for _name in ("STOP_BOUNCE_PERCENT", "STOP_REFUSAL_PERCENT"):
     _must_be("a percentage from 0 to 100", _name, globals()[_name], 0 <= globals()[_name] <= 100)
 # The name servers for recipients' domains; empty: the machine's own.
 DNS_RESOLVERS = env.list("DNS_RESOLVERS", default=[])
+# Whether Spamhaus is asked about sending domains and own relays, and the key of its Data Query Service; without a key a
+# resolver of one's own is needed.
+ASK_BLOCK_LISTS = env.bool("ASK_BLOCK_LISTS", default=False)
+SPAMHAUS_KEY = env.str("SPAMHAUS_KEY", default="")
+if not (SPAMHAUS_KEY.isascii() and (SPAMHAUS_KEY.isalnum() or not SPAMHAUS_KEY)):
+    raise ImproperlyConfigured("SPAMHAUS_KEY must be the letters and digits of a Data Query Service key.")
 # Whether servers in private networks and on this machine are refused, for installations where strangers may add
 # servers.
 FORBID_PRIVATE_HOSTS = env.bool("FORBID_PRIVATE_HOSTS", default=False)

@@ -11,15 +11,19 @@ class CampaignsConfig(AppConfig):
 
     def ready(self) -> None:
         from campaigns.audience.audience import users_of
+        from campaigns.content import from_domains
         from campaigns.lifecycle import restored_copy
         from campaigns.lifecycle.servers import users_of_servers
         from campaigns.reports.segment_fields import CAMPAIGN
         from contacts.segments.query import CONDITION_KINDS, SEGMENT_USERS
         from delivery.operators.restored_copy import PREPARATIONS, TELLERS
+        from domains.senders import FROM_DOMAINS, SENDERS
         from smtpservers.routing import rules
 
         CONDITION_KINDS.register("campaign", CAMPAIGN)
         SEGMENT_USERS.register("campaigns", users_of)
         rules.SERVER_USERS.register("campaigns", users_of_servers)
+        FROM_DOMAINS.register("campaigns", from_domains.campaign_domains)
+        SENDERS.register("campaigns", from_domains.senders)
         TELLERS.register("campaigns", restored_copy.tell)
         PREPARATIONS.register("campaigns", restored_copy.prepare)

@@ -29,10 +29,12 @@ class DeliveryConfig(AppConfig):
         from contacts.privacy.retention import RULES
         from contacts.segments.query import CONDITION_KINDS
         from delivery import identity
+        from delivery.content import sending_domains
         from delivery.outbox.status_counts import install_after_migrating
         from delivery.records import erasure, retention
         from delivery.records.contact_page import messages_of
         from delivery.records.segment_fields import MAIL
+        from domains.senders import FROM_DOMAINS, PROVIDER_INCLUDES, SENDERS
         from smtpservers.send_test_starters import TEST_STARTERS
 
         TEST_STARTERS.register("delivery", _begin_test)
@@ -40,6 +42,9 @@ class DeliveryConfig(AppConfig):
         CONDITION_KINDS.register("mail", MAIL)
         SECTION_BUILDERS.register("delivery", messages_of)
         PERSONAL_DATA.register("delivery", erasure.PART)
+        FROM_DOMAINS.register("delivery", sending_domains.server_domains)
+        SENDERS.register("delivery", sending_domains.senders)
+        PROVIDER_INCLUDES.register("delivery", sending_domains.provider_includes)
         for rule in retention.RULES:
             RULES.register(rule.title, rule)
         post_migrate.connect(install_after_migrating, sender=self)

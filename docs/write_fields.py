@@ -52,6 +52,8 @@ EFFECTS = {
     "mechanism": "Connection: the mechanism of AUTH; where the server does not offer it, nothing is sent.",
     "handles_email_validation": "On, only the form of an address is looked at. Off, DNS is asked for its domain (MX,"
     " else A or AAAA), and addresses that cannot work are not handed over.",
+    "is_own_relay": "Domains: the PTR record and the HELO name of the host, and whether SPF allows its addresses. No"
+    " effect on sending.",
     "trusted_certificate": "Connection: the server's certificate is checked against it as well as the public"
     " authorities. The name is still checked.",
     "notes": "Pages: found by the search of the list; each version is in the history.",

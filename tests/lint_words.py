@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOMS = (
-    *("accounts", "adminpages", "brilliance", "campaigns", "contacts", "delivery", "feedback"),
+    *("accounts", "adminpages", "brilliance", "campaigns", "contacts", "delivery", "domains", "feedback"),
     *("encryption", "installation", "net", "oauth", "publicpages", "sandbox", "smtpservers"),
 )
 # Rooms that are not rewritten yet, and how many findings each may have at most. All others may have none.

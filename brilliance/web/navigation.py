@@ -118,6 +118,7 @@ PLACES = (
                 covers=("delivery:send_test", "delivery:follow_test", "delivery:held_back"),
             ),
             Tab(_("Routing"), "admin:smtpservers_route_changelist", ("smtpservers.view_route",)),
+            Tab(_("Domains"), "admin:domains_sendingdomain_changelist", ("domains.view_sendingdomain",)),
             Tab(_("Health"), "delivery:health", ("smtpservers.view_smtpserver",)),
         ),
     ),

@@ -64,8 +64,8 @@ def check(domain: str, addresses: Sequence[str], lists: Sequence[BlockList], ask
                     if listed:
                         said = _("%(name)s is on %(list)s. Ask there to be removed.", name=shown_name, list=each.name)
                         faults.append(Fault(State.LOOK, "listed", said))
-        except Unanswered as error:
-            why = str(error)
+        except Unanswered:  # Its words have the name that was asked for, and with it the key of the list.
+            why = _("no answer")
         if why:
             silent.append(_("%(list)s: %(why)s", list=each.name, why=why))
     if silent and not faults:

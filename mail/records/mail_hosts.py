@@ -128,7 +128,7 @@ def _of_mx(domain: str, records: tuple[str, ...], ask: Ask) -> Iterator[Fault]:
         if not host:
             said = _("A null MX stands beside others. Remove it.")
             yield Fault(State.LOOK, "mx-null-beside", said)
-        elif _is_address(host):
+        elif is_address(host):
             said = _("The MX record names the address %(host)s. It must name a host.", host=host)
             yield Fault(State.BROKEN, "mx-is-address", said)
         elif not _addresses(host, ask):
@@ -181,7 +181,8 @@ def _addresses(host: str, ask: Ask) -> tuple[str, ...]:
     return ask(host, "A").records + ask(host, "AAAA").records
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Tell whether a host is an IP address."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

@@ -146,6 +146,15 @@ class SmtpServer(models.Model):
             "On: leave address checks to the provider. Off: check addresses first, so invalid ones don't use up quota."
         ),
     )
+    is_own_relay = models.BooleanField(
+        _("own relay"),
+        default=False,
+        db_default=False,
+        help_text=_(
+            "On: this server delivers from an IP address of your own, so Domains also checks its PTR record, its HELO"
+            " name and SPF. Off: a provider delivers."
+        ),
+    )
     trusted_certificate = models.TextField(
         _("trusted certificate"),
         max_length=20_000,

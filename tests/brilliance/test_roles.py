@@ -38,6 +38,7 @@ from delivery.content import tokens
 from delivery.models import Message, Trial
 from delivery.outbox import mailings
 from delivery.outbox.snapshot import snapshot
+from domains.models import SendingDomain
 from feedback.models import Feedback
 from installation.models import SiteSettings
 from publicpages.models import Appearance, SignUp
@@ -82,7 +83,7 @@ EXPECTED = {
     "admin/autocomplete/": NOBODY,  # Without the field it is asked for.
     "admin/jsi18n/": SIGNED_IN,
     "admin/r/<path:content_type_id>/<path:object_id>/": NOBODY,
-    "admin/^(?P<app_label>auth|accounts|installation|contacts|smtpservers|campaigns|feedback|publicpages|sandbox)"
+    "admin/^(?P<app_label>auth|accounts|installation|contacts|smtpservers|domains|campaigns|feedback|publicpages|sandbox)"
     "/$": "a",
     "admin/(?P<url>.*)$": NOBODY,
     "admin/auth/user/<id>/password/": "a",
@@ -107,6 +108,7 @@ EXPECTED = {
     "admin/smtpservers/smtpserver/<path:object_id>/send_test_page/": SERVERS,
     "admin/smtpservers/smtpserver/<int:server_id>/resume/": SERVERS,
     "admin/smtpservers/route/try/": "amo",
+    "admin/domains/sendingdomain/<int:domain_id>/ask/": SERVERS,
     "servers/health/": SERVERS,
     "admin/feedback/feedback/<int:feedback_id>/try-again/": PEOPLE,
     "admin/sandbox/sandboxmail/<int:mail_id>/html/": PEOPLE,
@@ -207,6 +209,7 @@ ADMIN_PAGES = {
     "contacts/suppressionlift": (PEOPLE, NOBODY, PEOPLE, PEOPLE, NOBODY),
     "contacts/consentevent": (PEOPLE, NOBODY, PEOPLE, PEOPLE, NOBODY),
     "smtpservers/smtpserver": (FLEET, SERVERS, SERVERS, SERVERS, SERVERS),
+    "domains/sendingdomain": ("amo", SERVERS, "amo", "amo", SERVERS),
     "smtpservers/route": ("amo", "a", "amo", "amo", NOBODY),  # It is the default one.
     "campaigns/campaign": (FLEET, PEOPLE, PEOPLE, PEOPLE, NOBODY),  # It is being sent.
     "campaigns/layout": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
@@ -280,6 +283,8 @@ def things(db: None) -> dict[str, Any]:
         ),
         "smtpservers/smtpserver": server,
         "smtpservers/route": Route.objects.get_or_create(is_default=True, defaults={"name": "Default"})[0],
+        "domains/sendingdomain": (domain := SendingDomain.objects.create(name="shop.example")),
+        "domain_id": domain,
         "campaigns/campaign": campaign,
         "campaigns/layout": Layout.objects.create(name="House"),
         "campaigns/mediafile": uploaded,
@@ -404,7 +409,7 @@ def test_ops_and_viewers_hold_no_permission_on_contact_data(db: None) -> None:
     for name in ("ops", "viewer"):
         rooms = set(Group.objects.get(name=name).permissions.values_list("content_type__app_label", flat=True))
 
-        assert rooms <= {"smtpservers", "campaigns"}
+        assert rooms <= {"smtpservers", "domains", "campaigns"}
 
 
 def test_viewers_and_marketers_see_names_and_quotas_of_servers_and_nothing_else(

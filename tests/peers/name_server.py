@@ -10,12 +10,17 @@ import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
+import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
+from dns.rdtypes.ANY.TXT import TXT
 
 # A name's records by type; or how the server misbehaves when it is asked for the name.
-Zone = Mapping[str, Mapping[str, list[str]] | str]
+Records = Mapping[str, list[str] | list[bytes]]
+Zone = Mapping[str, Records | str]
 SILENT, TRUNCATED, TRUNCATED_FOR_EVER = "silent", "truncated", "truncated for ever"
+GARBAGE, BOMB = "garbage", "bomb"  # Octets that are no answer; names that point at each other.
+UDP_OCTETS = 4096  # A longer answer is truncated, and asked for again over TCP.
 MX: dict[str, list[str]] = {"MX": ["10 mail.customer.example."]}
 
 
@@ -36,6 +41,15 @@ class Nameserver:
         records = self.zone.get(name)
         if records == SILENT:
             return None
+        if records == GARBAGE:
+            return wire[:2] + b"\xff" * 40
+        if records == BOMB:
+            # 1,000 answers, each with a name that is a pointer to itself.
+            answers = 1_000
+            head = wire[:2] + b"\x81\x80\x00\x01" + answers.to_bytes(2, "big") + b"\x00\x00\x00\x00"
+            asked = question.name.to_wire() + question.rdtype.to_bytes(2, "big") + b"\x00\x01"
+            at = len(head) + len(asked)
+            return head + asked + (0xC000 | at).to_bytes(2, "big") * (answers * 6)
         if records in (TRUNCATED, TRUNCATED_FOR_EVER):
             if not is_tcp:
                 response.flags |= dns.flags.TC
@@ -49,20 +63,33 @@ class Nameserver:
             response.set_rcode(dns.rcode.NXDOMAIN)
         else:
             self._add_records(response, question.name, kind, records)
-        return response.to_wire(max_size=65535)
+        whole = response.to_wire(max_size=65535)
+        if not is_tcp and len(whole) > UDP_OCTETS:
+            response.answer.clear()
+            response.flags |= dns.flags.TC
+            return response.to_wire()
+        return whole
 
-    def _add_records(
-        self, response: dns.message.Message, name: dns.name.Name, kind: str, records: Mapping[str, list[str]]
-    ) -> None:
+    def _add_records(self, response: dns.message.Message, name: dns.name.Name, kind: str, records: Records) -> None:
         for _ in range(5):  # A loop of aliases is cut, as name servers do.
             if "CNAME" not in records:
                 break
-            target = records["CNAME"][0]
+            target = str(records["CNAME"][0])
             response.answer.append(dns.rrset.from_text(name, 60, "IN", "CNAME", target))
             name, found = dns.name.from_text(target), self.zone.get(target.rstrip("."), {})
             records = found if not isinstance(found, str) else {}
-        if kind in records:
-            response.answer.append(dns.rrset.from_text(name, 60, "IN", kind, *records[kind]))
+        if records.get(kind) and kind != "CNAME":
+            response.answer.append(_rrset(name, kind, records[kind]))
+
+
+def _rrset(name: dns.name.Name, kind: str, values: list[str] | list[bytes]) -> dns.rrset.RRset:
+    """Return records; the text of a TXT record is written as it is, without quotes, and split into its strings."""
+    if kind != "TXT":
+        return dns.rrset.from_text(name, 60, "IN", kind, *values)
+    octets = (value.encode() if isinstance(value, str) else value for value in values)
+    strings = ([one[start : start + 255] for start in range(0, len(one), 255)] or [b""] for one in octets)
+    texts = (TXT(dns.rdataclass.IN, dns.rdatatype.TXT, each) for each in strings)
+    return dns.rrset.from_rdata(name, 60, *texts)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ FOREIGN = re.compile(
 
 # Addresses, zones, files, colours, secrets, names of standards: texts that are the same in every language.
 DATA = re.compile(
-    r"[A-Z2-7 ]{39}|Brilliance|HTML|PDF|SMTP|STARTTLS|UTM|-----BEGIN CERTIFICATE-----|[\w.-]+:\d+|\S+@\S+|https?://\S+|/\S*|\w+/[\w/+-]+|UTC|GMT|[\w-]+\.(csv|pdf|json|html|com|example\.com)|#\w+"
+    r"[A-Z2-7 ]{39}|Brilliance|HTML|PDF|SPF|DKIM|DMARC|MX|MTA-STS|BIMI|SMTP|STARTTLS|UTM|-----BEGIN CERTIFICATE-----|[\w.-]+:\d+|\S+@\S+|https?://\S+|/\S*|\w+/[\w/+-]+|UTC|GMT|[\w-]+\.(csv|pdf|json|html|com|example\.com)|#\w+"
 )
 
 

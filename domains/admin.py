@@ -1,0 +1,211 @@
+"""The pages of domains: the list, and one page for each with its lines. Nobody is asked while a page loads."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
+from kombu.exceptions import OperationalError
+
+from adminpages.instants import stamp
+from adminpages.pages import Deletion, ModelAdmin
+from domains import rounds, tasks
+from domains.forms import SendingDomainForm
+from domains.models import DnsFinding, SendingDomain
+from mail.addresses import is_reserved
+from mail.records.alignment import Match
+from mail.records.finding import Line, Record
+
+COLOURS = {"good": "green", "look": "orange", "broken": "red", "unknown": "grey"}
+WORST_FIRST = ("broken", "look", "good", "unknown")
+CHANGES_SHOWN = 10
+NAMED_LINES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ShownLine:
+    """One line of a domain's page."""
+
+    key: str
+    label: str
+    meaning: str
+    finding: DnsFinding | None
+
+    @property
+    def colour(self) -> str:
+        return COLOURS[self.finding.state if self.finding else "unknown"]
+
+    @property
+    def word(self) -> str:
+        return str(DnsFinding.StateName(self.finding.state if self.finding else "unknown").label)
+
+    @property
+    def record(self) -> Record | None:
+        """The record to paste."""
+        found = self.finding
+        return Record(found.record_name, found.record_kind, found.record_value) if found and found.record_name else None
+
+    @property
+    def zone_line(self) -> str:
+        return str(self.record or "")
+
+    @property
+    def rows(self) -> list[Match]:
+        return [Match(*row) for row in self.finding.rows] if self.finding else []
+
+
+# What a line is for, for people who do not know the word.
+MEANINGS = {
+    Line.SPF: _("Says which servers may send for the domain."),
+    Line.DKIM: _("The public keys that prove your signatures."),
+    Line.DMARC: _("Says what happens to mail that fails both."),
+    Line.ALIGNMENT: _("Whether the domains in your mail agree with From."),
+    Line.RETURN_PATH: _("Where bounces go."),
+    Line.MX: _("Where replies go, and whether the domain exists."),
+    Line.PTR: _("The names of your own relays."),
+    Line.MTA_STS: _("Makes others encrypt mail to this domain."),
+    Line.TLS_RPT: _("Where others report failed encryption."),
+    Line.BIMI: _("Your logo beside your mail."),
+    Line.TRACKING: _("The host of links in your mail."),
+    Line.BLOCK_LISTS: _("Lists of senders that receivers distrust."),
+}
+
+
+@admin.register(SendingDomain)
+class SendingDomainAdmin(ModelAdmin):
+    form = SendingDomainForm
+    list_display = ("name_shown", "state", "what", "asked")
+    card = ("name_shown", "state", "what")
+    search_fields = ("name",)
+    search_help_text = _("Search by domain.")
+    ordering = ("name",)
+    list_per_page = 50
+    actions = None
+    change_form_outer_before_template = "domains/findings.html"
+    empty_hint = _("Domains that your servers and campaigns send from appear here, with what's wrong with their DNS.")
+
+    class Media:
+        css = {"all": ("smtpservers/servers.css", "domains/domains.css")}
+        js = ("domains/domains.js",)
+
+    # --- the list
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SendingDomain]:
+        found: QuerySet[SendingDomain] = super().get_queryset(request)
+        known = DnsFinding.objects.only("domain_id", "line", "state", "asked_at")
+        return found.prefetch_related(Prefetch("findings", known, to_attr="known"))
+
+    @admin.display(description=_("Domain"), ordering="name")
+    def name_shown(self, domain: SendingDomain) -> str:
+        return str(domain)
+
+    @admin.display(description=_("State"))
+    def state(self, domain: SendingDomain) -> SafeString:
+        return _badge(_worst(domain))
+
+    @admin.display(description=_("What to do"))
+    def what(self, domain: SendingDomain) -> str:
+        return _in_short(domain)
+
+    @admin.display(description=_("Last asked"), ordering="checked_at")
+    def asked(self, domain: SendingDomain) -> str:
+        return stamp(domain.checked_at) or gettext("Not yet")
+
+    # --- one domain
+
+    def get_fields(self, request: HttpRequest, obj: SendingDomain | None = None) -> list[str]:
+        return ["selectors"] if obj is not None else ["name", "selectors"]
+
+    def save_model(self, request: HttpRequest, obj: SendingDomain, form: Any, change: bool) -> None:
+        obj.next_check_at = timezone.now()
+        super().save_model(request, obj, form, change)
+        transaction.on_commit(_wake)
+
+    def deletion(self, obj: SendingDomain) -> Deletion:
+        return Deletion(
+            [gettext("The domain with its findings and their changes")],
+            [gettext("A domain that servers or campaigns send from is added again within a minute")],
+        )
+
+    def get_urls(self) -> list[URLPattern]:
+        ask = self.admin_site.admin_view(require_POST(self.ask_view))
+        return [path("<int:domain_id>/ask/", ask, name="domains_sendingdomain_ask"), *super().get_urls()]
+
+    def ask_view(self, request: HttpRequest, domain_id: int) -> HttpResponse:
+        """Have the worker ask DNS again, and return to the page, which follows it."""
+        if not self.has_change_permission(request):
+            raise PermissionDenied
+        domain = get_object_or_404(SendingDomain, pk=domain_id)
+        now = timezone.now()
+        if not rounds.is_due(domain, now):
+            rounds.ask_again(domain, now)
+            transaction.on_commit(_wake)
+        return redirect("admin:domains_sendingdomain_change", domain.pk)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        domain = self.get_object(request, object_id)
+        if domain is None or not self.has_view_permission(request, domain):
+            refused: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
+            return refused
+        context = {**self._shown(request, domain), **(extra_context or {})}
+        if "part" in request.GET:
+            return TemplateResponse(request, "domains/findings_part.html", {"original": domain, **context})
+        response: HttpResponse = super().change_view(request, object_id, form_url, context)
+        return response
+
+    def _shown(self, request: HttpRequest, domain: SendingDomain) -> dict[str, Any]:
+        known = {finding.line: finding for finding in DnsFinding.objects.filter(domain=domain)}
+        return {
+            "lines": [
+                ShownLine(line.value, str(DnsFinding.LineName(line.value).label), str(MEANINGS[line]), known.get(line))
+                for line in Line
+            ],
+            "is_checking": rounds.is_due(domain, timezone.now()),
+            "is_example": is_reserved(domain.name) and not rounds.asks_examples(),
+            "may_ask": self.has_change_permission(request, domain),
+            "changes": domain.changes.all()[:CHANGES_SHOWN],
+        }
+
+
+def _worst(domain: Any) -> str:
+    states = {finding.state for finding in domain.known}
+    return next((state for state in WORST_FIRST if state in states), "unknown")
+
+
+def _in_short(domain: Any) -> str:
+    worst = _worst(domain)
+    if worst not in ("broken", "look"):
+        return "–"
+    order = [line.value for line in Line]
+    lines = sorted((finding.line for finding in domain.known if finding.state == worst), key=order.index)
+    names = [str(DnsFinding.LineName(line).label) for line in lines]
+    said = ", ".join(names[:NAMED_LINES])
+    more = len(names) - NAMED_LINES
+    return gettext("%(lines)s and %(n)s more") % {"lines": said, "n": more} if more > 0 else said
+
+
+def _badge(state: str) -> SafeString:
+    return format_html(
+        '<span class="server-badge server-badge-{}">{}</span>', COLOURS[state], DnsFinding.StateName(state).label
+    )
+
+
+def _wake() -> None:
+    """Tell a worker; without a broker it notices by itself within a minute."""
+    with suppress(OSError, OperationalError):
+        tasks.check_domains.apply_async(retry=False)

@@ -1,0 +1,36 @@
+"""The form of a domain: its name, which stays, and the selectors of its DKIM keys."""
+
+from django import forms
+from django.utils.translation import gettext as _
+
+from domains.models import SendingDomain
+from mail.addresses import AddressInvalid, check_domain_name
+from mail.records.dkim_key import is_selector
+from words.texts import translated
+
+MOST_SELECTORS = 10  # Each is a look-up.
+
+
+class SendingDomainForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = SendingDomain
+        fields = ["name", "selectors"]
+
+    def clean_name(self) -> str:
+        try:
+            return check_domain_name(self.cleaned_data["name"])
+        except AddressInvalid as error:
+            raise forms.ValidationError(translated(error)) from None
+
+    def clean_selectors(self) -> str:
+        """Return the selectors separated by spaces; whole names, as DNS forms show them, are cut to the selector."""
+        typed: str = self.cleaned_data["selectors"]
+        names = [word.partition("._domainkey")[0] for word in typed.replace(",", " ").split()]
+        found = list(dict.fromkeys(names))
+        if wrong := [name for name in found if not is_selector(name)]:
+            raise forms.ValidationError(
+                _("“%(name)s” isn't a selector. Enter the part before ._domainkey, e.g. s1.") % {"name": wrong[0][:80]}
+            )
+        if len(found) > MOST_SELECTORS:
+            raise forms.ValidationError(_("Enter at most %(most)s selectors.") % {"most": MOST_SELECTORS})
+        return " ".join(found)

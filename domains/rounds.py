@@ -1,0 +1,92 @@
+"""The errand's rounds: domains are found in servers and campaigns, and each is looked at when it is due.
+
+Nobody is asked while a page loads.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from domains import senders, store
+from domains.inspection import Inspection, Inspector, Subject, tracking_host_of
+from domains.lookups import Lookups
+from domains.models import SendingDomain
+from mail.addresses import is_reserved
+from mail.records import block_lists
+from mail.records.transport import PolicySeen
+
+LEASE = dt.timedelta(minutes=10)  # Longer than a look may take; a worker that dies costs that much.
+MOST_DOMAINS = 1_000  # Found by themselves; more would be a mistake, such as a From made of merge fields.
+
+
+def discover(now: dt.datetime) -> int:
+    """Add the domains that mail is sent from and that are not listed yet; return their number."""
+    found = senders.from_domains()
+    known = set(SendingDomain.objects.filter(name__in=found).values_list("name", flat=True))
+    room = MOST_DOMAINS - SendingDomain.objects.count()
+    missing = sorted(found - known)[: max(0, room)]
+    rows = [SendingDomain(name=name, next_check_at=now) for name in missing]
+    SendingDomain.objects.bulk_create(rows, ignore_conflicts=True)
+    return len(missing)
+
+
+def check_due(read_clock: Callable[[], dt.datetime], should_stop: Callable[[], bool]) -> int:
+    """Look at the domains that are due, one after the other; return their number."""
+    count = 0
+    while not should_stop() and (domain := _claim(read_clock())) is not None:
+        found = look(domain.name, selectors_of(domain), read_clock(), store.policy_seen(domain))
+        store.save(domain, found, read_clock())
+        count += 1
+    return count
+
+
+def look(domain: str, selectors: Sequence[str], now: dt.datetime, sts: PolicySeen) -> Inspection:
+    """Ask DNS anew about a domain, which need not be in the database.
+
+    :param domain: an A-label.
+    """
+    lookups = Lookups()
+    subject = Subject(
+        domain,
+        senders=senders.senders_of(domain),
+        selectors=selectors,
+        provider_includes=senders.provider_includes(),
+        tracking_host=tracking_host_of(urlsplit(settings.BASE_URL).hostname or ""),
+        block_lists=block_lists.with_key(settings.SPAMHAUS_KEY) if settings.ASK_BLOCK_LISTS else (),
+    )
+    return Inspector(subject, lookups, lookups.fetch, now, sts).inspect()
+
+
+def ask_again(domain: SendingDomain, now: dt.datetime) -> None:
+    """Have the errand look at a domain at once."""
+    SendingDomain.objects.filter(pk=domain.pk).update(next_check_at=now)
+
+
+def asks_examples() -> bool:
+    """Whether DNS is asked about domains that are reserved for examples: by tests, with name servers of their own."""
+    return bool(settings.DNS_RESOLVERS)
+
+
+def selectors_of(domain: SendingDomain) -> list[str]:
+    return domain.selectors.split()
+
+
+def _claim(now: dt.datetime) -> SendingDomain | None:
+    """Take a domain that is due, for as long as a look may last; None if there is none."""
+    for domain in SendingDomain.objects.filter(next_check_at__lte=now).order_by("next_check_at")[:20]:
+        due = SendingDomain.objects.filter(pk=domain.pk, next_check_at=domain.next_check_at)
+        if is_reserved(domain.name) and not asks_examples():
+            due.update(next_check_at=None)  # Examples do not exist, and nobody is asked for them.
+        elif due.update(next_check_at=now + LEASE):
+            return domain
+    return None
+
+
+def is_due(domain: SendingDomain, now: dt.datetime) -> bool:
+    """Tell whether a look is under way or about to begin."""
+    if domain.next_check_at is None:
+        return False
+    is_first = domain.checked_at is None
+    return domain.next_check_at <= now or (is_first and domain.next_check_at <= now + LEASE)

@@ -1,0 +1,59 @@
+"""What this room has to know of servers and campaigns. Higher rooms register it; nothing here asks DNS."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from mail.addresses import AddressInvalid, check_domain_name
+from registry import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """An active server that sends mail from a domain, and what its provider is known to do."""
+
+    server: str  # Its name.
+    envelope: str  # The domain of its return path, an A-label.
+    provider: str = ""  # The provider's name; empty if it has no preset.
+    replaces_envelope: bool = False  # Whether the provider puts a return path of its own in place of ours.
+    include: str = ""  # What the provider asks customers to include in SPF.
+    selectors: tuple[str, ...] = ()  # What the provider usually calls its DKIM keys.
+    is_own_relay: bool = False  # Whether the machine that delivers is ours.
+    host: str = ""
+    helo: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderInclude:
+    """What a provider of bulk mail asks its customers to include in SPF."""
+
+    provider: str
+    domain: str
+
+
+# The domains that mail is sent from, as A-labels or as people typed them.
+FROM_DOMAINS: Registry[Callable[[], Iterable[str]]] = Registry()
+# The active servers that send from a domain, which may also be the domain of a return path.
+SENDERS: Registry[Callable[[str], Iterable[Sender]]] = Registry()
+# All providers whose include would be left over if no server uses them.
+PROVIDER_INCLUDES: Registry[Callable[[], Iterable[ProviderInclude]]] = Registry()
+
+
+def from_domains() -> set[str]:
+    """Return the domains that mail is sent from, as A-labels; text that is no domain is left out."""
+    found: set[str] = set()
+    for domains in FROM_DOMAINS.values():
+        for written in domains():
+            try:
+                found.add(check_domain_name(written))
+            except AddressInvalid:
+                continue
+    return found
+
+
+def senders_of(domain: str) -> list[Sender]:
+    """Return the active servers that send from a domain."""
+    return [sender for senders in SENDERS.values() for sender in senders(domain)]
+
+
+def provider_includes() -> list[ProviderInclude]:
+    return [include for includes in PROVIDER_INCLUDES.values() for include in includes()]

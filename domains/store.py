@@ -1,0 +1,91 @@
+"""Findings in the database: an unanswered question changes no state, and every change is kept."""
+
+import datetime as dt
+from collections.abc import Sequence
+
+from django.db import transaction
+
+from domains.inspection import Inspection
+from domains.models import DnsChange, DnsFinding, SendingDomain
+from mail.records.finding import COULD_NOT_ASK, Finding, Line, State
+from mail.records.transport import PolicySeen
+
+BETWEEN_LOOKS = dt.timedelta(days=1)
+WHILE_BROKEN = dt.timedelta(hours=1)  # Also while something could not be asked.
+CHANGES_KEPT = 200  # For each domain.
+
+
+def save(domain: SendingDomain, found: Inspection, now: dt.datetime) -> None:
+    """Store what a look found, and when the next one is due."""
+    with transaction.atomic():
+        # Two looks at once would each make the same rows.
+        SendingDomain.objects.select_for_update().get(pk=domain.pk)
+        known = {finding.line: finding for finding in domain.findings.all()}
+        for finding in found.findings:
+            rows = [list(row) for row in found.rows] if finding.line is Line.ALIGNMENT else []
+            _save_line(domain, known.get(finding.line), finding, rows, now)
+        is_urgent = any(finding.state is State.BROKEN or finding.fault == COULD_NOT_ASK for finding in found.findings)
+        sts = found.sts
+        SendingDomain.objects.filter(pk=domain.pk).update(
+            checked_at=now,
+            next_check_at=now + (WHILE_BROKEN if is_urgent else BETWEEN_LOOKS),
+            sts={
+                "id": sts.id,
+                "text": sts.text,
+                "testing_since": sts.testing_since.isoformat() if sts.testing_since else "",
+            },
+        )
+        _forget_old_changes(domain)
+
+
+def policy_seen(domain: SendingDomain) -> PolicySeen:
+    """Return what the last look remembered of the MTA-STS policy."""
+    since = domain.sts.get("testing_since", "")
+    return PolicySeen(
+        domain.sts.get("id", ""), domain.sts.get("text", ""), dt.datetime.fromisoformat(since) if since else None
+    )
+
+
+def _save_line(
+    domain: SendingDomain, known: DnsFinding | None, finding: Finding, rows: Sequence[object], now: dt.datetime
+) -> None:
+    if finding.fault == COULD_NOT_ASK and known is not None:
+        DnsFinding.objects.filter(pk=known.pk).update(unanswered_at=now, unanswered=finding.sentence[:300])
+        return
+    is_same = known is not None and (known.state, known.fault) == (finding.state.value, finding.fault)
+    is_answered = finding.fault != COULD_NOT_ASK
+    values = {
+        "state": finding.state.value,
+        "fault": finding.fault,
+        "sentence": str(finding.sentence),
+        "seen": str(finding.seen),
+        "record_name": finding.record.name if finding.record else "",
+        "record_kind": finding.record.kind if finding.record else "",
+        "record_value": finding.record.value if finding.record else "",
+        "rows": rows,
+        "changed_at": known.changed_at if known is not None and is_same else now,
+        "asked_at": now,
+        "good_at": now if finding.state is State.GOOD else known.good_at if known is not None else None,
+        "unanswered_at": None if is_answered else now,
+        "unanswered": "" if is_answered else finding.sentence[:300],
+    }
+    DnsFinding.objects.update_or_create(domain=domain, line=finding.line.value, defaults=values)
+    if known is not None and known.fault != COULD_NOT_ASK and not (is_same and known.seen == finding.seen):
+        DnsChange.objects.create(
+            domain=domain,
+            line=finding.line.value,
+            before=known.state,
+            after=finding.state.value,
+            sentence=str(finding.sentence),
+            seen_before=known.seen,
+            seen_after=str(finding.seen),
+            changed_at=now,
+            # A first answer, or another record in the same state, is on the page and no news.
+            is_told=known.state == finding.state.value or State.BROKEN.value not in (known.state, finding.state.value),
+        )
+
+
+def _forget_old_changes(domain: SendingDomain) -> None:
+    kept = list(domain.changes.values_list("pk", flat=True)[:CHANGES_KEPT])
+    if len(kept) == CHANGES_KEPT:
+        domain.changes.exclude(pk__in=kept).delete()
