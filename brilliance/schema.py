@@ -20,7 +20,7 @@ NOT_MIGRATED = "The database is not migrated. Run: python manage.py migrate"
 
 
 OURS = frozenset(
-    {"brilliance", "contacts", "smtpservers", "domains", "delivery", "campaigns", "feedback", "publicpages", "sandbox"}
+    {"brilliance", "contacts", "smtpservers", "delivery", "campaigns", "feedback", "publicpages", "sandbox"}
 )
 # The first migrations of development, which the first release replaced under another name.
 BEFORE = frozenset((app, "0001_roles" if app == "brilliance" else "0001_initial") for app in OURS)

@@ -43,7 +43,7 @@ def check_due(read_clock: Callable[[], dt.datetime], should_stop: Callable[[], b
 
 
 def look(domain: str, selectors: Sequence[str], now: dt.datetime, sts: PolicySeen) -> Inspection:
-    """Ask DNS anew about a domain, which need not be in the database.
+    """Ask DNS about a domain, which need not be in the database.
 
     :param domain: an A-label.
     """

@@ -1,4 +1,4 @@
-"""``manage.py check_domain``: ask DNS anew about a domain, and say what is wrong with it. Nothing is stored."""
+"""``manage.py check_domain``: ask DNS about a domain at once, and say what is wrong with it. Nothing is stored."""
 
 import json
 import sys
