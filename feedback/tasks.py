@@ -4,6 +4,7 @@ from celery import shared_task
 
 from delivery import clock, hints
 from feedback import relay
+from feedback.hooks import receive
 from feedback.mailboxes import poll
 from feedback.reports import queue
 from feedback.reports.reader import Reader
@@ -26,5 +27,6 @@ def process_reports() -> None:
     """Read what came in, and give effect to it. Not in a copy that waits for a person: it is read after the release."""
     with Reader() as reader:
         is_more = queue.process_for_a_while(reader, clock.now)
+    receive.forget_tokens(clock.now())
     if is_more:
         hints.ring(process_reports)

@@ -56,7 +56,7 @@ class KeyField:
     help: str = ""
     is_secret: bool = True
     is_long: bool = False  # Several lines.
-    is_required: bool = True  # Without it nothing is proved.
+    check: Callable[[str], str] | None = None  # Returns a value as it is stored; raises ValueError with a sentence.
 
 
 Keys = Mapping[str, str]  # The values of a hook's key fields, by name. Absent and empty are the same.

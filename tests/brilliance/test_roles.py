@@ -180,6 +180,10 @@ EXPECTED = {
     "messages/": PEOPLE,
     "restored/": "a",
     "hooks/<str:provider>/<str:secret>": EVERYBODY,  # A wrong secret gets 401.
+    "servers/<int:server_id>/webhook/": SERVERS,
+    "servers/<int:server_id>/webhook/address/": SERVERS,
+    "servers/<int:server_id>/webhook/probe/": SERVERS,
+    "servers/<int:server_id>/webhook/probe/<int:trial_id>/": SERVERS,
     "u/<str:token>": EVERYBODY,
     "p/<str:settings_token>": EVERYBODY,
     "v/<str:web_token>": EVERYBODY,

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPubli
 from feedback.webhooks.adapter import Adapter, KeyField, Keys, Post, TryLater, Unproved, World
 from feedback.webhooks.event import Event, EventKind, at_path, cut, events_of, from_epoch, make_event, parse_json
 from feedback.webhooks.proofs import decoded, needed
+from mail.addresses import ascii_domain
 from words.texts import text as _
 
 _KEYS_PATH = "/.well-known/jwks.json"
@@ -66,9 +67,8 @@ def _prove(post: Post, keys: Keys, world: World) -> None:
 
 
 def _public_key(keys: Keys, number: str, world: World) -> RSAPublicKey:
-    host = needed(keys, "host").removeprefix("https://").partition("/")[0]
     try:
-        found = at_path(parse_json(world.fetch(f"https://{host}{_KEYS_PATH}")), "keys")
+        found = at_path(parse_json(world.fetch(f"https://{needed(keys, 'host')}{_KEYS_PATH}")), "keys")
     except (OSError, ValueError) as error:
         raise TryLater("Postal's keys can't be fetched now.") from error
     for one in found if isinstance(found, list) else []:
@@ -86,13 +86,23 @@ def _number(text: object) -> int:
     return int.from_bytes(base64.urlsafe_b64decode(letters + "=" * (-len(letters) % 4)))
 
 
+def _check_host(text: str) -> str:
+    return ascii_domain(text.removeprefix("https://").partition("/")[0])
+
+
 ADAPTER = Adapter(
     key="postal",
     name="Postal",
     events=events,
     prove=_prove,
     keys=(
-        KeyField("host", _("Postal's host"), _("Where its web pages are, e.g. postal.example.com."), is_secret=False),
+        KeyField(
+            "host",
+            _("Postal's host"),
+            _("Where its web pages are, e.g. postal.example.com."),
+            is_secret=False,
+            check=_check_host,
+        ),
     ),
     events_to_tick=_("Message sent, delayed, delivery failed, held and bounced"),
     guide=(

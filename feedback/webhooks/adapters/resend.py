@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Mapping
 from typing import Any
 
-from feedback.webhooks.adapter import Adapter, KeyField, Keys, Post, World
+from feedback.webhooks.adapter import Adapter, KeyField, Keys, Post, Unproved, World
 from feedback.webhooks.event import (
     Event,
     EventKind,
@@ -74,12 +74,27 @@ def _prove(post: Post, keys: Keys, world: World) -> None:
     check_age(from_epoch(timestamp), world, LONGEST_AGE)
 
 
+def _check_key(text: str) -> str:
+    try:
+        decoded(text.removeprefix("whsec_"))
+    except Unproved:
+        raise ValueError(_("This is no signing secret of Resend. Copy it again; it starts with whsec_.")) from None
+    return text
+
+
 ADAPTER = Adapter(
     key="resend",
     name="Resend",
     events=events,
     prove=_prove,
-    keys=(KeyField("signing_key", _("Signing secret"), _("Shown on the webhook's page. It starts with whsec_.")),),
+    keys=(
+        KeyField(
+            "signing_key",
+            _("Signing secret"),
+            _("Shown on the webhook's page. It starts with whsec_."),
+            check=_check_key,
+        ),
+    ),
     kept_headers=("svix-id", "webhook-id"),
     events_to_tick=_("Delivered, delivery delayed, bounced, complained, suppressed and failed"),
     guide=(

@@ -88,6 +88,14 @@ def _public_key(text: str) -> EllipticCurvePublicKey:
     return key
 
 
+def _check_key(text: str) -> str:
+    try:
+        _public_key(text)
+    except Unproved as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
 ADAPTER = Adapter(
     key="sendgrid",
     name="Twilio SendGrid",
@@ -95,7 +103,12 @@ ADAPTER = Adapter(
     prove=_prove,
     keys=(
         KeyField(
-            "public_key", _("Verification key"), _("Shown by SendGrid after you turn on the signature."), is_long=True
+            "public_key",
+            _("Verification key"),
+            _("Shown by SendGrid after you turn on the signature."),
+            is_secret=False,
+            is_long=True,
+            check=_check_key,
         ),
     ),
     events_to_tick=_("Dropped, delivered, deferred, bounced, spam reports, unsubscribes and group unsubscribes"),

@@ -19,12 +19,27 @@ from feedback.webhooks.event import at_path, parse_json
 from feedback.webhooks.proofs import decoded
 from words.texts import text as _
 
+_ARN = re.compile(r"arn:[a-z-]+:sns:[a-z0-9-]+:[\w-]*:[\w.-]+")
+
+
+def check_topics(text: str) -> str:
+    """Return ARNs of topics, one a line.
+
+    :raises ValueError: for anything else.
+    """
+    for topic in text.split():
+        if not _ARN.fullmatch(topic):
+            raise ValueError(_("Enter one ARN a line, e.g. arn:aws:sns:eu-central-1:123456789012:brilliance."))
+    return "\n".join(text.split())
+
+
 TOPICS = KeyField(
     "topics",
     _("Topics"),
     _("The ARNs of your topics, one a line. Only these are confirmed and read."),
     is_secret=False,
     is_long=True,
+    check=check_topics,
 )
 # Starts of addresses. Up to the slash there is no room for a user name, a port or another host.
 AMAZON = re.compile(r"https://sns\.[a-z]{2,4}(?:-[a-z]+)+-[0-9]\.amazonaws\.com(?:\.cn)?/")

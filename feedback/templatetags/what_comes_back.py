@@ -1,0 +1,19 @@
+"""What a server's page says of the way in that bounces and complaints take."""
+
+from typing import Any
+
+from django import template
+
+from feedback.models import Hook
+from feedback.webhooks.adapters import adapter_of
+from smtpservers.models import SmtpServer
+
+register = template.Library()
+
+
+@register.inclusion_tag("feedback/what_comes_back.html", takes_context=True)
+def what_comes_back(context: template.Context, server: SmtpServer | None) -> dict[str, Any]:
+    """Show a server's webhook in a line: the last event, or that there is none yet."""
+    if server is None or not context["request"].user.has_perm("smtpservers.change_smtpserver"):
+        return {}
+    return {"server": server, "hook": Hook.objects.filter(server=server).first(), "adapter": adapter_of(server.preset)}
