@@ -18,6 +18,8 @@ class FeedbackConfig(AppConfig):
         from contacts.privacy.retention import RULES
         from contacts.segments.query import CONDITION_KINDS
         from delivery.operators.restored_copy import CATCH_UPS
+        from encryption.rotation import OTHER_SECRETS
+        from feedback.intake.store import reseal
         from feedback.mailboxes.restored import read_again
         from feedback.records import erasure, retention
         from feedback.records.contact_page import feedback_of
@@ -27,6 +29,7 @@ class FeedbackConfig(AppConfig):
 
         CATCH_UPS.register("mailboxes", read_again)
         CONDITION_KINDS.register("feedback", FEEDBACK)
+        OTHER_SECRETS.register("raw reports", reseal)
         LATE_COUNTS.register("feedback", unsubscribed)
         LATE_OUTCOMES.register(gettext_noop("Unsubscribed"), count_unsubscribed)
         SECTION_BUILDERS.register("feedback", feedback_of)

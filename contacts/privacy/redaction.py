@@ -27,6 +27,10 @@ class Pattern:
         ends = r"(?![\w-]|\.(?!(?:csv|tsv|txt)\b)\w)"  # File names contain addresses, too.
         self._found = re.compile(rf"(?<![\w.+-])(?:{words}){ends}", re.IGNORECASE)
 
+    def finds(self, text: str) -> bool:
+        """Whether a text contains one of the addresses."""
+        return self._found.search(text) is not None
+
     def clean(self, value: Any) -> Any:
         """Return a text, or a JSON value, with the addresses redacted."""
         if isinstance(value, str):

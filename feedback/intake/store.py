@@ -7,7 +7,7 @@ import datetime as dt
 import hashlib
 from typing import NamedTuple
 
-from encryption.keys import open_bytes, seal_bytes
+from encryption.keys import SecretUnreadable, open_bytes, reseal_bytes, seal_bytes
 from feedback.models import RawReport
 
 
@@ -66,6 +66,23 @@ def content_of(raw: RawReport) -> bytes:
     :raises SecretUnreadable: if no key decrypts them.
     """
     return open_bytes(bytes(raw.sealed))
+
+
+def reseal() -> tuple[int, list[str]]:
+    """Encrypt every raw report with the first key; return how many were, and the names of those that no key opens."""
+    count = 0
+    closed = []
+    for pk in RawReport.objects.order_by("pk").values_list("pk", flat=True).iterator():
+        raw = RawReport.objects.only("pk", "source", "sealed").filter(pk=pk).first()
+        if raw is None:
+            continue
+        try:
+            sealed = reseal_bytes(bytes(raw.sealed))
+        except SecretUnreadable:
+            closed.append(str(raw))
+            continue
+        count += RawReport.objects.filter(pk=pk).update(sealed=sealed)  # Its content never changes.
+    return count, closed
 
 
 def _digest(source: RawReport.Source, server_id: int | None, content: bytes) -> str:

@@ -10,13 +10,21 @@ from django.db.models import Q, QuerySet
 from contacts.privacy.erasure import PersonalData, Subject
 from contacts.privacy.redaction import ERASED, redact, text_columns
 from delivery.records import erasure
-from feedback.models import Feedback, RelayedUnsubscribe
+from feedback.models import Feedback, RawReport, RelayedUnsubscribe, Report
+from feedback.records import raw_reports
 
 
 def of_person(subject: Subject) -> QuerySet[Feedback]:
     """Return the feedback to the person's messages, or under one of their addresses."""
     return Feedback.objects.filter(
         Q(message__in=erasure.of_person(subject).values("pk")) | Q(email__in=[*subject.emails, *subject.keys])
+    )
+
+
+def reports_of(subject: Subject) -> QuerySet[Report]:
+    """Return the reports about the person's messages, or that name one of their addresses."""
+    return Report.objects.filter(
+        Q(message__in=erasure.of_person(subject).values("pk")) | Q(recipient__in=[*subject.emails, *subject.keys])
     )
 
 
@@ -43,6 +51,19 @@ def export(subject: Subject) -> dict[str, Any]:
             }
             for row in of_person(subject).select_related("relay").order_by("received_at", "pk")
         ],
+        "reports": [
+            {
+                "at": row.received_at,
+                "by": row.source,
+                "kind": row.kind,
+                "state": row.state,
+                "recipient": row.recipient,
+                "code": row.code,
+                "enhanced code": row.enhanced,
+                "answer": row.text,
+            }
+            for row in reports_of(subject).order_by("pk")
+        ],
     }
 
 
@@ -52,15 +73,19 @@ def _relayed(row: Feedback) -> dict[str, Any]:
 
 
 def erase(subject: Subject, now: dt.datetime) -> dict[str, int]:
-    """Redact the person's feedback; call it while their messages still have the address that finds it."""
+    """Redact the person's feedback, and delete reports; call it while their messages have the address that finds it."""
+    reports = reports_of(subject)
+    raws = {*reports.exclude(raw=None).values_list("raw", flat=True), *raw_reports.naming(subject.pattern)}
+    number = reports.delete()[0]
+    RawReport.objects.filter(pk__in=raws).delete()
     ids = list(of_person(subject).values_list("pk", flat=True))
     Feedback.objects.filter(pk__in=ids).update(email=ERASED, reason="")
     calls = RelayedUnsubscribe.objects.filter(feedback__in=ids)
     calls.exclude(state=RelayedUnsubscribe.State.PASSED_ON).delete()
     pattern = subject.pattern
-    for model in apps.get_app_config("feedback").get_models():  # Such as raw reports.
+    for model in apps.get_app_config("feedback").get_models():
         redact(model._default_manager.all(), pattern, *text_columns(model))
-    return {"feedback": len(ids)}
+    return {"feedback": len(ids), "reports": number}
 
 
 PART = PersonalData(emails=emails, stop=stop, export=export, erase=erase)

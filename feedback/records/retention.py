@@ -1,4 +1,7 @@
-"""Retention of feedback: after the period only kind, mailing and time remain, without the person."""
+"""Retention of feedback: after the period only kind, mailing and time remain, without the person.
+
+Reports go entirely, raw ones sooner. Their fingerprints stay for good, so that no repetition counts, however late.
+"""
 
 import datetime as dt
 from typing import Any
@@ -6,8 +9,8 @@ from typing import Any
 from django.db.models import QuerySet
 
 from contacts.privacy.redaction import ERASED
-from contacts.privacy.retention import SLICE_ROWS, RetentionRule, Slice
-from feedback.models import Feedback
+from contacts.privacy.retention import SLICE_ROWS, RetentionRule, Slice, delete_slice
+from feedback.models import Feedback, RawReport, Report
 
 
 def _old(cutoff: dt.datetime) -> QuerySet[Feedback]:
@@ -20,11 +23,31 @@ def forget_people(cutoff: dt.datetime, after: Any) -> Slice:
     return Slice(changed, ids[-1] if len(ids) == SLICE_ROWS else None)
 
 
+def _old_reports(cutoff: dt.datetime) -> QuerySet[Report]:
+    return Report.objects.filter(received_at__lt=cutoff)
+
+
+def _old_raws(cutoff: dt.datetime) -> QuerySet[RawReport]:
+    return RawReport.objects.filter(received_at__lt=cutoff).exclude(state=RawReport.State.WAITING)
+
+
 RULES = [
+    RetentionRule(
+        "Raw reports of bounces and complaints",
+        "RETAIN_RAW_DAYS",
+        lambda cutoff: _old_raws(cutoff).count(),
+        lambda cutoff, after: delete_slice(_old_raws(cutoff)),
+    ),
+    RetentionRule(
+        "Reports of bounces and complaints",
+        "RETAIN_FEEDBACK_MONTHS",
+        lambda cutoff: _old_reports(cutoff).count(),
+        lambda cutoff, after: delete_slice(_old_reports(cutoff)),
+    ),
     RetentionRule(
         "Who gave feedback, and in which words",
         "RETAIN_FEEDBACK_MONTHS",
         lambda cutoff: _old(cutoff).count(),
         forget_people,
-    )
+    ),
 ]

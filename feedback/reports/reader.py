@@ -5,12 +5,14 @@ processor time or memory than it may, also while it is in code that never return
 """
 
 import contextlib
+import json
 import os
 import pickle
 import select
 import signal
 import subprocess
 import sys
+import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,7 @@ CPU_SECONDS = 2.0  # Processor time for one report.
 _PATIENCE_SECONDS = 60.0  # Wall time; a machine may be that busy, or stand still.
 _MOST_BYTES = 1 << 30  # Memory.
 _LENGTH_BYTES = 8
+_CODE = "from feedback.reports.reader import work; work()"
 _ROOT = Path(__file__).resolve().parents[2]
 
 Content = Reading | list[Event]
@@ -64,9 +67,9 @@ class Reader:
         found: list[Event] | Unreadable = self._ask("webhook", provider, content)
         return found
 
-    def text_of(self, content: bytes) -> str | Unreadable:
-        """Return the decoded text of all parts of a mail."""
-        found: str | Unreadable = self._ask("text", "", content)
+    def text_of(self, provider: str, content: bytes) -> str | Unreadable:
+        """Return the decoded text of a provider's request, or of all parts of a mail where ``provider`` is empty."""
+        found: str | Unreadable = self._ask("text", provider, content)
         return found
 
     def _ask(self, what: str, provider: str, content: bytes) -> Any:
@@ -94,8 +97,8 @@ class Reader:
 
 
 def _start() -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-s", "-c", "from feedback.reports.reader import work; work()"],
+    return subprocess.Popen(  # noqa: S603  # This very module.
+        [sys.executable, "-s", "-c", _CODE],
         cwd=_ROOT,
         env={"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1"},
         stdin=subprocess.PIPE,
@@ -130,7 +133,7 @@ def _answer(what: str, provider: str, content: bytes) -> Content | str | Unreada
         if what == "webhook":
             return _events(provider, content)
         if what == "text":
-            return _text(content)
+            return _text_of_request(content) if provider else _text_of_mail(content)
         reading = read(content)
     except (RecursionError, MemoryError, LookupError, ValueError) as error:
         return Unreadable(str(error)[:250] or "It cannot be taken apart.")
@@ -145,6 +148,16 @@ def _events(provider: str, content: bytes) -> list[Event]:
     return ADAPTERS[provider].events(body, headers)
 
 
-def _text(content: bytes) -> str:
-    parts = mime.parse(content).walk()
-    return "\n".join(mime.decode_text(part.content(), part.parameter("charset")) for part in parts if not part.parts)
+def _text_of_mail(content: bytes) -> str:
+    parts = list(mime.parse(content).walk())
+    headers = (mime.decode_words(value) for part in parts for _, value in part.headers)
+    texts = (mime.decode_text(part.content(), part.parameter("charset")) for part in parts if not part.parts)
+    return "\n".join((*headers, *texts))
+
+
+def _text_of_request(content: bytes) -> str:
+    _, body = unpack(content)
+    try:
+        return json.dumps(json.loads(body), ensure_ascii=False)
+    except ValueError:  # A form.
+        return urllib.parse.unquote_plus(mime.decode_text(body))

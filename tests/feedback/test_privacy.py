@@ -1,0 +1,131 @@
+"""Reports and people's rights: exported, erased with all raw texts, not written back later, gone after their time."""
+
+import base64
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from django.conf import LazySettings
+from django.contrib.auth.models import User
+
+from contacts.models import Contact, Suppression
+from contacts.privacy import erasure, retention
+from contacts.privacy.redaction import ERASED
+from delivery.models import Message
+from encryption.rotation import rotate_secrets
+from feedback.intake.store import content_of
+from feedback.models import Feedback, RawReport, Report, Seen
+from tests.feedback.reports.making import (
+    NOW,
+    bounce,
+    dsn,
+    event,
+    mail,
+    make_mailing,
+    make_server,
+    post,
+    process,
+    sent_to,
+)
+
+pytestmark = pytest.mark.django_db
+
+ANN, BEN = "ann@customer.example", "ben@customer.example"
+
+
+@pytest.fixture
+def message(db: None) -> Message:
+    return sent_to(ANN, make_mailing(), make_server())
+
+
+def erase(message: Message) -> None:
+    actor = User.objects.create_user("ada", is_superuser=True)
+    assert erasure.erase(erasure.subject_at(message.email), actor, NOW).is_done
+
+
+def hidden(text: str, **headers: str) -> bytes:
+    """Return a mail whose text is in base64."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    encoded = base64.encodebytes(text.encode()).decode()
+    return f"{lines}Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n{encoded}".encode()
+
+
+def test_an_erasure_takes_reports_and_every_raw_text_that_names_the_person(message: Message) -> None:
+    mail(bounce(message))
+    mail(dsn((ANN, "failed", "550 5.1.1 gone")))  # Nothing proves a message.
+    mail(hidden(f"{ANN.title()} is on holiday."))
+    post(make_server("Beta"), event("Bounce", Email=ANN, Type="Transient", ID=1))
+    ben = mail(hidden(f"joann@customer.example and {BEN}"))
+    process()
+    assert RawReport.objects.count() == 5
+
+    erase(message)
+
+    assert [raw.pk for raw in RawReport.objects.all()] == [ben]
+    assert not Report.objects.filter(text__contains="ann@").exists()
+    assert [(row.email, row.kind) for row in Feedback.objects.all()] == [(ERASED, "hard")]
+
+
+@pytest.mark.parametrize("kind", ["HardBounce", "SpamComplaint"])
+def test_a_report_about_an_erased_person_is_counted_and_nothing_of_it_is_kept(message: Message, kind: str) -> None:
+    erase(message)
+    told = event("SpamComplaint") if kind == "SpamComplaint" else event("Bounce", Type=kind)
+    told |= {
+        "Metadata": event("", message)["Metadata"],
+        "Email": ANN,
+        "ID": 7,
+        "Details": f"smtp;550 5.1.1 {ANN} is gone",
+    }
+
+    assert message.server is not None
+    post(message.server, told)
+    mail(dsn((ANN, "failed", "550 5.1.1 gone")))
+    process()
+
+    assert not RawReport.objects.exists()
+    assert not Suppression.objects.exists()
+    assert set(Report.objects.values_list("recipient", "text")) == {("", "")}
+    assert [row.email for row in Feedback.objects.all()] == [ERASED]
+    assert ANN not in json.dumps(list(Message.objects.values()), default=str)
+
+
+def test_an_export_holds_the_reports_of_the_person(message: Message) -> None:
+    mail(bounce(message))
+    mail(bounce(sent_to(BEN, make_mailing(), None)))
+    process()
+
+    held = erasure.export(erasure.subject_of(Contact.objects.get(email=ANN)))
+
+    assert [(row["kind"], row["code"], row["state"]) for row in held["reports"]] == [("hard", 550, "applied")]
+    json.loads(erasure.as_json(held))
+
+
+def test_raw_texts_go_first_then_reports_and_fingerprints_never(message: Message, settings: LazySettings) -> None:
+    settings.RETAIN_RAW_DAYS, settings.RETAIN_FEEDBACK_MONTHS = 30, 13
+    mail(bounce(message))
+    process()
+    mail(bounce(message, number=2))  # Nobody has read it yet.
+
+    retention.run(NOW + dt.timedelta(days=31))
+    raws = list(RawReport.objects.values_list("state", flat=True))
+    reports = Report.objects.count()
+    retention.run(NOW + dt.timedelta(days=400))
+
+    assert (raws, reports) == (["waiting"], 1)
+    assert not Report.objects.exists()
+    assert Seen.objects.count() == 1
+    assert Feedback.objects.get().email == ERASED
+
+
+def test_raw_reports_are_encrypted_with_a_new_key(message: Message, settings: Any) -> None:
+    mail(bounce(message))
+    settings.FIELD_ENCRYPTION_KEYS = [Fernet.generate_key().decode(), *settings.FIELD_ENCRYPTION_KEYS]
+
+    assert rotate_secrets() == (1, [])
+
+    settings.FIELD_ENCRYPTION_KEYS = settings.FIELD_ENCRYPTION_KEYS[:1]
+    assert content_of(RawReport.objects.get()) == bounce(message)
+    settings.FIELD_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    assert rotate_secrets()[1] == ["Mailbox " + str(RawReport.objects.get().pk)]
