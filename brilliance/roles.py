@@ -38,7 +38,13 @@ ROLES: dict[str, tuple[str, ...]] = {
         "sandbox.view_sandboxmail",
     ),
     # No contact data: no recipients, and no sandbox, which shows their addresses.
-    "ops": ("smtpservers.*", "domains.*", "campaigns.view_progress", "campaigns.pause_campaign"),
+    "ops": (
+        "smtpservers.*",
+        "domains.*",
+        *(f"feedback.{action}_mailbox" for action in ("view", "add", "change", "delete")),
+        "campaigns.view_progress",
+        "campaigns.pause_campaign",
+    ),
     "viewer": ("smtpservers.view_fleet", "campaigns.view_progress"),
 }
 IN_SHORT = {

@@ -119,6 +119,7 @@ PLACES = (
             ),
             Tab(_("Routing"), "admin:smtpservers_route_changelist", ("smtpservers.view_route",)),
             Tab(_("Domains"), "admin:domains_sendingdomain_changelist", ("domains.view_sendingdomain",)),
+            Tab(_("Mailboxes"), "admin:feedback_mailbox_changelist", ("feedback.view_mailbox",)),
             Tab(_("Health"), "delivery:health", ("smtpservers.view_smtpserver",)),
         ),
     ),

@@ -1,6 +1,5 @@
 """Access to a mailbox: its server, the encryption, and a password or token that never shows itself."""
 
-import json
 import ssl
 from dataclasses import dataclass, field
 
@@ -23,20 +22,3 @@ class Access:
         if self.trusted_certificate:
             context.load_verify_locations(cadata=self.trusted_certificate)
         return context
-
-    def bearer(self, mechanism: str) -> str:
-        """Return the first message of XOAUTH2 or OAUTHBEARER (RFC 7628 section 3.1), before base64."""
-        if mechanism == "OAUTHBEARER":
-            name = self.username.replace("=", "=3D").replace(",", "=2C")
-            return f"n,a={name},\1auth=Bearer {self.token}\1\1"
-        return f"user={self.username}\1auth=Bearer {self.token}\1\1"
-
-
-def refusal_of_token(challenge: bytes) -> str:
-    """Return what a server says of a refused token: its JSON's status and scope, or nothing."""
-    try:
-        told = json.loads(challenge[:2000])
-        words = {str(name): str(told[name]) for name in ("status", "scope") if told.get(name)}
-    except (ValueError, AttributeError, RecursionError):
-        return ""
-    return ", ".join(f"{name} {value[:80]}" for name, value in words.items())

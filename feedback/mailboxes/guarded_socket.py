@@ -26,6 +26,10 @@ class MailboxFailed(Exception):
     """The mailbox could not be read. The text is a sentence for people."""
 
 
+class SignInRefused(MailboxFailed):
+    """The server refused the username with its password or token."""
+
+
 @dataclass(slots=True)
 class Limits:
     """The limits of one session."""

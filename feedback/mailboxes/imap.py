@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from imapclient import IMAPClient
 from imapclient.exceptions import CapabilityError, IMAPClientError, LoginError
 
-from feedback.mailboxes.access import Access, refusal_of_token
-from feedback.mailboxes.guarded_socket import LINE_BYTES, GuardedSocket, Limits, MailboxFailed, connect
+from feedback.mailboxes.access import Access
+from feedback.mailboxes.guarded_socket import LINE_BYTES, GuardedSocket, Limits, MailboxFailed, SignInRefused, connect
+from oauth import sasl
 
 DONE = ("Brilliance", "done")  # The folder of mails that were read, below the personal namespace.
 LITERAL_BYTES = 2 * 1024 * 1024  # Some servers round the size that they announce; a mail is cut long before.
@@ -161,16 +162,16 @@ def _sign_in(client: IMAPClient, access: Access) -> None:
             return
         is_bearer = client.has_capability("AUTH=OAUTHBEARER") and not client.has_capability("AUTH=XOAUTH2")
         mechanism = "OAUTHBEARER" if is_bearer else "XOAUTH2"
-        abort = "\1" if is_bearer else ""  # Ends the attempt after a refusal (RFC 7628 section 3.2.3).
+        first = sasl.initial_response(mechanism, access.username, access.token, host=access.host, port=access.port)
 
-        def answer(challenge: bytes) -> str:
+        def answer(challenge: bytes) -> bytes:
             challenges.append(challenge or b"")
-            return access.bearer(mechanism) if len(challenges) == 1 else abort
+            return first if len(challenges) == 1 else sasl.last_response(mechanism)
 
         client.sasl_login(mechanism, answer)
     except LoginError as error:
-        told = refusal_of_token(challenges[1]) if len(challenges) > 1 else ""
-        raise MailboxFailed(f"Sign-in refused. Server replied: {told or words_of(error)}") from None
+        told = str(sasl.read_challenge(challenges[1])) if len(challenges) > 1 else ""
+        raise SignInRefused(f"Sign-in refused. Server replied: {told or words_of(error)}") from None
 
 
 def words_of(error: Exception) -> str:

@@ -16,10 +16,11 @@ from delivery import clock
 from encryption.keys import SecretUnreadable
 from feedback.mailboxes import imap, imap_poll, pop3, pop3_poll
 from feedback.mailboxes.access import Access
-from feedback.mailboxes.guarded_socket import MailboxFailed
+from feedback.mailboxes.guarded_socket import MailboxFailed, SignInRefused
 from feedback.mailboxes.turn import LeaseLost, Turn
 from feedback.models import Mailbox
 from net.addresses import NotConnected
+from oauth.tokens import NoToken, token_for
 
 log = logging.getLogger(__name__)
 
@@ -60,13 +61,17 @@ def _problem(turn: Turn) -> str:
     :raises LeaseLost: if somebody else polls it now.
     """
     mailbox = turn.mailbox
+    talk = pop3_poll.poll if mailbox.protocol == Mailbox.Protocol.POP3 else imap_poll.poll
     try:
-        access = access_to(mailbox)
-        if mailbox.protocol == Mailbox.Protocol.POP3:
-            pop3_poll.poll(turn, access)
-        else:
-            imap_poll.poll(turn, access)
-    except (NotConnected, MailboxFailed, SecretUnreadable) as error:
+        access = access_to(mailbox, turn.read_clock())
+        try:
+            talk(turn, access)
+        except SignInRefused:
+            if not access.token:
+                raise
+            # A token may be revoked before its end; a new one is asked for once.
+            talk(turn, access_to(mailbox, turn.read_clock(), refused=access.token))
+    except (NotConnected, MailboxFailed, NoToken, SecretUnreadable) as error:
         return str(error)
     except TimeoutError:
         return "The server didn't answer in time."
@@ -83,18 +88,22 @@ def _problem(turn: Turn) -> str:
     return ""
 
 
-def access_to(mailbox: Mailbox) -> Access:
+def access_to(mailbox: Mailbox, now: dt.datetime, refused: str = "") -> Access:
     """Return what a session needs.
 
+    :param refused: the token that the server has just refused.
     :raises SecretUnreadable: if the password cannot be decrypted, or was entered for another server.
+    :raises NoToken: if the OAuth account gives none.
     """
+    account = mailbox.oauth_account
     return Access(
         host=mailbox.host,
         port=mailbox.port,
         is_implicit_tls=mailbox.security == Mailbox.Security.IMPLICIT,
         trusted_certificate=mailbox.trusted_certificate,
-        username=mailbox.username,
-        password=mailbox.password.reveal(mailbox.destination),
+        username=mailbox.username or (account.mailbox if account else ""),
+        password="" if account else mailbox.password.reveal(mailbox.destination),
+        token=token_for(account, mailbox.host, now, refused=refused) if account else "",
     )
 
 

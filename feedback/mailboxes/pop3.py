@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from feedback.mailboxes.access import Access, refusal_of_token
-from feedback.mailboxes.guarded_socket import Limits, MailboxFailed, connect
+from feedback.mailboxes.access import Access
+from feedback.mailboxes.guarded_socket import Limits, MailboxFailed, SignInRefused, connect
+from oauth import sasl
 
 ANSWER_BYTES = 4 * 1024 * 1024  # The longest answer: a mail, or the list of all of them.
 UID_LENGTH = 70  # RFC 1939 section 7.
@@ -96,15 +97,16 @@ def _sign_in(client: "_Pop3", access: Access) -> None:
             client.user(access.username)
             client.pass_(access.password)
             return
+        first = sasl.initial_response("XOAUTH2", access.username, access.token)
         client.command("AUTH XOAUTH2")
-        answer = client.command(base64.b64encode(access.bearer("XOAUTH2").encode()).decode())
+        answer = client.command(base64.b64encode(first).decode())
         if not answer.startswith(b"+OK"):
             challenge = answer.removeprefix(b"+").strip()
             client.command("")  # Ends the attempt; the server refuses it then.
             raise poplib.error_proto("the token was refused")
     except poplib.error_proto as error:
-        told = refusal_of_token(_decoded(challenge))
-        raise MailboxFailed(f"Sign-in refused. Server replied: {told or words_of(error)}") from None
+        told = str(sasl.read_challenge(_decoded(challenge)))
+        raise SignInRefused(f"Sign-in refused. Server replied: {told or words_of(error)}") from None
 
 
 def _decoded(challenge: bytes) -> bytes:

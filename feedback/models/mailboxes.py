@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from encryption.secret_field import SecretField
 from feedback.models.reports import RawReport
+from oauth.models import OAuthAccount
 from smtpservers.models import SmtpServer
 
 
@@ -75,8 +76,22 @@ class Mailbox(models.Model):
         max_length=20_000,
         help_text=_("PEM of a private certificate authority. Leave empty for a public certificate."),
     )
-    username = models.CharField(_("username"), max_length=255, help_text=_("Usually the whole address."))
+    username = models.CharField(
+        _("username"),
+        max_length=255,
+        blank=True,
+        help_text=_("Usually the whole address. Leave empty to use the mailbox of the OAuth account."),
+    )
     password = SecretField(_("password"), blank=True)
+    oauth_account = models.ForeignKey(
+        OAuthAccount,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        verbose_name=_("OAuth account"),
+        help_text=_("Signs in with tokens instead of a password, for Microsoft 365 and Google."),
+    )
     folder = models.CharField(
         _("folder"), max_length=200, default="INBOX", help_text=_("The folder that mail arrives in. POP3 has only one.")
     )

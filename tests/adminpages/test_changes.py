@@ -13,6 +13,7 @@ from django.urls import reverse
 from campaigns.models import ApprovalRule, Campaign, Layout, MediaFile, SeedList
 from contacts.models import Attribute, Contact, ContactList, Segment
 from domains.models import SendingDomain
+from feedback.models import Mailbox
 from installation.models import SiteSettings
 from publicpages.models import Appearance
 from smtpservers.models import Route, SmtpServer
@@ -29,6 +30,7 @@ EDITS: dict[type[Model], tuple[str, str, str, str]] = {
     Segment: ("description", "Theirs", "name", "Mine"),
     Attribute: ("label", "Theirs", "position", "7"),
     SmtpServer: ("notes", "Theirs", "domain_name", "mine.example"),
+    Mailbox: ("folder", "Theirs", "name", "Mine"),
     Route: ("from_domains", "theirs.example", "name", "Mine"),
     SendingDomain: ("selectors", "s1", "selectors", "s2"),
     Campaign: ("preheader", "Theirs", "preheader", "Mine"),

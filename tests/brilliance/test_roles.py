@@ -39,7 +39,7 @@ from delivery.models import Message, Trial
 from delivery.outbox import mailings
 from delivery.outbox.snapshot import snapshot
 from domains.models import SendingDomain
-from feedback.models import Feedback
+from feedback.models import Feedback, Mailbox
 from installation.models import SiteSettings
 from publicpages.models import Appearance, SignUp
 from publicpages.subscriptions import subscribe
@@ -111,6 +111,8 @@ EXPECTED = {
     "admin/domains/sendingdomain/<int:domain_id>/ask/": SERVERS,
     "servers/health/": SERVERS,
     "admin/feedback/feedback/<int:feedback_id>/try-again/": PEOPLE,
+    "admin/feedback/mailbox/<int:mailbox_id>/check/": SERVERS,
+    "admin/feedback/mailbox/probe/<int:server_id>/": SERVERS,
     "admin/sandbox/sandboxmail/<int:mail_id>/html/": PEOPLE,
     "admin/sandbox/sandboxmail/<int:mail_id>/raw/": PEOPLE,
     "admin/sandbox/sandboxmail/<int:mail_id>/download/": PEOPLE,
@@ -221,6 +223,7 @@ ADMIN_PAGES = {
     "campaigns/seedlist": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
     "campaigns/approvalrule": ("am", NOBODY, "am", "am", NOBODY),  # There is one.
     "feedback/feedback": (PEOPLE, NOBODY, PEOPLE, PEOPLE, NOBODY),
+    "feedback/mailbox": (SERVERS, SERVERS, SERVERS, SERVERS, SERVERS),
     "publicpages/appearance": ("a", NOBODY, "a", "a", NOBODY),  # There is one.
     "installation/sitesettings": ("a", NOBODY, "a", "a", NOBODY),  # There is one.
     "sandbox/sandboxmail": (PEOPLE, NOBODY, PEOPLE, PEOPLE, "a"),
@@ -296,6 +299,7 @@ def things(db: None) -> dict[str, Any]:
         "campaigns/seedlist": SeedList.objects.create(name="Ours", addresses="ann@example.com"),
         "campaigns/approvalrule": ApprovalRule.objects.create(),
         "approval_id": Approval.objects.create(campaign=campaign, version="1", requested_at=now),
+        "feedback/mailbox": Mailbox.objects.create(name="Bounces", host="10.1.2.3", username="bounces", password="x"),
         "feedback/feedback": Feedback.objects.create(
             kind="unsubscribe", channel="page", message=message, email="ann@example.com"
         ),
@@ -411,9 +415,12 @@ def test_making_the_roles_again_changes_nothing(db: None) -> None:
 
 def test_ops_and_viewers_hold_no_permission_on_contact_data(db: None) -> None:
     for name in ("ops", "viewer"):
-        rooms = set(Group.objects.get(name=name).permissions.values_list("content_type__app_label", flat=True))
+        held = Group.objects.get(name=name).permissions
+        rooms = set(held.values_list("content_type__app_label", flat=True))
 
-        assert rooms <= {"smtpservers", "domains", "campaigns"}
+        assert rooms <= {"smtpservers", "domains", "campaigns", "feedback"}
+        of_feedback = set(held.filter(content_type__app_label="feedback").values_list("content_type__model", flat=True))
+        assert of_feedback <= {"mailbox"}
 
 
 def test_viewers_and_marketers_see_names_and_quotas_of_servers_and_nothing_else(
