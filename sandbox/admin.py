@@ -18,9 +18,10 @@ from unfold.enums import ActionVariant
 
 from adminpages.instants import stamp_exactly
 from adminpages.pages import ModelAdmin
+from sandbox.late_delivery import is_listening
 from sandbox.mail_view import read
 from sandbox.models import AUTH, PLAIN, STARTTLS, SandboxMail
-from sandbox.specials import SLOW_SECONDS, Special, special
+from sandbox.specials import LATE_SECONDS, SLOW_SECONDS, Special, special
 from sandbox.store import KEPT
 
 # Mail is foreign content: no script, no form, nothing of our own origin but the media library. Pictures are part of
@@ -37,6 +38,12 @@ EFFECTS = {
     Special.DROP: _(
         "Addresses that begin with drop lose the connection before the reply. The message arrived, but its sender"
         " was never told, so it's unconfirmed there."
+    ),
+    Special.LATE_BOUNCE: format_lazy(_("This address returns mail as undeliverable after {} seconds."), LATE_SECONDS),
+    Special.COMPLAIN: format_lazy(_("This address reports mail as spam after {} seconds."), LATE_SECONDS),
+    Special.OUT_OF_OFFICE: format_lazy(_("This address answers automatically after {} seconds."), LATE_SECONDS),
+    Special.UNSUBSCRIBE: format_lazy(
+        _("This address unsubscribes by mail after {} seconds, if the message offers that."), LATE_SECONDS
     ),
 }
 PORTS = {PLAIN: _("Unencrypted"), STARTTLS: "STARTTLS", AUTH: _("With sign-in")}
@@ -78,6 +85,9 @@ class SandboxMailAdmin(ModelAdmin):
             "starttls_port": settings.SANDBOX_STARTTLS_PORT,
             "auth_port": settings.SANDBOX_AUTH_PORT,
             "kept": f"{KEPT:,}",
+            "late_seconds": LATE_SECONDS,
+            "intake_port": settings.INTAKE_PORT,
+            "is_listening": is_listening(settings.INTAKE_PORT),
         }
         response: HttpResponse = super().changelist_view(request, {**ports, **(extra_context or {})})
         return response

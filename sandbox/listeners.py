@@ -1,4 +1,7 @@
-"""The SMTP side of the sandbox: three listeners on loopback that accept mail for anybody and deliver none."""
+"""The SMTP side of the sandbox: three listeners on loopback that accept mail for anybody and deliver none.
+
+Some recipients answer by mail to our own listener for reports, which also gets the mail that our tags say is for it.
+"""
 
 import asyncio
 import errno
@@ -13,11 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session, TLSSetupException
+from django.conf import settings
+from django.utils import timezone
 
-from sandbox import certificates, credentials
+from mail import verp
+from sandbox import certificates, credentials, late_mail
+from sandbox.late_delivery import LateDelivery
+from sandbox.late_mail import LateMail
 from sandbox.mail_view import clean, summary
 from sandbox.models import AUTH, PLAIN, STARTTLS, SandboxMail
-from sandbox.specials import SLOW_SECONDS, Special, special
+from sandbox.specials import LATE_SECONDS, SLOW_SECONDS, Special, special
 from sandbox.store import Store
 
 log = logging.getLogger(__name__)
@@ -40,6 +48,7 @@ class ListenerHandler:
 
     listener: str
     store: Store
+    late: LateDelivery
     greylisted: set[str]  # Recipients refused once; shared by the listeners.
 
     async def handle_EHLO(
@@ -76,8 +85,11 @@ class ListenerHandler:
         return "250 2.1.5 Recipient OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        if not await self.store.save(self._mails(session, envelope)):
+        mails = self._mails(session, envelope)
+        if not await self.store.save(mails):
             return "451 4.3.0 The mail could not be stored, please try again later"
+        for mail in mails:
+            self._answer_later(mail.mail_from, mail.rcpt_to, envelope.original_content or b"")
         kinds = {special(address) for address in envelope.rcpt_tos}
         if Special.SLOW in kinds:
             await asyncio.sleep(SLOW_SECONDS)
@@ -93,6 +105,12 @@ class ListenerHandler:
         else:
             log.error("The sandbox could not handle a command", exc_info=error)
         return "451 4.3.0 The sandbox could not handle this command"
+
+    def _answer_later(self, sender: str, recipient: str, content: bytes) -> None:
+        if _has_our_tag(recipient):  # As the probe of a return path.
+            self.late.schedule(LateMail(sender, recipient, content), 0)
+        elif answer := late_mail.answer(recipient, sender, content, timezone.now()):
+            self.late.schedule(answer, LATE_SECONDS)
 
     def _mails(self, session: Session, envelope: Envelope) -> list[SandboxMail]:
         content = envelope.original_content or b""
@@ -112,6 +130,10 @@ class ListenerHandler:
         ]
 
 
+def _has_our_tag(address: str) -> bool:
+    return verp.is_unsubscribe_address(address) or verp.tag_of(address, settings.TOKEN_KEYS) is not None
+
+
 def _tls(session: Session) -> str:
     if not session.ssl:
         return ""
@@ -121,8 +143,12 @@ def _tls(session: Session) -> str:
 
 
 @asynccontextmanager
-async def receiving(data_dir: Path, ports: Mapping[str, int], store: Store) -> AsyncIterator[dict[str, int]]:
+async def receiving(
+    data_dir: Path, ports: Mapping[str, int], store: Store, late: LateDelivery
+) -> AsyncIterator[dict[str, int]]:
     """Receive mail while the block runs; yields the port of each listener (0 requests any free port).
+
+    ``store`` and ``late`` are closed at the end.
 
     :raises PortTaken: if another program listens on one of ``ports``.
     :raises OSError: if ``data_dir`` cannot be written.
@@ -142,7 +168,7 @@ async def receiving(data_dir: Path, ports: Mapping[str, int], store: Store) -> A
     def listener_factory(listener: str) -> Any:
         def connect() -> SMTP:
             connection = SMTP(
-                ListenerHandler(listener, store, greylisted),
+                ListenerHandler(listener, store, late, greylisted),
                 hostname="localhost",
                 ident="Brilliance sandbox",
                 data_size_limit=MAX_BYTES,
@@ -169,6 +195,7 @@ async def receiving(data_dir: Path, ports: Mapping[str, int], store: Store) -> A
     finally:
         for server in servers.values():
             server.close()
+        late.close()
         await store.close()
         for connection in connections:
             if connection.transport is not None:

@@ -9,9 +9,15 @@ class Special(StrEnum):
     SLOW = "slow"  # Accepted after SLOW_SECONDS.
     GREYLIST = "greylist"  # Refused for now at the first try, accepted at the next.
     DROP = "drop"  # Accepted, and the connection closed without an answer: the sender cannot know.
+    # Accepted, and answered by mail after LATE_SECONDS:
+    LATE_BOUNCE = "late-bounce"  # The next server of the way refused it for good.
+    COMPLAIN = "complain"  # The reader called it spam.
+    OUT_OF_OFFICE = "out-of-office"  # The reader's mailbox answers by itself.
+    UNSUBSCRIBE = "unsubscribe"  # The reader's mail program writes to the address in List-Unsubscribe.
 
 
 SLOW_SECONDS = 3
+LATE_SECONDS = 3
 
 
 def special(recipient: str) -> Special | None:

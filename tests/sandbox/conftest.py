@@ -3,12 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from sandbox import certificates, credentials
+from sandbox.late_delivery import LateDelivery
 from sandbox.listeners import receiving
 from sandbox.models import AUTH, PLAIN, STARTTLS
 from sandbox.store import Store
@@ -25,13 +27,19 @@ class Running:
 
 @pytest.fixture
 def sandbox(transactional_db: None, tmp_path: Path) -> Iterator[Running]:
+    with running(tmp_path, LateDelivery(0)) as sandbox:  # Nobody listens for late mail.
+        yield sandbox
+
+
+@contextmanager
+def running(tmp_path: Path, late: LateDelivery) -> Iterator[Running]:
     started, ports = threading.Event(), {}
     loop = asyncio.new_event_loop()
     stopped = asyncio.Event()
 
     async def run() -> None:
         free = {PLAIN: 0, STARTTLS: 0, AUTH: 0}
-        async with receiving(tmp_path, free, Store(kept=100, prune_every=10)) as taken:
+        async with receiving(tmp_path, free, Store(kept=100, prune_every=10), late) as taken:
             ports.update(taken)
             started.set()
             await stopped.wait()

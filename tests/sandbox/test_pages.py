@@ -1,5 +1,6 @@
 """The pages of received mail: who may see them, and that hostile mail neither runs nor breaks them."""
 
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,7 @@ from django.urls import reverse
 from playwright.sync_api import Page
 
 from sandbox.models import SandboxMail
+from sandbox.specials import Special
 from tests.harness.browser import sideways_scroll, sign_in
 
 LIST = "admin:sandbox_sandboxmail_changelist"
@@ -53,6 +55,25 @@ def test_the_list_shows_who_got_what(viewer: Client):
     assert "ann@example.org" in page
     assert "Offers" in page
     assert "Mail to any address arrives here." in page
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_the_list_says_whether_anybody_gets_late_answers(viewer: Client, settings, listens: bool):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        settings.INTAKE_PORT = other.getsockname()[1]
+        if not listens:
+            other.close()
+        page = viewer.get(reverse(LIST)).content.decode()
+
+    assert all(f">{name}</dt>" in page for name in Special)
+    assert (f"Answers arrive at your mail listener on port {settings.INTAKE_PORT}" in page) == listens
+    assert ("nothing is answered later" in page) != listens
+
+
+def test_a_mail_says_how_its_recipient_answers(viewer: Client):
+    mail = make_mail(rcpt_to="complain.1@example.org")
+
+    assert "reports mail as spam after 3 seconds" in viewer.get(reverse(CHANGE, args=[mail.pk])).content.decode()
 
 
 @pytest.mark.parametrize(("words", "found"), [("ann@", True), ("Offer", True), ("bob", False)])

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from sandbox.late_delivery import LateDelivery
 from sandbox.listeners import HOST, PortTaken, receiving
 from sandbox.models import AUTH, PLAIN, STARTTLS
 from sandbox.store import Store
@@ -16,7 +17,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Command(BaseCommand):
-    help = "Receives mail on three local ports and stores it for the Test inbox."
+    help = "Receives mail on three local ports and stores it for the Test inbox. Some recipients answer by mail."
 
     def handle(self, *args: Any, **options: Any) -> None:
         # It logs every command of every client, and its own deprecation warnings.
@@ -38,7 +39,8 @@ class Command(BaseCommand):
             STARTTLS: settings.SANDBOX_STARTTLS_PORT,
             AUTH: settings.SANDBOX_AUTH_PORT,
         }
-        async with receiving(settings.DATA_DIR, ports, Store()) as taken:
+        late = LateDelivery(settings.INTAKE_PORT, is_lmtp=settings.INTAKE_PROTOCOL == "lmtp")
+        async with receiving(settings.DATA_DIR, ports, Store(), late) as taken:
             listening = ", ".join(f"{port} ({listener})" for listener, port in taken.items())
             self.stdout.write(f"The Test inbox receives mail on {HOST}, ports {listening}.")
             self.stdout.flush()
