@@ -85,36 +85,45 @@ def is_marked(mail: Part, text: str) -> bool:
 
 
 def is_bounce(mail: Part, text: str) -> bool:
-    """Whether a mail is a bounce by its sender and its words."""
+    """Whether a mail is a bounce or a delay by its sender and its words."""
     if not is_system(mail):
         return False
-    if is_marked(mail, text) or (is_from_daemon(mail) and _FAILURE.search(mail.decoded("subject"))):
+    if is_marked(mail, text):
         return True
-    if has_null_sender(mail) and (_is_status_report(mail) or _FAILURE.search(mail.decoded("subject"))):
+    is_daemon, is_null = is_from_daemon(mail), has_null_sender(mail)
+    if (is_daemon or is_null) and _speaks_of_failure(mail.decoded("subject")):
         return True
     # Without its mark a daemon is believed only where the envelope says so: administrators write as postmaster.
-    return has_null_sender(mail) and is_from_daemon(mail) and _FAILURE.search(text[:_TEXT_CHARACTERS]) is not None
+    return is_null and (_is_status_report(mail) or (is_daemon and _speaks_of_failure(text[:_TEXT_CHARACTERS])))
 
 
 def read_recipients(mail: Part, text: str) -> tuple[ReportedRecipient, ...]:
-    """Return the recipients of a bounce; one without an address if it names none."""
-    text = _HEADER_LINE.sub("", text[:_TEXT_CHARACTERS])
+    """Return the recipients of a bounce or a delay; one without an address if it names none.
+
+    Those of X-Failed-Recipients, else the addresses with a code, else the first addresses.
+    """
+    own = _HEADER_LINE.sub("", text[:_TEXT_CHARACTERS])
     named = addresses_in(mail.first("x-failed-recipients"), MOST_RECIPIENTS)
-    entries = _entries(text, {address.lower() for name in ("to", "from") for address in addresses_in(mail.first(name))})
-    if _DELAY.search(f"{mail.decoded('subject')}\n{text}"):
-        return tuple(_delayed(address) for address in named or list(filter(None, entries))[:_MOST_WITHOUT_CODE])
-    is_marked_one = is_marked(mail, text)
-    is_believed = is_marked_one or (
-        is_from_daemon(mail) and (has_null_sender(mail) or not may_be_written_by_hand(mail))
-    )
-    with_code = {address: entry for address, entry in entries.items() if reply_in(entry)}
+    entries = _entries(own, {address.lower() for name in ("to", "from") for address in addresses_in(mail.first(name))})
     addresses = [address for address in entries if address]
-    if not named:
-        named = list(filter(None, with_code)) or addresses[: 1 if with_code else _MOST_WITHOUT_CODE]
+    if _DELAY.search(f"{mail.decoded('subject')}\n{own}"):
+        return tuple(_delayed(address) for address in named or addresses[:_MOST_WITHOUT_CODE] or [""])
+    with_code = {address: entry for address, entry in entries.items() if reply_in(entry)}
+    named = named or list(filter(None, with_code)) or addresses[: 1 if with_code else _MOST_WITHOUT_CODE]
     general = next(iter(with_code.values()), "")
-    return tuple(
-        _failed(address, with_code.get(address, general), is_believed) for address in (named[:MOST_RECIPIENTS] or [""])
-    )
+    is_believed = _is_believed(mail, text, named)
+    return tuple(_failed(address, with_code.get(address, general), is_believed) for address in named or [""])
+
+
+def _is_believed(mail: Part, text: str, named: list[str]) -> bool:
+    """Whether a bounce may be more than soft: others have its words too, and some spam its sender."""
+    if is_marked(mail, text):
+        return True
+    return bool(named) and is_from_daemon(mail) and (has_null_sender(mail) or not may_be_written_by_hand(mail))
+
+
+def _speaks_of_failure(text: str) -> bool:
+    return _FAILURE.search(text) is not None or _DELAY.search(text) is not None
 
 
 def _is_status_report(mail: Part) -> bool:

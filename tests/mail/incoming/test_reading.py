@@ -47,6 +47,7 @@ FAILED = "Final-Recipient: rfc822; ann@customer.example\nAction: failed\nStatus:
         ("5.2.2", "smtp;552-5.2.2 The mailbox is full 552 5.2.2 and stays so", Kind.SOFT, 552, "5.2.2"),
         ("5.3.4", "smtp; 552 5.3.4 Message too big", Kind.CONTENT, 552, "5.3.4"),
         ("5.2.3", "smtp; 550 5.2.3 RESOLVER.RST.RecipSizeLimit", Kind.CONTENT, 550, "5.2.3"),
+        ("5.3.4", "smtp; 550 5.3.4 Too many recipients", Kind.CONTENT, 550, "5.3.4"),
         ("5.0.0", "smtp; 552 The message exceeds the maximum size", Kind.CONTENT, 552, "5.0.0"),
         ("4.4.7", "smtp; 450 4.7.1 Greylisted", Kind.SOFT, 450, "4.7.1"),
         ("4.4.1", "smtp; 421 Try later", Kind.SOFT, 421, "4.4.1"),
