@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from feedback.management.commands.read_report import read_in_time
-from mail.incoming.reading import Form, Kind
 from tests.mail.incoming.hostile import MAILS
 
 CORPUS = Path(__file__).parents[1] / "mail" / "incoming" / "corpus"
@@ -56,11 +54,3 @@ def test_a_mail_without_a_code_has_none_and_hostile_mail_is_unknown(tmp_path):
     assert (soft["kind"], nested["kind"], large["kind"]) == ("soft", "unknown", "unknown")
     assert nested["reason"] == "The mail names more than 60 boundaries."
     assert large["reason"] == "The mail has more than 1048576 bytes."
-
-
-def test_a_mail_that_takes_longer_than_its_time_is_unknown():
-    reading = read_in_time(MAILS["parts nested fifteen levels deep"], seconds=0.001)
-
-    assert (reading.kind, reading.form) == (Kind.UNKNOWN, Form.UNREADABLE)
-    assert reading.reason == "Reading it takes more than 0.001 seconds."
-    assert read_in_time((CORPUS / "qmail-remote.eml").read_bytes()).kind is Kind.HARD
