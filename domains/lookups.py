@@ -23,6 +23,7 @@ from net.fetch import request
 MOST_LOOKUPS = 150
 LOOKUP_SECONDS = 5.0
 ALL_SECONDS = 120.0  # For all look-ups of one domain.
+SILENT_LOOKUPS = 5  # After so many in a row without an answer, the name servers are taken for unreachable.
 FILE_SECONDS = 10.0
 MOST_RECORDS = 100
 
@@ -46,6 +47,7 @@ class Lookups:
         if configured:
             self._resolver.nameservers = [nameserver(one) for one in configured]
         self._left = most
+        self._silent = 0
         self._until = time.monotonic() + ALL_SECONDS
         self._known: dict[tuple[str, str], Answer | Unanswered] = {}
 
@@ -66,16 +68,22 @@ class Lookups:
             return Answer(exists=False)  # Too long, or with an empty label: such a name cannot exist.
         if self._left <= 0 or time.monotonic() > self._until:
             return Unanswered("too many look-ups for one domain")
+        if self._silent >= SILENT_LOOKUPS:
+            return Unanswered("the name servers don't answer")
         self._left -= 1
+        self._silent += 1
         try:
             found = self._resolver.resolve(asked, kind, raise_on_no_answer=False, search=False)
         except dns.resolver.NXDOMAIN:
+            self._silent = 0
             return Answer(exists=False)
         except dns.exception.Timeout:
             return Unanswered(f"{kind} of {name[:100]}: no answer in time")
         except (dns.exception.DNSException, OSError, ValueError):
             # SERVFAIL, refused, a loop of aliases, or octets that are no answer.
+            self._silent = 0
             return Unanswered(f"{kind} of {name[:100]}: the name server failed or refused")
+        self._silent = 0
         if found.rrset is None:
             return Answer()
         # Name servers shuffle records; sorted, they look the same at the next look.

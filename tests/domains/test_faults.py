@@ -1,14 +1,16 @@
 """The doctor against a real name server: a sound domain, seeded faults by name, and answers that say nothing."""
 
 import datetime as dt
+import socket
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
 from domains.inspection import Inspection, Inspector, Subject
-from domains.lookups import Lookups
+from domains.lookups import SILENT_LOOKUPS, Lookups
 from mail.records.block_lists import BlockList
 from mail.records.finding import COULD_NOT_ASK, Finding, Line, State
 from mail.records.transport import PolicySeen
@@ -117,6 +119,22 @@ def test_the_look_ends_when_its_look_ups_are_used_up(server: Nameserver) -> None
     assert finding(found, Line.SPF).state is State.GOOD
     assert finding(found, Line.MX).fault == COULD_NOT_ASK
     assert "too many look-ups" in finding(found, Line.MX).sentence
+
+
+def test_name_servers_that_never_answer_are_given_up_soon() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        lookups = Lookups([f"127.0.0.1#{silent.getsockname()[1]}"], seconds=0.05)
+
+        found = Inspector(Subject(DOMAIN, (MAILER, RELAY)), lookups, SOUND.fetch, NOW, PolicySeen()).inspect()
+
+        silent.setblocking(False)
+        asked = 0
+        with suppress(BlockingIOError):
+            while silent.recv(600):
+                asked += 1
+    assert {each.state for each in found.findings} == {State.UNKNOWN}
+    assert SILENT_LOOKUPS <= asked <= 2 * SILENT_LOOKUPS
 
 
 def test_a_policy_in_test_mode_for_over_ninety_days_and_a_forgotten_id_are_noticed(server: Nameserver) -> None:

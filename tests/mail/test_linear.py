@@ -11,6 +11,7 @@ from campaigns.markup.visible_links import links_of
 from campaigns.preflight.preview import links_in
 from mail import merge_fields, plaintext
 from mail.links import merge_tags, utm
+from mail.records import bimi, spf, tags, transport
 
 UTM = {"utm_source": "winter"}
 READERS: dict[str, Callable[[str], object]] = {
@@ -22,6 +23,10 @@ READERS: dict[str, Callable[[str], object]] = {
     "links of the preview": links_in,
     "styles": lambda source: convert.inlined(f"<style>a{{color:red}}</style>{source}"),
     "words for merge tags": convert.Masked,
+    "an SPF record": lambda source: spf.read(f"v=spf1 {source}"),
+    "a list of tags": tags.read,
+    "an SVG logo": lambda source: list(bimi.faults_of_logo(source.encode())),
+    "an MTA-STS policy": lambda source: transport.read_policy(f"version: STSv1\n{source}"),
     "strip_html": lambda source: merge_fields.parse("{{ s | strip_html }}").render({"s": f"> {source}"}),
 }
 REPEATED = [
@@ -41,6 +46,7 @@ REPEATED = [
         "<!x",
     ),
     *('<p style="', "padding-", "&", "&amp", "*|", "%%a", "<style>", "xqzj", "<x ' \">", '<a href="{{ x }}">', "<td "),
+    *("a=b;", "%{d}", "include:a.", "<svg ", "version='", "mx: a\n", " " * 40, "::", "/1"),
 ]
 SHORT, TIMES = 1_500, 8
 
