@@ -73,6 +73,7 @@ class Notice(models.Model):
         CERTIFICATE = "certificate", _("certificate")
         INCIDENT = "incident", _("incident")  # A reply that a person should look at.
         FAILURES = "failures", _("failures")  # Failures of a campaign, or of a transactional message.
+        DOMAIN = "domain", _("domain")  # What DNS says of a sending domain broke, or is good again.
         CAMPAIGN = "campaign", _("campaign")  # A campaign that a person must look at again.
 
     key = models.CharField(max_length=200, unique=True)  # Names the event, such as "paused 7 2026-11-23T03:00:00".

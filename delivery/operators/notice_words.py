@@ -1,7 +1,7 @@
 """The words of notices to operators, in the languages that a server may have.
 
 Each line is filled with ``str.format``: ``server``, ``host``, ``percent``, ``used``, ``quota``, ``ends``, ``reason``,
-``until``, ``mailing``, ``recipient``, ``number``, ``address``, ``url``.
+``until``, ``mailing``, ``recipient``, ``number``, ``address``, ``url``, ``domain``, ``line``.
 """
 
 import re
@@ -38,6 +38,10 @@ class NoticeWords:
     rest_subject: str
     rest: str
     campaign_page: str
+    domain_subject: str
+    domain: str  # Followed by a line for each change.
+    domain_healed: str
+    domain_page: str
 
 
 WORDS = {
@@ -70,6 +74,10 @@ WORDS = {
         "The rest of {mailing} waits",
         "The winner of {mailing} was not sent to the rest. {reason}",
         "The campaign’s page: {url}",
+        "{domain}: DNS needs a look",
+        "What DNS says of {domain} has changed:",
+        "{line} is good again.",
+        "The domain’s page: {url}",
     ),
     "de": NoticeWords(
         "{server}: {percent} % des Kontingents sind verbraucht",
@@ -100,6 +108,10 @@ WORDS = {
         "Der Rest von {mailing} wartet",
         "Die Gewinnervariante von {mailing} ging nicht an die übrigen Empfänger. {reason}",
         "Die Seite der Kampagne: {url}",
+        "{domain}: DNS prüfen",
+        "Was das DNS über {domain} sagt, hat sich geändert:",
+        "{line} ist wieder in Ordnung.",
+        "Die Seite der Domain: {url}",
     ),
     "fr": NoticeWords(
         "{server} : {percent} % du quota sont utilisés",
@@ -130,6 +142,10 @@ WORDS = {
         "Le reste de {mailing} attend",
         "La variante gagnante de {mailing} n’a pas été envoyée aux autres destinataires. {reason}",
         "La page de la campagne : {url}",
+        "{domain} : DNS à vérifier",
+        "Ce que le DNS dit de {domain} a changé :",
+        "{line} est de nouveau en ordre.",
+        "La page du domaine : {url}",
     ),
     "es": NoticeWords(
         "{server}: se ha usado el {percent} % de la cuota",
@@ -160,6 +176,10 @@ WORDS = {
         "El resto de {mailing} espera",
         "La variante ganadora de {mailing} no se envió a los demás destinatarios. {reason}",
         "La página de la campaña: {url}",
+        "{domain}: revise el DNS",
+        "Lo que el DNS dice de {domain} ha cambiado:",
+        "{line} vuelve a estar en orden.",
+        "La página del dominio: {url}",
     ),
     "pt": NoticeWords(
         "{server}: {percent} % da quota utilizada",
@@ -190,6 +210,10 @@ WORDS = {
         "O resto de {mailing} está à espera",
         "A variante vencedora de {mailing} não foi enviada aos restantes destinatários. {reason}",
         "A página da campanha: {url}",
+        "{domain}: verifique o DNS",
+        "O que o DNS diz de {domain} mudou:",
+        "{line} está novamente em ordem.",
+        "A página do domínio: {url}",
     ),
     "nl": NoticeWords(
         "{server}: {percent} % van het quotum is gebruikt",
@@ -220,6 +244,10 @@ WORDS = {
         "De rest van {mailing} wacht",
         "De winnende variant van {mailing} is niet naar de overige ontvangers verzonden. {reason}",
         "De pagina van de campagne: {url}",
+        "{domain}: controleer de DNS",
+        "Wat de DNS over {domain} zegt, is veranderd:",
+        "{line} is weer in orde.",
+        "De pagina van het domein: {url}",
     ),
     "it": NoticeWords(
         "{server}: usato il {percent} % della quota",
@@ -250,6 +278,10 @@ WORDS = {
         "Il resto di {mailing} è in attesa",
         "La variante vincente di {mailing} non è stata inviata agli altri destinatari. {reason}",
         "La pagina della campagna: {url}",
+        "{domain}: controllare il DNS",
+        "Ciò che il DNS dice di {domain} è cambiato:",
+        "{line} è di nuovo a posto.",
+        "La pagina del dominio: {url}",
     ),
     "ja": NoticeWords(
         "{server}：割り当ての{percent}%を使用しました",
@@ -279,6 +311,10 @@ WORDS = {
         "{mailing} の残りの送信は保留中です",
         "{mailing} の採用案は残りの宛先に送信されませんでした。{reason}",
         "キャンペーンのページ：{url}",
+        "{domain}：DNS を確認してください",
+        "{domain} の DNS の内容が変わりました：",
+        "{line} は正常に戻りました。",
+        "ドメインのページ：{url}",
     ),
 }
 

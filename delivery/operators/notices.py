@@ -1,10 +1,11 @@
-"""Notices to operators, one per event: quotas, pauses, incidents, certificates and failures.
+"""Notices to operators, one per event: quotas, pauses, incidents, certificates, sending domains and failures.
 
 A notice is ordinary mail with a stream of its own. The failure of a notice is recorded, and causes no further notice.
 """
 
 import datetime as dt
 from collections.abc import Iterable
+from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,7 @@ from django.utils import formats, translation
 from delivery.models import Incident, Mailing, Message, Notice
 from delivery.operators.notice_words import NoticeWords, words_for
 from delivery.outbox import mailings
+from domains.models import DnsChange, DnsFinding, SendingDomain
 from installation.site import site
 from mail.addresses import AddressInvalid, fold, parse_mailbox, readable_domain
 from mail.merge_fields import inert
@@ -40,7 +42,7 @@ FAILURES = (Message.Status.BOUNCED, Message.Status.FAILED, Message.Status.EXPIRE
 def notice(now: dt.datetime) -> int:
     """Queue notices of all events that were not told yet, and return their number."""
     count = notice_quotas(now) + notice_outages(now) + notice_full(now) + notice_incidents(now)
-    return count + notice_certificates(now) + report_failures(now)
+    return count + notice_certificates(now) + notice_domains(now) + report_failures(now)
 
 
 def notice_quotas(now: dt.datetime) -> int:
@@ -153,6 +155,41 @@ def notice_certificates(now: dt.datetime) -> int:
         lines = [words.certificate.format(**facts)]
         count += _tell(server, Notice.Kind.CERTIFICATE, key, subject, lines, _watchers(server), now)
     return count
+
+
+def notice_domains(now: dt.datetime) -> int:
+    """Tell that a line of a domain's DNS broke or is good again: one notice for everything that one look found."""
+    count = 0
+    words = words_for(site().language)
+    untold = (
+        DnsChange.objects.filter(is_told=False).select_related("domain").order_by("domain", "changed_at", "pk")[:200]
+    )
+    for (domain, changed_at), changes in groupby(untold, key=lambda change: (change.domain, change.changed_at)):
+        listed = list(changes)
+        told = _tell_of_domain(domain, changed_at, listed, words, now)
+        if told or changed_at < now - INCIDENT_LASTS:  # Without anybody to tell, only the page shows it.
+            DnsChange.objects.filter(pk__in=[change.pk for change in listed]).update(is_told=True)
+        count += told
+    return count
+
+
+def _tell_of_domain(
+    domain: SendingDomain, changed_at: dt.datetime, changes: list[DnsChange], words: NoticeWords, now: dt.datetime
+) -> int:
+    key = f"dns {domain.pk} {changed_at:%Y-%m-%dT%H:%M:%S.%f}"
+    to = _watchers(None)
+    if Notice.objects.filter(key=key).exists() or not to:
+        return 0
+    lines = [
+        f"{change.get_line_display()}: {_one_line(change.sentence)}"
+        if change.after == DnsFinding.StateName.BROKEN
+        else words.domain_healed.format(line=change.get_line_display())
+        for change in changes
+    ]
+    page = settings.BASE_URL + reverse("admin:domains_sendingdomain_change", args=[domain.pk])
+    parts = [words.domain.format(domain=domain), "\n".join(lines), words.domain_page.format(url=page)]
+    subject = words.domain_subject.format(domain=domain)
+    return _open(key, Notice.Kind.DOMAIN, subject, "\n\n".join(parts), map(_bare, to), site().language, now)
 
 
 def report_failures(now: dt.datetime) -> int:
@@ -292,9 +329,9 @@ def hold_administrators() -> None:
     list(Group.objects.select_for_update().filter(name=ADMINISTRATORS))
 
 
-def _watchers(server: SmtpServer) -> list[str]:
-    """Return the recipients of notices about the server: its Mail to, else the alert address, else administrators."""
-    if address := server.mail_to or site().alert_address:
+def _watchers(server: SmtpServer | None) -> list[str]:
+    """Return the recipients of notices about a server: its Mail to, else the alert address, else administrators."""
+    if address := (server.mail_to if server is not None else "") or site().alert_address:
         return [address]
     found = []
     for email in administrators().order_by("pk").values_list("email", flat=True):
