@@ -35,7 +35,7 @@ def test_what_one_look_found_is_one_notice_with_a_line_for_each_change() -> None
     assert notices.notice(NOW) == 2
     assert notices.notice(NOW) == 0
 
-    first, second = Mailing.objects.filter(stream="notice").order_by("pk")
+    second, first = Mailing.objects.filter(stream="notice").order_by("pk")
     assert (first.subject, second.subject) == ("bücher.example: DNS needs a look", "other.example: DNS needs a look")
     assert "SPF: spf is wrong." in first.text
     assert "DMARC is good again." in first.text
