@@ -116,7 +116,7 @@ class SendingDomainAdmin(ModelAdmin):
     def state(self, domain: SendingDomain) -> SafeString:
         return _badge(_worst(domain))
 
-    @admin.display(description=_("What to do"))
+    @admin.display(description=_("Needs attention"))
     def what(self, domain: SendingDomain) -> str:
         return _in_short(domain)
 

@@ -122,6 +122,7 @@ class Inspector:
                 self._subject.domain if signs and not sender.is_own_relay else "",
             )
             for sender in self._subject.senders
+            if sender.author == self._subject.domain
         ]
         self._rows = alignment.matrix(self._subject.domain, identities, self._ask)
         return alignment.check(self._subject.domain, self._rows)

@@ -12,6 +12,7 @@ class Sender:
     """An active server that sends mail from a domain, and what its provider is known to do."""
 
     server: str  # Its name.
+    author: str  # The domain of From, an A-label.
     envelope: str  # The domain of its return path, an A-label.
     provider: str = ""  # The provider's name; empty if it has no preset.
     replaces_envelope: bool = False  # Whether the provider puts a return path of its own in place of ours.

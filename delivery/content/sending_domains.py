@@ -27,7 +27,7 @@ def senders(domain: str) -> Iterator[Sender]:
     for server in SmtpServer.objects.filter(is_active=True).order_by("display_order", "pk"):
         author, envelope = _domains(server)
         if domain in (author, envelope) and not leads_to_test_inbox(server):
-            yield _sender(server, envelope)
+            yield _sender(server, author, envelope)
 
 
 def senders_of_any(domain: str) -> Iterator[Sender]:
@@ -35,7 +35,7 @@ def senders_of_any(domain: str) -> Iterator[Sender]:
     for server in SmtpServer.objects.filter(is_active=True).order_by("display_order", "pk"):
         if not leads_to_test_inbox(server):
             has_own = server.use_return_path and server.return_path
-            yield _sender(server, _domains(server)[1] if has_own else domain)
+            yield _sender(server, domain, _domains(server)[1] if has_own else domain)
 
 
 def provider_includes() -> Iterator[ProviderInclude]:
@@ -45,10 +45,11 @@ def provider_includes() -> Iterator[ProviderInclude]:
             yield ProviderInclude(presets.PRESETS[key].name, dns.include)
 
 
-def _sender(server: SmtpServer, envelope: str) -> Sender:
+def _sender(server: SmtpServer, author: str, envelope: str) -> Sender:
     dns = dns_of(server.preset)
     return Sender(
         server.name,
+        author,
         envelope,
         provider=presets.PRESETS[server.preset].name if server.preset in presets.PRESETS else "",
         replaces_envelope=dns.replaces_envelope and not server.is_own_relay,

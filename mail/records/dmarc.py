@@ -218,9 +218,11 @@ def _of_reports(published: Published, ask: Ask) -> Iterator[Fault]:
         target = mailto[2].lower().rstrip(".")
         if not below(target, home) and organisation_of(target, ask) != home and not _allows(target, published, ask):
             said = _(
-                "%(target)s doesn't allow reports about %(domain)s, so none are sent there.",
+                "%(target)s doesn't allow reports about %(domain)s, so none are sent there. Publish “v=DMARC1” as"
+                " TXT at %(name)s, or use an address of your own.",
                 target=target,
                 domain=published.domain,
+                name=permission(published.domain, target).name,
             )
             yield Fault(State.LOOK, "dmarc-reports-not-allowed", said)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from mail.records.answers import Ask, host_of, hosts_of_mail
-from mail.records.finding import Fault, Finding, Line, State, judged, not_checked, seen_of
+from mail.records.finding import Fault, Finding, Line, Record, State, judged, not_checked, seen_of
 from words.texts import text as _
 
 MOST_HOSTS = 5
@@ -82,16 +82,22 @@ def check_ptr(relays: Sequence[Relay], ask: Ask) -> Finding:
         return not_checked(Line.PTR, _("Not checked: no server is marked as your own relay."))
     faults: list[Fault] = []
     seen: list[str] = []
+    records: list[Record] = []
     for relay in relays:
         for address in relay.addresses[:MOST_HOSTS]:
-            names = [host_of(name) for name in ask(ipaddress.ip_address(address).reverse_pointer, "PTR").records]
+            pointer = ipaddress.ip_address(address).reverse_pointer
+            names = [host_of(name) for name in ask(pointer, "PTR").records]
             seen += [f"{address}: {name}" for name in names] or [f"{address}: –"]
-            faults += _of_names(address, names[:MOST_HOSTS], ask)
+            found = list(_of_names(address, names[:MOST_HOSTS], ask))
+            faults += found
+            if found and relay.helo:
+                records.append(Record(pointer, "PTR", f"{relay.helo}."))
         faults += _of_helo(relay, ask)
         if not relay.addresses:
             said = _("%(relay)s has no public address, so its name can't be checked.", relay=relay.name)
             faults.append(Fault(State.LOOK, "relay-no-address", said))
-    return judged(Line.PTR, faults, _("Each address has a name that leads back to it."), seen_of(seen))
+    good = _("Each address has a name that leads back to it.")
+    return judged(Line.PTR, faults, good, seen_of(seen), records[0] if records else None)
 
 
 def check_tracking(host: str, ask: Ask) -> Finding:

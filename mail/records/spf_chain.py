@@ -199,7 +199,7 @@ def check(
     faults += [fault for relay in relays for fault in _of_relay(node, relay, ask)]
     if len(text.encode()) == PIECE and not policy.all and not any(term.name == "redirect" for term in policy.terms):
         faults.append(Fault(State.LOOK, "spf-cut", _("The record has exactly 255 characters and no end. It was cut.")))
-    seen = "\n".join([seen_of(records), f"{node.lookups}/{MOST_LOOKUPS}", *node.lines()])[:4_000]
+    seen = "\n".join([seen_of(records), f"{node.lookups} of {MOST_LOOKUPS} look-ups", *node.lines()])[:4_000]
     record = _proposal(domain, records, wanted, relays) if faults else None
     is_better = record is not None and record.value.lower() != text.lower()
     good = _("One record, %(n)s of 10 look-ups.", n=node.lookups)

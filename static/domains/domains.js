@@ -4,6 +4,12 @@
 const SECONDS_BETWEEN_LOOKS = 2;
 const MOST_LOOKS = 90; // Three minutes. Then the worker is busy, and people reload.
 
+// For people who hear the page: the name of a button stays what it does.
+function say(words, button) {
+  if (button) button.textContent = words;
+  document.getElementById("domain-status").textContent = words;
+}
+
 function prepareCopying(part) {
   for (const button of part.querySelectorAll("[data-copies]")) {
     const label = button.textContent;
@@ -12,10 +18,10 @@ function prepareCopying(part) {
       const text = document.getElementById(button.dataset.copies);
       try {
         await navigator.clipboard.writeText(text.textContent);
-        button.textContent = button.dataset.done;
+        say(button.dataset.done, button);
       } catch {
         getSelection().selectAllChildren(text); // The browser or its owner forbids it.
-        button.textContent = button.dataset.refused;
+        say(button.dataset.refused, button);
       }
       setTimeout(() => (button.textContent = label), 5000);
     });
@@ -23,6 +29,7 @@ function prepareCopying(part) {
 }
 
 async function follow(part) {
+  const isFollowing = part.querySelector("[data-under-way]");
   for (let look = 0; look < MOST_LOOKS && part.querySelector("[data-under-way]"); look++) {
     await new Promise((resolve) => setTimeout(resolve, SECONDS_BETWEEN_LOOKS * 1000));
     try {
@@ -35,6 +42,7 @@ async function follow(part) {
       // The line is gone for now; the next look may find it again.
     }
   }
+  if (isFollowing) say(document.getElementById("domain-status").dataset.done);
 }
 
 document.addEventListener("DOMContentLoaded", () => {

@@ -29,8 +29,8 @@ POLICY_URL = "https://mta-sts.acme.example/.well-known/mta-sts.txt"
 LOGO_URL = "https://acme.example/logo.svg"
 LOGO = b'<svg version="1.2" baseProfile="tiny-ps" viewBox="0 0 64 64"><title>a</title></svg>'
 SOA = "ns.acme.example. hostmaster.acme.example. 1 7200 3600 1209600 300"
-MAILER = Sender("Mailer", DOMAIN, provider="Mailer", include="spf.mailer.example", selectors=("s1",))
-RELAY = Sender("Relay", DOMAIN, is_own_relay=True, host="relay.acme.example", helo="relay.acme.example")
+MAILER = Sender("Mailer", DOMAIN, DOMAIN, provider="Mailer", include="spf.mailer.example", selectors=("s1",))
+RELAY = Sender("Relay", DOMAIN, DOMAIN, is_own_relay=True, host="relay.acme.example", helo="relay.acme.example")
 
 GOOD: Mapping[str, Records | str] = {
     DOMAIN: {"TXT": [SPF, "site-verification=1"], "MX": ["10 mx.acme.example."], "A": ["192.0.2.80"], "SOA": [SOA]},
@@ -195,7 +195,7 @@ SEEDED = [
         "dmarc-reports-not-allowed",
         _text("_dmarc", "v=DMARC1; p=reject; rua=mailto:x@reports.example"),
         State.LOOK,
-        says="reports.example",
+        says="acme.example._report._dmarc.reports.example",
     ),
     Seeded(
         Line.DMARC, "dmarc-obsolete-tags", _text("_dmarc", f"{DMARC}; pct=100; ri=86400"), State.LOOK, says="pct, ri"
@@ -215,21 +215,21 @@ SEEDED = [
         "alignment-dkim-only",
         {"other.example": {"MX": ["10 mx.acme.example."]}},
         State.LOOK,
-        senders=(Sender("Mailer", "other.example", selectors=("s1",)),),
+        senders=(Sender("Mailer", DOMAIN, "other.example", selectors=("s1",)),),
     ),
     # --- return path, MX
     Seeded(
         Line.RETURN_PATH,
         "return-path-no-mx",
         {"b.acme.example": {"A": ["192.0.2.1"]}},
-        senders=(Sender("M", "b.acme.example"),),
+        senders=(Sender("M", DOMAIN, "b.acme.example"),),
     ),
-    Seeded(Line.RETURN_PATH, "return-path-missing", {}, senders=(Sender("M", "b.acme.example"),)),
+    Seeded(Line.RETURN_PATH, "return-path-missing", {}, senders=(Sender("M", DOMAIN, "b.acme.example"),)),
     Seeded(
         Line.RETURN_PATH,
         "return-path-null-mx",
         {"b.acme.example": {"MX": ["0 ."]}},
-        senders=(Sender("M", "b.acme.example"),),
+        senders=(Sender("M", DOMAIN, "b.acme.example"),),
     ),
     Seeded(Line.RETURN_PATH, "return-path-no-address", {"mx.acme.example": None}),
     Seeded(Line.MX, "domain-missing", {DOMAIN: None}),
@@ -241,7 +241,12 @@ SEEDED = [
     Seeded(Line.MX, "mx-is-alias", {"mx.acme.example": {"CNAME": ["relay.acme.example."]}}, State.LOOK),
     Seeded(Line.MX, "soa-missing", apex(SOA=[])),
     # --- own relays
-    Seeded(Line.PTR, "ptr-missing", {"25.2.0.192.in-addr.arpa": None}),
+    Seeded(
+        Line.PTR,
+        "ptr-missing",
+        {"25.2.0.192.in-addr.arpa": None},
+        says="25.2.0.192.in-addr.arpa. IN PTR relay.acme.example.",
+    ),
     Seeded(Line.PTR, "ptr-unconfirmed", {"25.2.0.192.in-addr.arpa": {"PTR": ["mx.acme.example."]}}),
     Seeded(
         Line.PTR,
@@ -257,14 +262,16 @@ SEEDED = [
         "helo-no-address",
         {},
         State.LOOK,
-        senders=(Sender("Relay", DOMAIN, is_own_relay=True, host="relay.acme.example", helo="mail.internal.example"),),
+        senders=(
+            Sender("Relay", DOMAIN, DOMAIN, is_own_relay=True, host="relay.acme.example", helo="mail.internal.example"),
+        ),
     ),
     Seeded(
         Line.PTR,
         "relay-no-address",
         {},
         State.LOOK,
-        senders=(Sender("Relay", DOMAIN, is_own_relay=True, host="10.0.0.5", helo="relay.acme.example"),),
+        senders=(Sender("Relay", DOMAIN, DOMAIN, is_own_relay=True, host="10.0.0.5", helo="relay.acme.example"),),
     ),
     # --- MTA-STS, TLS reports, BIMI
     Seeded(Line.MTA_STS, "mta-sts-two-records", _text("_mta-sts", "v=STSv1; id=1", "v=STSv1; id=2")),

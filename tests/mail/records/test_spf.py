@@ -74,7 +74,7 @@ def test_look_ups_are_counted_through_the_chain_and_shown() -> None:
     assert finding.state == State.GOOD
     assert finding.sentence == "One record, 6 of 10 look-ups."
     assert finding.seen.splitlines()[1:] == [
-        "6/10",
+        "6 of 10 look-ups",
         "include:one.example (2)",
         "  include:two.example (1)",
         "    redirect=three.example (0)",
