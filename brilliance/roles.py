@@ -41,6 +41,7 @@ ROLES: dict[str, tuple[str, ...]] = {
     "ops": (
         "smtpservers.*",
         "domains.*",
+        "oauth.*",
         *(f"feedback.{action}_mailbox" for action in ("view", "add", "change", "delete")),
         "campaigns.view_progress",
         "campaigns.pause_campaign",

@@ -17,6 +17,7 @@ urlpatterns = [
     path("set-up/demo/", first_run.make_demo, name="demo_make"),
     path("set-up/demo/remove/", first_run.remove_demo, name="demo_remove"),
     path("accounts/", include("accounts.urls")),
+    path("oauth/", include("oauth.urls")),
     path("campaigns/", include("campaigns.urls")),
     path("archive/", include("campaigns.archive_urls")),
     path("media/", include("campaigns.media_urls")),

@@ -2,6 +2,8 @@
 
 import datetime as dt
 
+from django.conf import settings
+from django.urls import reverse
 from django.views.decorators.debug import sensitive_variables
 
 from encryption.keys import SecretUnreadable
@@ -13,6 +15,11 @@ from oauth.models import OAuthAccount
 
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"  # RFC 7523 section 2.1.
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 section 2.2.
+
+
+def redirect_uri() -> str:
+    """Return the address that a provider sends people back to; it has to be registered there."""
+    return settings.BASE_URL + reverse("oauth_done")
 
 
 @sensitive_variables()
@@ -47,6 +54,29 @@ def renewed(account: OAuthAccount, now: dt.datetime) -> Grant:
         return _ask(account, form, now)
     except (SecretUnreadable, KeyUnusable) as error:
         raise GrantRefused(UNUSABLE, str(error)) from None
+
+
+@sensitive_variables()
+def signed_in(account: OAuthAccount, code: str, verifier: str, now: dt.datetime) -> Grant:
+    """Exchange the code that a person brought back.
+
+    :param verifier: of PKCE.
+    :raises GrantRefused: also if the provider gave no refresh token.
+    :raises ProviderSilent:
+    """
+    form = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": redirect_uri(),
+        "code_verifier": verifier,
+    }
+    try:
+        grant = _ask(account, form, now)
+    except (SecretUnreadable, KeyUnusable) as error:
+        raise GrantRefused(UNUSABLE, str(error)) from None
+    if not grant.refresh_token:
+        raise GrantRefused("no_refresh_token", "The provider gave no refresh token.")
+    return grant
 
 
 @sensitive_variables()

@@ -133,7 +133,8 @@ def renew_due(now: dt.datetime) -> int:
 
     :return: how many were renewed.
     """
-    due = OAuthAccount.objects.filter(_due(now), state__in=(State.OK, State.TROUBLE))
+    due = OAuthAccount.objects.filter(_due(now)).exclude(state=State.REFUSED)
+    due = due.exclude(flow__in=(OAuthAccount.Flow.MICROSOFT_USER, OAuthAccount.Flow.GOOGLE_USER), refresh_token="")
     return sum(renew(pk, now) for pk in list(due.order_by("expires_at").values_list("pk", flat=True)))
 
 
@@ -146,7 +147,7 @@ def renew(account_id: int, now: dt.datetime, *, unusable: Secret | None = None, 
     """
     if any(why(now) for why in HOLDS.values()):
         return False
-    account = _claim(account_id, now, unusable, is_asked)
+    account = claim(account_id, now) if is_asked else _claim_if_due(account_id, now, unusable)
     if account is None:
         return False
     try:
@@ -154,21 +155,25 @@ def renew(account_id: int, now: dt.datetime, *, unusable: Secret | None = None, 
     except GrantRefused as error:
         note_refused(account, error, now)
     except ProviderSilent as error:
-        _note_silent(account, str(error), now)
+        note_silent(account, str(error), now)
     else:
         return store(account, grant, now)
     return False
 
 
-def _claim(account_id: int, now: dt.datetime, unusable: Secret | None, is_asked: bool) -> OAuthAccount | None:
-    """Take the renewal for this process; None if another one has it, or it is not due."""
+def _claim_if_due(account_id: int, now: dt.datetime, unusable: Secret | None) -> OAuthAccount | None:
+    before_its_time = Q(access_token=unusable or "", renewed_at__lte=now - NOT_TWICE)
+    is_due = _due(now) | before_its_time if unusable else _due(now)
+    may_be = Q(retry_at=None) | Q(retry_at__lte=now)
+    return claim(account_id, now, is_due & may_be & ~Q(state=State.REFUSED))
+
+
+def claim(account_id: int, now: dt.datetime, condition: Q | None = None) -> OAuthAccount | None:
+    """Take the renewal for this process; None if another one has it, or the condition does not hold."""
     until = now + CLAIMED_FOR + dt.timedelta(microseconds=random.randrange(1_000_000))  # So that it is ours alone.
-    mine = OAuthAccount.objects.filter(Q(renewing_until=None) | Q(renewing_until__lte=now), pk=account_id)
-    if not is_asked:
-        mine = mine.exclude(state=State.REFUSED).filter(Q(retry_at=None) | Q(retry_at__lte=now))
-        before_its_time = Q(access_token=unusable or "", renewed_at__lte=now - NOT_TWICE)
-        mine = mine.filter(_due(now) | before_its_time if unusable else _due(now))
-    if not mine.update(renewing_until=until):
+    is_free = Q(renewing_until=None) | Q(renewing_until__lte=now)
+    free = OAuthAccount.objects.filter(is_free, condition or Q(), pk=account_id)
+    if not free.update(renewing_until=until):
         return None
     return OAuthAccount.objects.filter(pk=account_id, renewing_until=until).first()
 
@@ -198,18 +203,21 @@ def store(account: OAuthAccount, grant: Grant, now: dt.datetime) -> bool:
     return is_stored
 
 
-def note_refused(account: OAuthAccount, error: GrantRefused, now: dt.datetime) -> None:
-    """Store that the provider refused, and have other rooms act on it. A person has to."""
+def note_refused(account: OAuthAccount, error: GrantRefused, now: dt.datetime) -> str:
+    """Store that the provider refused, and have other rooms act on it; return the sentence."""
     why = explain(providers.provider_of(account.flow), account.needs_sign_in, error.error, error.words)
     log.warning("the OAuth account %s is refused: %s", account.name, error.error)
     if _settle(account, State.REFUSED, now, last_error=why[:500], failures=F("failures") + 1):
         _tell(account, why, now)
+    return why
 
 
-def _note_silent(account: OAuthAccount, why: str, now: dt.datetime) -> None:
+def note_silent(account: OAuthAccount, why: str, now: dt.datetime) -> str:
+    """Store that the provider gave no usable response, and when it is asked again; return the sentence."""
     wait = min(FIRST_WAIT * 2 ** min(account.failures, 10), LONGEST_WAIT) * random.uniform(0.8, 1.2)
     log.warning("the OAuth account %s got no token: %s", account.name, why)
     _settle(account, State.TROUBLE, now, last_error=why[:500], failures=F("failures") + 1, retry_at=now + wait)
+    return why
 
 
 def _settle(account: OAuthAccount, state: str, now: dt.datetime, **values: object) -> bool:

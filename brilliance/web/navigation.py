@@ -117,6 +117,12 @@ PLACES = (
                 ("smtpservers.view_smtpserver", "smtpservers.view_fleet"),
                 covers=("delivery:send_test", "delivery:follow_test", "delivery:held_back"),
             ),
+            Tab(
+                _("OAuth accounts"),
+                "admin:oauth_oauthaccount_changelist",
+                ("oauth.view_oauthaccount",),
+                label=_("OAuth"),
+            ),
             Tab(_("Routing"), "admin:smtpservers_route_changelist", ("smtpservers.view_route",)),
             Tab(_("Domains"), "admin:domains_sendingdomain_changelist", ("domains.view_sendingdomain",)),
             Tab(_("Mailboxes"), "admin:feedback_mailbox_changelist", ("feedback.view_mailbox",)),

@@ -15,6 +15,7 @@ from contacts.models import Attribute, Contact, ContactList, Segment
 from domains.models import SendingDomain
 from feedback.models import Mailbox
 from installation.models import SiteSettings
+from oauth.models import OAuthAccount
 from publicpages.models import Appearance
 from smtpservers.models import Route, SmtpServer
 from tests.adminpages.conftest import SignIn
@@ -29,6 +30,7 @@ EDITS: dict[type[Model], tuple[str, str, str, str]] = {
     ContactList: ("description", "Theirs", "consent_text", "Mine"),
     Segment: ("description", "Theirs", "name", "Mine"),
     Attribute: ("label", "Theirs", "position", "7"),
+    OAuthAccount: ("name", "Theirs", "mailbox", "mine@example.com"),
     SmtpServer: ("notes", "Theirs", "domain_name", "mine.example"),
     Mailbox: ("folder", "Theirs", "name", "Mine"),
     Route: ("from_domains", "theirs.example", "name", "Mine"),

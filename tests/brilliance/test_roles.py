@@ -41,6 +41,7 @@ from delivery.outbox.snapshot import snapshot
 from domains.models import SendingDomain
 from feedback.models import Feedback, Mailbox
 from installation.models import SiteSettings
+from oauth.models import OAuthAccount
 from publicpages.models import Appearance, SignUp
 from publicpages.subscriptions import subscribe
 from sandbox.models import SandboxMail
@@ -83,7 +84,8 @@ EXPECTED = {
     "admin/autocomplete/": NOBODY,  # Without the field it is asked for.
     "admin/jsi18n/": SIGNED_IN,
     "admin/r/<path:content_type_id>/<path:object_id>/": NOBODY,
-    "admin/^(?P<app_label>auth|accounts|installation|contacts|smtpservers|domains|campaigns|feedback|publicpages|sandbox)"
+    "admin/^(?P<app_label>auth|accounts|oauth|installation|contacts|smtpservers|domains|campaigns|feedback|publicpages"
+    "|sandbox)"
     "/$": "a",
     "admin/(?P<url>.*)$": NOBODY,
     "admin/auth/user/<id>/password/": "a",
@@ -105,10 +107,14 @@ EXPECTED = {
     "admin/contacts/contact/<path:object_id>/personal-data/": PEOPLE,
     "admin/contacts/contact/<path:object_id>/erase/": PEOPLE,
     "admin/smtpservers/smtpserver/^([^/]+)/history/([^/]+)/$": NOBODY,
+    "admin/oauth/oauthaccount/^([^/]+)/history/([^/]+)/$": NOBODY,
     "admin/smtpservers/smtpserver/<path:object_id>/send_test_page/": SERVERS,
     "admin/smtpservers/smtpserver/<int:server_id>/resume/": SERVERS,
     "admin/smtpservers/route/try/": "amo",
     "admin/domains/sendingdomain/<int:domain_id>/ask/": SERVERS,
+    "admin/oauth/oauthaccount/<int:account_id>/connect/": SERVERS,
+    "admin/oauth/oauthaccount/<int:account_id>/sign-in/": SERVERS,  # It leads to the provider.
+    "oauth/done": SERVERS,
     "servers/health/": SERVERS,
     "admin/feedback/feedback/<int:feedback_id>/try-again/": PEOPLE,
     "admin/feedback/mailbox/<int:mailbox_id>/check/": SERVERS,
@@ -217,6 +223,7 @@ ADMIN_PAGES = {
     "smtpservers/smtpserver": (FLEET, SERVERS, SERVERS, SERVERS, SERVERS),
     "domains/sendingdomain": ("amo", SERVERS, "amo", "amo", SERVERS),
     "smtpservers/route": ("amo", "a", "amo", "amo", NOBODY),  # It is the default one.
+    "oauth/oauthaccount": (SERVERS, SERVERS, SERVERS, SERVERS, SERVERS),
     "campaigns/campaign": (FLEET, PEOPLE, PEOPLE, PEOPLE, NOBODY),  # It is being sent.
     "campaigns/layout": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
     "campaigns/mediafile": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
@@ -292,6 +299,12 @@ def things(db: None) -> dict[str, Any]:
         "smtpservers/route": Route.objects.get_or_create(is_default=True, defaults={"name": "Default"})[0],
         "domains/sendingdomain": (domain := SendingDomain.objects.create(name="shop.example")),
         "domain_id": domain,
+        "oauth/oauthaccount": (
+            account := OAuthAccount.objects.create(
+                name="One", flow="microsoft user", mailbox="a@example.com", tenant="example.com", client_id="1"
+            )
+        ),
+        "account_id": account,
         "campaigns/campaign": campaign,
         "campaigns/layout": Layout.objects.create(name="House"),
         "campaigns/mediafile": uploaded,
@@ -346,9 +359,8 @@ def filled(address: str, things: dict[str, Any]) -> str:
     address = re.sub(
         r"<(?:\w+:)?(?P<name>\w+)>", value, address.replace("(?P<app_label>auth|", "auth").split("accounts|")[0]
     )
-    if "([^/]+)" in address:  # Of the history: which server, which version.
-        server = things["smtpservers/smtpserver"]
-        for key in (server.pk, server.history.first().pk):
+    if "([^/]+)" in address:  # Of the history: which row, which version.
+        for key in (thing.pk, thing.history.first().pk):
             address = address.replace("([^/]+)", str(key), 1)
     return "/" + address.replace("^", "").replace("(?P1.*)", "nothing").replace("$", "")
 
@@ -418,7 +430,7 @@ def test_ops_and_viewers_hold_no_permission_on_contact_data(db: None) -> None:
         held = Group.objects.get(name=name).permissions
         rooms = set(held.values_list("content_type__app_label", flat=True))
 
-        assert rooms <= {"smtpservers", "domains", "campaigns", "feedback"}
+        assert rooms <= {"smtpservers", "domains", "oauth", "campaigns", "feedback"}
         of_feedback = set(held.filter(content_type__app_label="feedback").values_list("content_type__model", flat=True))
         assert of_feedback <= {"mailbox"}
 

@@ -1,0 +1,39 @@
+"""The page that providers send people back to after a sign-in."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import permission_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_variables
+from django.views.decorators.http import require_GET
+
+from oauth import sign_in
+from words.texts import translated
+
+
+@never_cache
+@require_GET
+@permission_required("oauth.change_oauthaccount", raise_exception=True)
+@sensitive_variables()
+def done(request: HttpRequest) -> HttpResponse:
+    """Exchange the code that the provider gave, and go back to the account."""
+    now = timezone.now()
+    found = sign_in.pending_account(request.GET.get("state", ""), request.session, now)
+    if found is None:
+        messages.error(request, _("This sign-in has expired, began in another browser, or the account was changed."))
+        return redirect("admin:oauth_oauthaccount_changelist")
+    account, verifier = found
+    code = request.GET.get("code", "")
+    if not code:
+        messages.error(request, _("You cancelled, or the provider refused. The account is as it was before."))
+        return redirect("admin:oauth_oauthaccount_change", account.pk)
+    try:
+        sign_in.finish(account, code, verifier, now)
+    except sign_in.SignInFailed as error:
+        messages.error(request, translated(error))
+    else:
+        messages.success(request, _("%(account)s is connected.") % {"account": account})
+    return redirect("admin:oauth_oauthaccount_change", account.pk)
