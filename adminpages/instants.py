@@ -13,6 +13,11 @@ def stamp(instant: dt.datetime | None) -> str:
     return instants.stamp(instant, timezone.now(), timezone.get_current_timezone()) if instant else ""
 
 
+def today() -> dt.date:
+    """Return the day on the clock of the page."""
+    return timezone.localdate()
+
+
 def stamp_exactly(instant: dt.datetime | None) -> str:
     """Return an instant as "9 Nov, 14:05:07"; empty without one."""
     return f"{stamp(instant)}:{timezone.localtime(instant):%S}" if instant else ""

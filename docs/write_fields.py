@@ -36,6 +36,8 @@ EFFECTS = {
     "username": "Connection: AUTH, by the best mechanism that the server offers. Filled, and no AUTH offered: nothing"
     " is sent.",
     "password": "Connection: the secret of AUTH. In no page, history, log or transcript.",
+    "oauth_account": "Connection: AUTH by XOAUTH2 or OAUTHBEARER, as the account's mailbox, with a token that is"
+    " renewed by itself. Only to the provider's own hosts. See [OAuth accounts](oauth.md).",
     "mail_from": "Header `From`; envelope sender where no return path is used.",
     "mail_to": "Page: the recipient that Send test proposes. Envelope: the recipient of notices. Never of campaigns.",
     "mail_to_unknown": "Envelope: the recipient of redirected single messages, which then have the header"
@@ -121,6 +123,7 @@ EFFECTS = {
 ACCEPTS = {
     "host": "a host name, an IPv4 or an IPv6 address; not link-local ones",
     "username": "any letters of one line; with a password or an API key",
+    "oauth_account": "an account whose provider has the server, without a password beside it",
     "domain_name": "a domain of your own with at least one dot",
     "time_zone": "a name of the time zone database, such as Europe/Berlin",
     "unsubscribe_url": "an https or mailto address; the tokens {token}, {email}, {campaign} and {list}",

@@ -34,6 +34,7 @@ NOT_TWICE = dt.timedelta(minutes=1)  # A token as new as this is not renewed bec
 FIRST_WAIT, LONGEST_WAIT = dt.timedelta(seconds=30), dt.timedelta(minutes=15)  # After failures.
 WAIT_SECONDS = SECONDS + 2  # For another process that is renewing, if there is no token to go on with.
 LOOK_SECONDS = 0.1
+SENTENCES_BEGIN = "OAuth account"  # And go on with its name: so other rooms know the pauses that come from it.
 
 State = OAuthAccount.State
 # Other rooms' reasons why nothing may be renewed just now; each returns a sentence, or an empty text.
@@ -73,7 +74,7 @@ def token_for(account: OAuthAccount, host: str, now: dt.datetime, *, refused: st
     if refused and (same := _usable(latest, now, "")):
         return same  # It is as good as new: the token is not what is wrong.
     raise NoToken(
-        latest.last_error or "The account has no token yet. Open the account and connect it.",
+        f"{_named(account)}: {latest.last_error or 'There is no token yet. Open the account and connect it.'}",
         needs_person=latest.state in (State.NEW, State.REFUSED),
     )
 
@@ -83,7 +84,7 @@ def why_not_to(account: OAuthAccount, host: str) -> str:
     if host in providers.mail_hosts(account.flow, account.cloud) or _is_test_host(host):
         return ""
     hosts = ", ".join(sorted(providers.mail_hosts(account.flow, account.cloud)))
-    return f"The OAuth account {account.name} is for {hosts} only. Its tokens are never sent to {host}."
+    return f"{_named(account)} is for {hosts} only. Its tokens are never sent to {host}."
 
 
 def _is_test_host(host: str) -> bool:
@@ -97,7 +98,13 @@ def _read(account: OAuthAccount) -> OAuthAccount:
     found = OAuthAccount.objects.filter(pk=account.pk).first()
     if found is None:
         raise NoToken("The OAuth account was deleted.", needs_person=True)
+    if found.destination != account.destination:  # The caller signs in as the mailbox of before.
+        raise NoToken(f"{_named(account)} was edited.", needs_person=False)
     return found
+
+
+def _named(account: OAuthAccount) -> str:
+    return f"{SENTENCES_BEGIN} {account.name}"
 
 
 def _usable(account: OAuthAccount, now: dt.datetime, refused: str) -> str:
@@ -208,7 +215,7 @@ def note_refused(account: OAuthAccount, error: GrantRefused, now: dt.datetime) -
     why = explain(providers.provider_of(account.flow), account.needs_sign_in, error.error, error.words)
     log.warning("the OAuth account %s is refused: %s", account.name, error.error)
     if _settle(account, State.REFUSED, now, last_error=why[:500], failures=F("failures") + 1):
-        _tell(account, why, now)
+        _tell(account, f"{_named(account)}: {why}", now)
     return why
 
 

@@ -11,6 +11,9 @@ class SmtpServersConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from oauth.tokens import WATCHERS
+        from smtpservers.oauth_accounts import follow
         from smtpservers.routing.rules import make_default
 
+        WATCHERS.register("servers", follow)
         post_migrate.connect(make_default, sender=self)

@@ -12,6 +12,8 @@ import stringprep
 import unicodedata
 from collections.abc import Generator
 
+from oauth import sasl
+
 # Best first: SCRAM authenticates both sides and never sends the password; CRAM-MD5 does not send it either.
 PREFERRED = ("SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN", "LOGIN")
 _SCRAM_HASHES = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
@@ -28,24 +30,34 @@ class SignInBroken(ValueError):
     """
 
 
-def usable_mechanisms(offered: frozenset[str]) -> tuple[str, ...]:
-    """Return the mechanisms that both sides know, best first."""
-    return tuple(name for name in PREFERRED if name in offered)
+def usable_mechanisms(offered: frozenset[str], *, with_token: bool = False) -> tuple[str, ...]:
+    """Return the mechanisms that both sides know, best first.
+
+    :param with_token: whether the secret is a token of an OAuth account, which only its own mechanisms carry.
+    """
+    return tuple(name for name in (sasl.MECHANISMS if with_token else PREFERRED) if name in offered)
 
 
-def exchange(mechanism: str, username: str, password: str, *, nonce: str = "") -> Exchange:
+def exchange(
+    mechanism: str, username: str, password: str, *, nonce: str = "", host: str = "", port: int = 0
+) -> Exchange:
     """Yield the lines to send; the generator is sent each challenge of the server (base64, without the 334).
 
     The first line is the AUTH command itself.
 
+    :param password: the password, or the token of an OAuth account.
     :param nonce: for SCRAM; empty: a new random one. Printable ASCII without a comma.
+    :param host: the server's, for OAUTHBEARER; likewise ``port``.
     :raises SignInBroken: for an invalid challenge, a server that does not know the password itself, or a password that
         the mechanism cannot carry.
     """
     if mechanism in _SCRAM_HASHES:
         yield from _scram(mechanism, username, password, nonce or secrets.token_urlsafe(24))
+    elif mechanism in sasl.MECHANISMS:
+        yield from _begin(mechanism, sasl.initial_response(mechanism, username, password, host=host, port=port))
+        yield _base64(sasl.last_response(mechanism))  # The token is refused: only then does the server ask on.
     elif mechanism == "PLAIN":
-        yield from _begin(mechanism, f"\0{username}\0{password}")
+        yield from _begin(mechanism, f"\0{username}\0{password}".encode())
     elif mechanism == "LOGIN":
         yield "AUTH LOGIN"
         yield _base64(username.encode())
@@ -58,13 +70,13 @@ def exchange(mechanism: str, username: str, password: str, *, nonce: str = "") -
         raise ValueError(f"unknown mechanism {mechanism}")
 
 
-def _begin(mechanism: str, words: str) -> Generator[str, str, str]:
+def _begin(mechanism: str, words: bytes) -> Generator[str, str, str]:
     """Yield the initial response with the command or, if that line would be too long, after it (RFC 4954 section 4)."""
-    line = f"AUTH {mechanism} {_base64(words.encode())}"
+    line = f"AUTH {mechanism} {_base64(words)}"
     if len(line) <= LINE_CHARACTERS:
         return (yield line)
     yield f"AUTH {mechanism}"
-    return (yield _base64(words.encode()))
+    return (yield _base64(words))
 
 
 def proves_server(mechanism: str) -> bool:
@@ -80,7 +92,7 @@ def _scram(mechanism: str, username: str, password: str, nonce: str) -> Exchange
     name = saslprep(username).replace("=", "=3D").replace(",", "=2C")
     secret = saslprep(password).encode()
     opening = f"n={name},r={nonce}"
-    challenge = _text(_unbase64((yield from _begin(mechanism, f"n,,{opening}"))))
+    challenge = _text(_unbase64((yield from _begin(mechanism, f"n,,{opening}".encode()))))
     given = _attributes(challenge)
     if not given.get("r", "").startswith(nonce) or given["r"] == nonce:
         raise SignInBroken(f"the server's answer to {mechanism} does not belong to our question")

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from words.instants import day
-from words.texts import gettext_noop, joined
+from words.texts import gettext_noop, joined, ngettext
 from words.texts import text as _
 
 CHECKED_ON = dt.date(2026, 11, 23)  # The date of the last look at the sources.
@@ -61,6 +61,7 @@ class Preset:
     implicit_ports: tuple[int, ...] = ()
     constant_username: str = ""  # The same for every customer.
     is_key_username: bool = False  # The API key is both user name and password.
+    password_ends_on: dt.date | None = None  # From then on it signs in with OAuth alone, unless somebody sees to it.
     needs_sign_in: bool = True  # Off: it connects without signing in, or may.
     other_hosts: tuple[tuple[str, str], ...] = ()  # (host, purpose), in addition to ``host``.
     fills: Mapping[str, Any] = field(default_factory=dict)  # Further fields of the form, by name.
@@ -82,6 +83,21 @@ class Preset:
         """
         bulk = "" if self.bulk is Bulk.STREAM and host != self.host else _BULK_WARNINGS[self.bulk]
         return tuple(filter(None, (bulk and _(bulk, name=self.name), self.warning)))
+
+    def password_warning(self, today: dt.date) -> str:
+        """Return how long the provider still takes passwords; empty if it goes on taking them."""
+        if self.password_ends_on is None:
+            return ""
+        left = (self.password_ends_on - today).days
+        if left <= 0:
+            return _("%(name)s has switched off sign-in with a password. Choose an OAuth account.", name=self.name)
+        return ngettext(
+            "%(name)s switches off sign-in with a password in %(n)s day, on %(day)s. Choose an OAuth account.",
+            "%(name)s switches off sign-in with a password in %(n)s days, on %(day)s. Choose an OAuth account.",
+            left,
+            name=self.name,
+            day=day(self.password_ends_on, dt.date.min),
+        )
 
     @property
     def facts(self) -> tuple[str, ...]:
@@ -253,7 +269,7 @@ _ALL = (
         signs_in_as=_FULL_ADDRESS,
         signs_in_with=_FOR_APPS,
         bulk=Bulk.NO,
-        warning=_("Google has refused the password of the account since May 2025; make an app password for this."),
+        warning=_("Google has refused the account's password since May 2025. Use an OAuth account or an app password."),
         fills={"max_per_day": 500},
         hints=(_("500 recipients a day. Reply 550 5.4.5 means the limit is reached."),),
         unverified=(
@@ -272,7 +288,7 @@ _ALL = (
         signs_in_as=_FULL_ADDRESS,
         signs_in_with=_FOR_APPS,
         bulk=Bulk.NO,
-        warning=_("Google has refused the password of the account since May 2025; make an app password for this."),
+        warning=_("Google has refused the account's password since May 2025. Use an OAuth account or an app password."),
         fills={"max_per_day": 2000},
         hints=(_("2,000 messages a day. Reply 550 5.4.5 means the limit is reached."),),
         unverified=(_("500 a day for trial accounts"), _("25 MB")),
@@ -396,17 +412,13 @@ _ALL = (
         name="Microsoft 365 (client submission)",
         host="smtp.office365.com",
         signs_in_as=_("the address of the mailbox"),
-        signs_in_with=_("its password, while your tenant still allows it"),
+        signs_in_with=_("an OAuth account, or its password while your tenant still allows it"),
         bulk=Bulk.NO,
-        warning=(
-            _(
-                "Microsoft is ending sign-in with a password: off by default from the end of December 2026, not"
-                " available to new tenants, removed in the second half of 2027. Brilliance can't sign in with OAuth"
-                " yet. Plan to use another provider."
-            )
-        ),
+        password_ends_on=dt.date(2026, 12, 31),
         fills={"max_connections": 3, "rate_limit": 30, "rate_unit": "minute", "max_per_day": 10_000},
         hints=(
+            _("Recommended: an OAuth account, app-only. New tenants have no sign-in with a password."),
+            _("An administrator may switch passwords on again until Microsoft removes them in late 2027."),
             _("30 messages a minute, 10,000 recipients a day, 3 connections, 500 recipients per message."),
             _("A whole tenant can send to 500 × licences^0.7 + 9,500 external recipients a day, a trial to 5,000."),
         ),
@@ -423,10 +435,10 @@ _ALL = (
         name="Outlook.com (personal)",
         host="smtp-mail.outlook.com",
         signs_in_as=_FULL_ADDRESS,
-        signs_in_with=_("none: it signs in with OAuth"),
+        signs_in_with=_("none: choose an OAuth account"),
         needs_sign_in=False,
         bulk=Bulk.NO,
-        warning=_("Sign-in will probably fail: Outlook.com seems to accept only OAuth, which isn't supported yet."),
+        warning=_("Outlook.com seems to accept OAuth only. Choose an OAuth account, signed in by a person."),
         unverified=(_("that OAuth is the only way"), _("every limit")),
         sources=(_NODEMAILER,),
     ),

@@ -141,7 +141,7 @@ def send_test(
         raise SendTestRefused(f"{because} Nothing is sent before an administrator lets it go on.")
     try:
         recipient = check_address(recipient)
-        endpoint = endpoint_of(server, final_timeout=0)
+        endpoint = endpoint_of(server, final_timeout=0, clock=lambda: now)
     except (ValueError, SecretUnreadable) as error:
         raise SendTestRefused(str(error)) from error
     content = content or _words(server)

@@ -124,7 +124,7 @@ class HeldLane:
         self._allow(server)
         self.holds.load(self.process.clock())
         try:
-            self.endpoint = endpoint_of(server, final_timeout=settings.FINAL_ANSWER_SECONDS)
+            self.endpoint = endpoint_of(server, final_timeout=settings.FINAL_ANSWER_SECONDS, clock=self.process.clock)
         except SecretUnreadable as error:
             circuit_breaker.pause(server.pk, str(error), None, self.process.clock())
             return False

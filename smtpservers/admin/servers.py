@@ -56,9 +56,9 @@ READ_ONLY_FIELDSETS = (
         "SMTP",
         {
             "fields": (
-                *_in_pairs("host", "port", "timeout_seconds", "username", "password_state", "mail_from"),
-                *_in_pairs("mail_to", "mail_to_unknown", "mail_cc", "mail_bcc", "is_active", "use_tls"),
-                *_in_pairs("handles_email_validation", "trusted_certificate", "mechanism", "never_tls"),
+                *_in_pairs("host", "port", "timeout_seconds", "username", "password_state", "oauth_account"),
+                *_in_pairs("mail_from", "mail_to", "mail_to_unknown", "mail_cc", "mail_bcc", "is_active"),
+                *_in_pairs("use_tls", "handles_email_validation", "trusted_certificate", "mechanism", "never_tls"),
                 ("is_own_relay",),
             )
         },

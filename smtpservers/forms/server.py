@@ -18,7 +18,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from adminpages.instants import stamp
+from adminpages.instants import stamp, today
 from encryption.keys import SecretUnreadable
 from encryption.secret_field import Secret, SecretElsewhere
 from installation.site import site
@@ -163,6 +163,8 @@ class ServerForm(_ServerModelForm):
         preset = presets.PRESETS.get(self["preset"].value() or "")
         if preset is None:
             return ["name", "host", "port", "username", "password", "mail_from"]
+        if preset.password_ends_on:
+            return ["oauth_account", "username", "password", "mail_from"]
         self.fields["username"].help_text = _sentence(preset.signs_in_as)
         self.fields["password"].help_text = _sentence(preset.signs_in_with)
         if preset.is_key_username:
@@ -190,8 +192,8 @@ class ServerForm(_ServerModelForm):
                     (preset.host, "" if preset.host else gettext("Choose your region")),
                     *((host, translated(purpose)) for host, purpose in preset.other_hosts),
                 ],
-                "warnings": [translated(each) for each in preset.warnings(preset.host)],
-                "warnings_elsewhere": [translated(each) for each in preset.warnings("")],
+                "warnings": [translated(each) for each in self._warnings(preset, preset.host)],
+                "warnings_elsewhere": [translated(each) for each in self._warnings(preset, "")],
                 "hints": [translated(each) for each in preset.facts],
                 "source": translated(preset.source),
             }
@@ -200,6 +202,10 @@ class ServerForm(_ServerModelForm):
         return {"usual": presets.DEFAULTS, "initial": {"time_zone": str(site().time_zone)}, "presets": described}
 
     # Display
+
+    def _warnings(self, preset: presets.Preset, host: str) -> list[str]:
+        ending = "" if self.instance.oauth_account_id else preset.password_warning(today())
+        return [*preset.warnings(host), *([ending] if ending else [])]
 
     def _is_switched_on(self, value_name: str) -> bool:
         switch = next(switch for switch, name in SWITCHES.items() if name == value_name)
@@ -240,6 +246,8 @@ class ServerForm(_ServerModelForm):
             usual = names.get(site().language, site().language)
             default = gettext("Site default (%(language)s)") % {"language": usual}
             self.fields["language"].choices = [("", default), *settings.LANGUAGES]  # type: ignore[attr-defined]
+        if "oauth_account" in self.fields:
+            self.fields["oauth_account"].empty_label = gettext("None")  # type: ignore[attr-defined]
         if "mechanism" in self.fields:
             self.fields["mechanism"].choices = [("", gettext("Automatic")), *((name, name) for name in PREFERRED)]  # type: ignore[attr-defined]
         if "preset" in self.fields:
@@ -310,8 +318,12 @@ class ServerForm(_ServerModelForm):
             if cleaned.get(name):
                 with self._errors_at(name):
                     validators.check_line(cleaned[name])
+        has_password, has_api_key = (self._will_have(name) for name in SECRETS)
+        if account := cleaned.get("oauth_account"):
+            with self._errors_at("oauth_account"):
+                validators.check_oauth_account(account, cleaned, has_secret=has_password or has_api_key)
+            return
         with self._errors_at("password"):
-            has_password, has_api_key = (self._will_have(name) for name in SECRETS)
             validators.check_credentials(
                 cleaned.get("username", ""), has_password, has_api_key, cleaned.get("preset", "")
             )

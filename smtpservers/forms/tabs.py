@@ -71,7 +71,7 @@ def _take_out(part: Any, names: Collection[str]) -> None:
 def _smtp(names: Collection[str]) -> list[Div]:
     return [
         _row(_cell("host", 6), _cell("port", 3), _cell("timeout_seconds", 3)),
-        _row(_cell("username", 6), _secret("password", 6, names)),
+        _row(_cell("username", 4), _secret("password", 4, names), _cell("oauth_account", 4)),
         _row(_cell("mail_from", 6), _cell("mail_to", 6)),
         _row(_cell("mail_to_unknown", 4), _cell("mail_cc", 4), _cell("mail_bcc", 4)),
         _row(_cell("is_active", 4), _cell("use_tls", 4), _cell("handles_email_validation", 4)),

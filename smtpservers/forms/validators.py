@@ -8,8 +8,8 @@ import datetime as dt
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from cryptography import x509
@@ -31,6 +31,9 @@ from mail.mailbox_providers import with_mailboxes_at
 from mail.reachability import is_private_host
 from mail.suffixes import organisational_domain
 from net.addresses import may_be_called
+from oauth.client.providers import mail_hosts
+from oauth.models import OAuthAccount
+from oauth.tokens import why_not_to
 from smtpservers.destinations import IMPLICIT_TLS_PORTS
 from smtpservers.presets import PRESETS, sign_in
 from smtpservers.provider_headers import check_configuration
@@ -51,6 +54,7 @@ class Settings(Protocol):
     """The fields of a server that :func:`hints` reads."""
 
     preset: str
+    oauth_account_id: int | None
     host: str
     port: int
     username: str
@@ -142,6 +146,28 @@ def check_credentials(username: str, has_password: bool, has_api_key: bool, pres
             values = {"provider": chosen.name, "secret": translated(chosen.signs_in_with)}
             said = f"{said} {_('%(provider)s expects %(secret)s.') % values}"
         raise FieldInvalid(said)
+
+
+def check_oauth_account(account: OAuthAccount, cleaned: Mapping[str, Any], *, has_secret: bool) -> None:
+    """Reject an account whose tokens may not be sent to the server, or that stands beside a password.
+
+    :param cleaned: the checked values of the form.
+    :param has_secret: whether the server will have a password or an API key.
+    :raises FieldInvalid: with what to do.
+    """
+    if has_secret:
+        raise FieldInvalid(_("Choose an OAuth account or a password, not both. Remove the password and the API key."))
+    if cleaned.get("username") not in ("", account.mailbox):
+        said = _("Clear Username: %(account)s signs in as %(mailbox)s.")
+        raise FieldInvalid(said % {"account": account, "mailbox": account.mailbox})
+    if not cleaned.get("use_tls"):
+        raise FieldInvalid(_("An OAuth account needs encryption. Turn on Use SSL/TLS connection."))
+    if cleaned.get("trusted_certificate"):
+        raise FieldInvalid(_("An OAuth account needs a public certificate. Clear Trusted certificate."))
+    if (host := cleaned.get("host")) and why_not_to(account, host):
+        hosts = ", ".join(sorted(mail_hosts(account.flow, account.cloud)))
+        said = _("Its tokens are never sent to %(host)s. Enter one of these as Server: %(hosts)s.")
+        raise FieldInvalid(said % {"host": host, "hosts": hosts})
 
 
 def check_own_sender(mail_from: str, host: str) -> None:
@@ -363,6 +389,8 @@ def hints(
     """
     if chosen := PRESETS.get(server.preset):
         yield from map(translated, chosen.warnings(server.host))
+        if server.oauth_account_id is None and (ending := chosen.password_warning(now.date())):
+            yield translated(ending)
     yield from _sign_in_hints(server, has_password, has_api_key)
     yield from _connection_hints(server, bool(server.username) or has_api_key, now)
     yield from _address_hints(server)

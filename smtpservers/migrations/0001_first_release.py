@@ -14,6 +14,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
+        ('oauth', '0001_first_release'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
@@ -28,6 +29,7 @@ class Migration(migrations.Migration):
                 ('port', models.PositiveIntegerField(default=587, help_text='587 is usual and starts with STARTTLS; 465 speaks TLS from the first byte.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(65535)], verbose_name='SMTP port')),
                 ('timeout_seconds', models.PositiveIntegerField(default=30, help_text='Seconds to wait for the connection and for each answer, 5 to 600. Slow providers need 60 or more; the answer to a whole message is always awaited for at least 600.', validators=[django.core.validators.MinValueValidator(5), django.core.validators.MaxValueValidator(600)], verbose_name='SMTP timeout')),
                 ('username', models.CharField(blank=True, help_text='As the provider gave it; some use a fixed word such as apikey. Empty: no sign-in.', max_length=255, verbose_name='SMTP username')),
+                ('oauth_account', models.ForeignKey(blank=True, db_constraint=False, help_text='Signs in with tokens instead of a password. Leave empty to sign in with a password.', null=True, on_delete=django.db.models.deletion.DO_NOTHING, related_name='+', to='oauth.oauthaccount', verbose_name='OAuth account')),
                 ('mail_from', models.CharField(help_text='The sender people see, such as News <news@example.com>. A campaign may name another.', max_length=400, verbose_name='SMTP mail from')),
                 ('mail_to', models.CharField(blank=True, help_text='The recipient proposed by Send test, and of notices about this server: its quota, pauses and certificate. Empty: the administrators.', max_length=400, verbose_name='SMTP mail to')),
                 ('mail_to_unknown', models.CharField(blank=True, help_text='Receives single messages whose own recipient is missing or unusable, and the list of those a campaign did not reach. Empty: they are only in the outbox.', max_length=400, verbose_name='SMTP mail to unknown')),
@@ -124,6 +126,7 @@ class Migration(migrations.Migration):
                 ('port', models.PositiveIntegerField(default=587, help_text='587 is usual and starts with STARTTLS; 465 speaks TLS from the first byte.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(65535)], verbose_name='SMTP port')),
                 ('timeout_seconds', models.PositiveIntegerField(default=30, help_text='Seconds to wait for the connection and for each answer, 5 to 600. Slow providers need 60 or more; the answer to a whole message is always awaited for at least 600.', validators=[django.core.validators.MinValueValidator(5), django.core.validators.MaxValueValidator(600)], verbose_name='SMTP timeout')),
                 ('username', models.CharField(blank=True, help_text='As the provider gave it; some use a fixed word such as apikey. Empty: no sign-in.', max_length=255, verbose_name='SMTP username')),
+                ('oauth_account', models.ForeignKey(blank=True, help_text='Signs in with tokens instead of a password. Leave empty to sign in with a password.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='oauth.oauthaccount', verbose_name='OAuth account')),
                 ('password', encryption.secret_field.SecretField(blank=True, default='', help_text='Stored encrypted and never shown again.', verbose_name='SMTP password')),
                 ('mail_from', models.CharField(help_text='The sender people see, such as News <news@example.com>. A campaign may name another.', max_length=400, verbose_name='SMTP mail from')),
                 ('mail_to', models.CharField(blank=True, help_text='The recipient proposed by Send test, and of notices about this server: its quota, pauses and certificate. Empty: the administrators.', max_length=400, verbose_name='SMTP mail to')),

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
 from encryption.secret_field import SecretField
+from oauth.models import OAuthAccount
 from smtpservers import presets
 from smtpservers.destinations import Destination, security_of
 from smtpservers.mechanisms import PREFERRED
@@ -86,6 +87,15 @@ class SmtpServer(models.Model):
         help_text=_(
             "From your provider, sometimes a fixed value such as “apikey”. Leave empty to connect without signing in."
         ),
+    )
+    oauth_account = models.ForeignKey(
+        OAuthAccount,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        verbose_name=_("OAuth account"),
+        related_name="+",
+        help_text=_("Signs in with tokens instead of a password. Leave empty to sign in with a password."),
     )
     password = SecretField(_("password"), blank=True, help_text=_("Stored encrypted and never shown again."))
     mail_from = models.CharField(

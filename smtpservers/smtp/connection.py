@@ -13,6 +13,7 @@ import re
 import ssl
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from cryptography import x509
@@ -21,6 +22,8 @@ from mail.reachability import is_forbidden, is_near, is_private_host, is_public
 from mail.replies.reply import Reply
 from mail.replies.rules import Stage
 from net.addresses import Resolve, look_up
+from oauth import sasl
+from oauth.tokens import NoToken
 from smtpservers.destinations import Security
 from smtpservers.mechanisms import Exchange, SignInBroken, exchange, proves_server, usable_mechanisms
 from smtpservers.smtp.answer import Answer
@@ -31,6 +34,7 @@ from smtpservers.smtp.wire import Wire, WireLost
 
 MECHANISM_REFUSED = (504, 534)  # The mechanism, not the password (RFC 4954 section 6): another one may work.
 SHOW_PASSWORD = ("PLAIN", "LOGIN")  # They need nothing but a comparison at the server, and TLS on our side.
+PROVIDER_SAYS = "provider says"  # The name of a step's detail.
 ADDRESS_SECONDS = 5.0  # Per address if there are several, so that a broken IPv6 costs little.
 
 
@@ -163,6 +167,34 @@ async def connect(
     :param resolve: resolves a host to addresses; None: the system's resolver.
     :raises ConnectionFailed: with stage and cause, after the failed step was observed.
     """
+    if endpoint.token is None:
+        return await _connect(endpoint, observer, is_near, resolve)
+    token = await _token(endpoint, "", observer)
+    try:
+        return await _connect(replace(endpoint, password=token), observer, is_near, resolve)
+    except ConnectionFailed as error:
+        if error.stage is not Stage.AUTH or error.reply is None or error.reply.code != 535:
+            raise
+        # It may have been revoked before its time: once more with a new one.
+        newer = await _token(endpoint, token, observer)
+        if newer == token:
+            raise
+    return await _connect(replace(endpoint, password=newer), observer, is_near, resolve)
+
+
+async def _token(endpoint: Endpoint, refused: str, observer: Observer | None) -> str:
+    assert endpoint.token is not None
+    began = time.perf_counter()
+    try:
+        return await asyncio.to_thread(endpoint.token, refused)
+    except NoToken as error:
+        (observer or _ignore)(lost_step("token", "", str(error), began))
+        raise ConnectionFailed(Stage.AUTH, str(error), needs_mending=error.needs_person) from None
+
+
+async def _connect(
+    endpoint: Endpoint, observer: Observer | None, is_near: Callable[[str], bool], resolve: Resolve | None
+) -> Connection:
     observe = observer or _ignore
     # A private address from DNS does not make a public name near.
     may_be_near = is_private_host(endpoint.host)
@@ -373,7 +405,7 @@ async def _sign_in(connection: Connection, wire: Wire, observer: Observer) -> No
         mechanism, *left = left
         shown = f"AUTH {mechanism} ***"
         try:
-            reply, broken = await _exchange(wire, endpoint, mechanism)
+            reply, broken, challenge = await _exchange(wire, endpoint, mechanism)
         except WireLost as error:
             if refusal is not None:  # The server had closed the connection with that refusal.
                 observer(refusal[0])
@@ -384,6 +416,8 @@ async def _sign_in(connection: Connection, wire: Wire, observer: Observer) -> No
             passed_over.append(f"{mechanism}: {error}")
             continue
         details = {"mechanism": mechanism} | ({"passed over": "; ".join(passed_over)} if passed_over else {})
+        if challenge:
+            details[PROVIDER_SAYS] = wire.mask(challenge)
         if broken:
             problem = f"no sign-in took place: {broken}"
             observer(Step("AUTH", shown, None, problem, since(began), False, details))
@@ -407,7 +441,9 @@ async def _sign_in(connection: Connection, wire: Wire, observer: Observer) -> No
 def _mechanisms(connection: Connection, wire: Wire) -> list[str]:
     """Return the mechanisms to try, in order."""
     endpoint = connection.endpoint
-    usable = usable_mechanisms(connection.extensions.mechanisms)
+    usable = usable_mechanisms(connection.extensions.mechanisms, with_token=bool(endpoint.oauth_provider))
+    if endpoint.oauth_provider:
+        return list(usable)
     if endpoint.mechanism:
         return [name for name in usable if name == endpoint.mechanism]
     learned = endpoint.learned_mechanism if wire.is_encrypted else ""
@@ -432,12 +468,14 @@ def _no_mechanism(connection: Connection, passed_over: list[str]) -> str:
     return f"the server offers no sign-in we know (offered: {offered})"
 
 
-async def _exchange(wire: Wire, endpoint: Endpoint, mechanism: str) -> tuple[Reply, str]:
-    """Run one mechanism; return the server's last reply, and the reason to distrust it, if any.
+async def _exchange(wire: Wire, endpoint: Endpoint, mechanism: str) -> tuple[Reply, str, str]:
+    """Run one mechanism; return the server's last reply, the reason to distrust it, if any, and what a provider said
+    about the token.
 
     :raises SignInBroken: if the mechanism cannot carry the password; nothing was sent.
     """
-    talk = exchange(mechanism, endpoint.username, endpoint.password)
+    challenge = ""
+    talk = exchange(mechanism, endpoint.username, endpoint.password, host=endpoint.host, port=endpoint.port)
     line = next(talk)
     reply = await wire.command(line, endpoint.timeout)
     while reply.code == 334:
@@ -445,11 +483,22 @@ async def _exchange(wire: Wire, endpoint: Endpoint, mechanism: str) -> tuple[Rep
             # SCRAM takes CPU time, and other connections share this thread.
             line = await asyncio.to_thread(_next_line, talk, reply.text)
         except SignInBroken as error:
-            return await wire.command("*", endpoint.timeout), str(error)  # Cancels the exchange (RFC 4954 section 4).
+            # Cancels the exchange (RFC 4954 section 4).
+            return await wire.command("*", endpoint.timeout), str(error), challenge
+        if mechanism in sasl.MECHANISMS:
+            challenge = _read_challenge(reply.text) or challenge
         reply = await wire.command(line, endpoint.timeout)
     if reply.code == 235 and proves_server(mechanism) and line:
-        return reply, "the server let us in without proving that it knows the password; somebody may be tampering"
-    return reply, ""
+        distrust = "the server let us in without proving that it knows the password; somebody may be tampering"
+        return reply, distrust, challenge
+    return reply, "", challenge
+
+
+def _read_challenge(text: str) -> str:
+    try:
+        return str(sasl.read_challenge(base64.b64decode(text)))
+    except ValueError:
+        return ""
 
 
 def _next_line(talk: Exchange, challenge: str) -> str:
@@ -464,8 +513,13 @@ def masking(endpoint: Endpoint) -> Callable[[str], str]:
     password = endpoint.password
     if not password:
         return str
-    plain = (f"\0{endpoint.username}\0{password}", password)
-    encoded = [base64.b64encode(secret.encode()).decode("ascii") for secret in plain]
+    plain = [f"\0{endpoint.username}\0{password}".encode(), password.encode()]
+    if endpoint.oauth_provider:
+        plain += [
+            sasl.initial_response(name, endpoint.username, password, host=endpoint.host, port=endpoint.port)
+            for name in sasl.MECHANISMS
+        ]
+    encoded = [base64.b64encode(secret).decode("ascii") for secret in plain]
     # A short password occurs within many words, so only a whole word is masked.
     words = re.sub(r"(?:\\ )+", r"\\s{1,9}", re.escape(password))  # The server may stretch a blank, or break the line.
     alone = words if len(password) >= SHORT_SECRET else rf"(?<!\w){words}(?!\w)"

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterable
 
+from oauth.client.providers import MICROSOFT
 from smtpservers.destinations import Security
-from smtpservers.smtp.connection import SHOW_PASSWORD
+from smtpservers.smtp.connection import PROVIDER_SAYS, SHOW_PASSWORD
 from smtpservers.smtp.conversation import Step
 from smtpservers.smtp.endpoint import Endpoint
 
@@ -18,6 +19,11 @@ def explain(step: Step, endpoint: Endpoint, *, offers_sign_in: bool = False) -> 
         return ""
     if not endpoint.username and _wants_sign_in(step, offers_sign_in):
         return "The server requires sign-in, and Username is empty. Enter the username and password from your provider."
+    if endpoint.oauth_provider == MICROSOFT and "STOREDRV" in step.reply:
+        return (
+            f"The app has no permission for the mailbox {endpoint.username}. Run Add-MailboxPermission as the OAuth"
+            " account's page shows, then wait some minutes."
+        )
     explainer = _EXPLAINERS.get(step.name, _explain_answer)
     words = explainer(step, endpoint)
     is_temporary = step.code is not None and 400 <= step.code < 500
@@ -201,6 +207,8 @@ def _explain_auth(step: Step, endpoint: Endpoint) -> str:
         return "Passwords are never sent unencrypted. Turn on SSL/TLS, or use the provider's TLS port."
     if "which was chosen" in step.reply:
         return "Set Sign-in method to Automatic, or to one that the server offers."
+    if endpoint.oauth_provider:
+        return _explain_token_auth(step, endpoint)
     if "no sign-in we know" in step.reply:
         if "offered: none" in step.reply:
             return (
@@ -211,7 +219,7 @@ def _explain_auth(step: Step, endpoint: Endpoint) -> str:
         return (
             "The server doesn't support the sign-in methods of Brilliance (SCRAM, CRAM-MD5, PLAIN and LOGIN). If it"
             " only"
-            " offers XOAUTH2, it no longer accepts passwords. Choose another provider."
+            " offers XOAUTH2, it no longer accepts passwords. Choose an OAuth account."
         )
     if "no sign-in took place" in step.reply:
         return (
@@ -236,6 +244,37 @@ def _explain_auth(step: Step, endpoint: Endpoint) -> str:
     if step.code and 400 <= step.code < 500:
         return "The server can't check passwords right now. Try again in a few minutes."
     return "The server rejected the sign-in. Its reply above says why."
+
+
+def _explain_token(step: Step, endpoint: Endpoint) -> str:
+    return "The OAuth account has no usable token, so nobody signed in. Open the account: its page says what to do."
+
+
+def _explain_token_auth(step: Step, endpoint: Endpoint) -> str:
+    """Name the usual mistakes of the provider, after its own words about the token."""
+    if "no sign-in we know" in step.reply:
+        return "The server doesn't offer XOAUTH2 or OAUTHBEARER on this port. Check Server and Port, usually 587."
+    if step.code is not None and 400 <= step.code < 500:
+        return "The provider can't check tokens right now. Try again in a few minutes."
+    if endpoint.oauth_provider == MICROSOFT and "5.7.139" in step.reply:
+        return (
+            f"SMTP AUTH is off for {endpoint.username} or its tenant. Run Set-CASMailbox as the OAuth account's page"
+            " shows."
+        )
+    words = step.details.get(PROVIDER_SAYS, "")
+    said = f" In its own words: {words}." if words else ""
+    return f"The provider refused the token for {endpoint.username}.{said} {_TOKEN_MISTAKES[endpoint.oauth_provider]}"
+
+
+_TOKEN_MISTAKES = {
+    "microsoft": (
+        "Usual causes: New-ServicePrincipal got the object ID of the app registration instead of the Enterprise"
+        " application, the permissions are Microsoft Graph's instead of Exchange Online's, or SMTP AUTH is off."
+    ),
+    "google": (
+        "Usual causes: the scope https://mail.google.com/ isn't delegated, or Mailbox isn't the user's primary address."
+    ),
+}
 
 
 def _explain_answer(step: Step, endpoint: Endpoint) -> str:
@@ -273,6 +312,7 @@ _EXPLAINERS = {
     "connect": _explain_connect,
     "banner": _explain_banner,
     "TLS": _explain_tls,
+    "token": _explain_token,
     "AUTH": _explain_auth,
     "message": _explain_message,
     "bounces": _explain_bounces,

@@ -1,10 +1,16 @@
 """The endpoint of a server: a frozen value made from its row, whose repr shows no secret."""
 
+import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from django.conf import settings
+from django.db import connection
 
 from mail.addresses import domain_of, parse_mailbox, readable_domain
+from oauth.client.providers import provider_of
+from oauth.models import OAuthAccount
+from oauth.tokens import NoToken, token_for, why_not_to
 from smtpservers.destinations import Security
 from smtpservers.models import SECRETS, SmtpServer
 from smtpservers.presets import sign_in
@@ -32,6 +38,9 @@ class Endpoint:
     messages_per_connection: int = 100
     pipelining: Pipelining = Pipelining.LOOK_AHEAD  # Only if EHLO offers it.
     forbids_private: bool = False  # Whether this machine and private networks are blocked.
+    oauth_provider: str = ""  # Of the account whose tokens stand in for a password; empty: there is none.
+    # Returns an access token, newer than the one that was refused. May take seconds, in a thread of its own.
+    token: Callable[[str], str] | None = field(default=None, repr=False, compare=False)
 
     @property
     def shown_host(self) -> str:
@@ -39,15 +48,19 @@ class Endpoint:
         return readable_domain(self.host)
 
 
-def endpoint_of(server: SmtpServer, *, final_timeout: float) -> Endpoint:
+def endpoint_of(server: SmtpServer, *, final_timeout: float, clock: Callable[[], dt.datetime]) -> Endpoint:
     """Return the endpoint of a server, with its secret decrypted.
 
     :param final_timeout: the minimum wait for the reply to the final dot, in seconds; a longer timeout wins.
+    :param clock: read when a connection needs a token.
     :raises SecretUnreadable: if a stored secret cannot be decrypted, or was entered for another destination.
     """
     destination = server.destination
     secrets = (getattr(server, name).reveal(destination) for name in SECRETS)
     username, password = sign_in(server.preset, server.username, *secrets)
+    account = server.oauth_account
+    if account is not None:
+        username, password = account.mailbox, ""
     return Endpoint(
         server_id=server.pk,
         name=server.name,
@@ -67,7 +80,31 @@ def endpoint_of(server: SmtpServer, *, final_timeout: float) -> Endpoint:
         ),
         pipelining=Pipelining(server.pipelining),
         forbids_private=settings.FORBID_PRIVATE_HOSTS,
+        oauth_provider=provider_of(account.flow) if account else "",
+        token=_token_source(server, account, clock) if account else None,
     )
+
+
+def _token_source(server: SmtpServer, account: OAuthAccount, clock: Callable[[], dt.datetime]) -> Callable[[str], str]:
+    def token(refused: str) -> str:
+        try:
+            if why := why_no_token(server, account):
+                raise NoToken(why, needs_person=True)
+            return token_for(account, server.host, clock(), refused=refused)
+        finally:
+            connection.close()  # Of this thread, which nobody else uses.
+
+    return token
+
+
+def why_no_token(server: SmtpServer, account: OAuthAccount) -> str:
+    """Return why the account's tokens may not be sent to the server; empty if they may.
+
+    Whoever may edit servers must not have a token sent to a machine of their own.
+    """
+    if server.trusted_certificate:
+        return "An OAuth account signs in under public certificates only. Clear Trusted certificate."
+    return why_not_to(account, server.host)
 
 
 def domain_name_of(server: SmtpServer) -> str:

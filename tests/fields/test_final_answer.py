@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import override_settings
+from django.utils import timezone
 
 from delivery.models import Message
 from smtpservers.models import SmtpServer
@@ -17,7 +18,7 @@ from tests.fields.bench import Bench
 def test_the_field_rules_every_answer_but_the_last(seconds: int) -> None:
     server = SmtpServer(host="127.0.0.1", mail_from="news@shop.example", timeout_seconds=seconds)
 
-    endpoint = endpoint_of(server, final_timeout=settings.FINAL_ANSWER_SECONDS)
+    endpoint = endpoint_of(server, final_timeout=settings.FINAL_ANSWER_SECONDS, clock=timezone.now)
 
     assert (endpoint.timeout, endpoint.final_timeout) == (seconds, 600)
 

@@ -190,7 +190,7 @@ def test_a_revoked_sign_in_is_told_once_and_an_asked_renewal_brings_it_back(
     assert renew_due(NOW) == renew_due(after(minutes=2)) == 0
     [(name, why)] = told
     assert name == "Newsletter"
-    assert why.startswith("The password was changed or the sign-in was ended. Sign in again.")
+    assert why.startswith("OAuth account Newsletter: The password was changed or the sign-in was ended. Sign in again.")
 
     server.refresh_tokens |= gone
     assert renew(account.pk, after(minutes=3), is_asked=True)
@@ -271,8 +271,10 @@ def test_secrets_and_tokens_are_for_the_mailbox_and_app_they_were_entered_for(
     get(account)
     OAuthAccount.objects.update(**edit)
 
-    with pytest.raises(NoToken, match="enter its secret again"):
+    with pytest.raises(NoToken, match="OAuth account Newsletter was edited"):
         get(account, after(minutes=2))
+    with pytest.raises(NoToken, match="enter its secret again"):
+        get(latest(account), after(minutes=2))
 
     assert len(server.asked) == 1
 

@@ -5,6 +5,7 @@ import re
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 
 from encryption.secret_field import Secret
 from mail.addresses import check_host
@@ -90,10 +91,13 @@ def test_what_providers_are_known_for_is_there() -> None:
 
 
 def test_microsoft_warns_of_the_end_of_passwords() -> None:
-    said = " ".join(PRESETS["m365"].warnings("smtp.office365.com"))
+    preset = PRESETS["m365"]
 
-    assert "doesn't allow bulk mail" in said
-    assert "end of December 2026" in said
+    assert "doesn't allow bulk mail" in preset.warnings("smtp.office365.com")[0]
+    assert "in 31 days, on 31 Dec 2026" in preset.password_warning(dt.date(2026, 11, 30))
+    assert "in 1 day, on" in preset.password_warning(dt.date(2026, 12, 30))
+    assert "has switched off sign-in with a password" in preset.password_warning(dt.date(2027, 1, 1))
+    assert PRESETS["gmail"].password_warning(dt.date(2027, 1, 1)) == ""
 
 
 def test_the_stream_for_bulk_mail_needs_no_warning() -> None:
@@ -142,7 +146,7 @@ def test_the_key_stands_in_for_what_is_missing(
     server.password = Secret.seal(password, server.destination)
     server.api_key = Secret.seal(api_key, server.destination)
 
-    endpoint = endpoint_of(server, final_timeout=600)
+    endpoint = endpoint_of(server, final_timeout=600, clock=timezone.now)
 
     assert sign_in(preset, username, password, api_key) == signs_in
     assert (endpoint.username, endpoint.password) == signs_in
@@ -152,7 +156,7 @@ def test_the_key_stands_in_for_what_is_missing(
 def test_a_key_that_is_the_user_name_is_in_no_explanation() -> None:
     server = SmtpServer(pk=1, mail_from="a@shop.example", preset="postmark")
     server.api_key = Secret.seal("CANARY-1", server.destination)
-    endpoint = endpoint_of(server, final_timeout=600)
+    endpoint = endpoint_of(server, final_timeout=600, clock=timezone.now)
     step = Step("AUTH", "AUTH PLAIN ***", 535, "5.7.8 no", 1.0, False)
 
     assert endpoint.security is Security.STARTTLS

@@ -152,11 +152,11 @@ def test_a_learned_limit_only_shrinks_and_ends_with_an_edit(server: SmtpServer) 
     for taken in (20, 30, 7, 0):
         throttling.learn_messages_per_connection(server.pk, taken)
     server.refresh_from_db()
-    assert endpoint_of(server, final_timeout=600).messages_per_connection == 1
+    assert endpoint_of(server, final_timeout=600, clock=timezone.now).messages_per_connection == 1
 
     server.save()
     server.refresh_from_db()
-    assert endpoint_of(server, final_timeout=600).messages_per_connection == 100
+    assert endpoint_of(server, final_timeout=600, clock=timezone.now).messages_per_connection == 100
     assert not throttling.learn_messages_per_connection(server.pk, 5, version=server.version - 1)
 
 
