@@ -182,6 +182,8 @@ def _title(name: str, label: str) -> str:
 def _accepts(name: str, field: Any) -> str:
     if isinstance(field, forms.BooleanField):
         return "on or off"
+    if isinstance(field, forms.ModelChoiceField):
+        return f"{ACCEPTS[name]}; or nothing"
     if isinstance(field, forms.ChoiceField):
         return "one of " + ", ".join(str(label) for value, label in field.choices if value)
     if isinstance(field, forms.IntegerField):

@@ -220,7 +220,7 @@ def test_certificates_are_read_and_private_keys_sent_back() -> None:
         ({"utm_source": "news", "utm_medium": "mail"}, "UTM medium mail"),
         ({"utm_source": "News Letter"}, "UTM source has capitals or spaces"),
         ({"preset": "icloud"}, "iCloud Mail doesn't allow bulk mail"),
-        ({"preset": "m365"}, "Microsoft is ending sign-in with a password"),
+        ({"preset": "m365"}, "switches off sign-in with a password in 38 days"),
         ({"preset": "mailtrap", "host": "live.smtp.mailtrap.io"}, "only through its broadcast stream"),
         ({"notes": "the password is hunter22, psst"}, "password or API key in its notes"),
         ({"max_per_hour": 500, "max_per_day": 200}, "so Max (per hour) is never reached"),
