@@ -19,6 +19,7 @@ from adminpages.fresh_sign_in import FRESH_FOR, PROVED_AT
 from adminpages.pages import ModelAdmin
 from contacts.models import Contact
 from encryption.secret_field import SecretField
+from feedback.models import Mailbox
 from oauth.models import OAuthAccount
 from smtpservers.models import SmtpServer
 from tests.accounts.conftest import PASSWORD, App, sign_in_fully
@@ -104,8 +105,8 @@ def test_every_admin_page_of_a_model_with_secrets_asks() -> None:
     }
     asking = {model for model, page in admin.site._registry.items() if getattr(page, "asks_fresh_sign_in", False)}
 
-    assert with_secrets & set(admin.site._registry) == {SmtpServer, OAuthAccount}
-    assert asking == {SmtpServer, OAuthAccount, User, Group, Invitation, AccountServer}
+    assert with_secrets & set(admin.site._registry) == {SmtpServer, OAuthAccount, Mailbox}
+    assert asking == {SmtpServer, OAuthAccount, Mailbox, User, Group, Invitation, AccountServer}
 
 
 def test_every_action_that_gives_out_a_file_asks(things: dict[str, Any], stale: Client) -> None:
