@@ -108,8 +108,6 @@ PLACES = {
     "recipient": STATUS + b"Action: failed\nFinal-Recipient: rfc822; ",
     "original": _REPORT + b"--b\nContent-Type: message/rfc822\n\n",
     "complaint": _REPORT + b"--b\nContent-Type: message/feedback-report\n\n",
-    "quoted-printable": _DAEMON.replace(b"\n\n", b"\nContent-Transfer-Encoding: quoted-printable\n\n"),
-    "base64": _DAEMON.replace(b"\n\n", b"\nContent-Transfer-Encoding: base64\n\n"),
 }
 
 MAILS = {
@@ -130,6 +128,13 @@ MAILS = {
             unit, _DAEMON.replace(b"\n\n", f"\nContent-Type: text/plain; charset={charset}\n\n".encode())
         )
         for charset, unit in (("iso-2022-jp", b"\x1b$B"), ("utf-7", b"+AGE-"), ("utf-16", b"+a"), ("gb18030", b"\xff"))
+    },
+    **{
+        f"{encoding} of {unit!r}": filled(
+            unit, _DAEMON.replace(b"\n\n", f"\nContent-Transfer-Encoding: {encoding}\n\n".encode())
+        )
+        for encoding, units in (("quoted-printable", (b"=", b"=\n", b"=41")), ("base64", (b"QUJD", b"\n", b"=")))
+        for unit in units
     },
     "charset idna": filled(b"xn--a.", _DAEMON.replace(b"\n\n", b"\nContent-Type: text/plain; charset=idna\n\n")),
     "charset that is compression": filled(
