@@ -43,10 +43,11 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The terms of one record in their order, ``redirect`` last; unknown modifiers are left out, as receivers do."""
+    """The terms of one record in their order, ``redirect`` last; what receivers do not read is left out."""
 
     text: str
     terms: tuple[Term, ...]
+    has_more: bool = False  # Whether mechanisms follow ``all``.
 
     @property
     def all(self) -> str:
@@ -84,9 +85,11 @@ def read(text: str) -> Policy:
                 redirect = found
         else:
             terms.append(_mechanism(written))
-    if redirect is not None and not any(term.name == "all" for term in terms):
-        terms.append(redirect)
-    return Policy(text, tuple(terms))
+    names = [term.name for term in terms]
+    if "all" in names:
+        end = names.index("all") + 1
+        return Policy(text, tuple(terms[:end]), has_more=end < len(terms))
+    return Policy(text, (*terms, redirect) if redirect is not None else tuple(terms))
 
 
 def _modifier(written: str, found: re.Match[str]) -> Term | None:

@@ -259,7 +259,7 @@ def _of_terms(policy: spf.Policy) -> Iterator[Fault]:
         yield Fault(State.LOOK, "spf-no-all", _("The record has no end. Add ~all."))
     if "ptr" in names:
         yield Fault(State.LOOK, "spf-ptr", _("Many receivers ignore ptr, and it is slow. Remove it."))
-    if "all" in names and names.index("all") != len(names) - 1:
+    if policy.has_more:
         yield Fault(State.LOOK, "spf-after-all", _("Receivers ignore everything after all. Put all at the end."))
     if len(names) != len({term.text.lower() for term in policy.terms}):
         yield Fault(State.LOOK, "spf-repeated", _("A part of the record appears twice. Remove one of them."))
