@@ -3,16 +3,29 @@
 import datetime as dt
 import hashlib
 import secrets
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
 
+from encryption.secret_field import Secret
 from feedback.models import Hook
 from feedback.webhooks.adapters import adapter_of
 from smtpservers.models import SmtpServer
 
 _SECRET_BYTES = 24  # 32 characters of base64.
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """What a post needs of the webhook that it is addressed to."""
+
+    hook_id: int
+    server_id: int
+    preset: str
+    keys: Secret
+    last_event_at: dt.datetime | None
+    last_problem_at: dt.datetime | None
 
 
 def renew(server: SmtpServer, now: dt.datetime) -> Hook:
@@ -39,12 +52,18 @@ def url(server: SmtpServer, secret: str) -> str:
     return f"{settings.BASE_URL}/hooks/{adapter_of(server.preset).key}/{secret}"
 
 
-def find(provider: str, secret: str, now: dt.datetime) -> Hook | None:
+def find(provider: str, secret: str, now: dt.datetime) -> Addressee | None:
     """Return the webhook of an address, or of one that was replaced within the last week."""
     digest = _digest(secret)
-    is_known = Q(digest=digest) | Q(previous_digest=digest, previous_until__gt=now)
-    hook = Hook.objects.select_related("server").filter(is_known).first()
-    return hook if hook is not None and adapter_of(hook.server.preset).key == provider else None
+    found = _first(digest=digest) or _first(previous_digest=digest, previous_until__gt=now)
+    return found if found is not None and adapter_of(found.preset).key == provider else None
+
+
+def _first(**conditions: object) -> Addressee | None:
+    # As values: providers post hundreds of times a second, and instances of both models take three times as long.
+    columns = ("pk", "server_id", "server__preset", "keys", "last_event_at", "last_problem_at")
+    row = Hook.objects.filter(**conditions).values_list(*columns).first()
+    return Addressee(*row) if row else None
 
 
 def _digest(secret: str) -> str:

@@ -3,9 +3,12 @@
 Nothing here reads what it stores; :mod:`feedback.reports` does, in a worker.
 """
 
+import contextlib
 import datetime as dt
 import hashlib
 from typing import NamedTuple
+
+from django.db import IntegrityError, connection, transaction
 
 from encryption.keys import SecretUnreadable, open_bytes, reseal_bytes, seal_bytes
 from feedback.models import RawReport
@@ -38,23 +41,30 @@ def take(
     :param envelope_to: the recipient in the SMTP session, or in a header that the receiving system wrote.
     :param problem: why its origin is not proved; it is then kept and shown, and never read.
     """
-    States = RawReport.State
-    row, is_new = RawReport.objects.only("pk", "state").get_or_create(
-        digest=_digest(source, server_id, content),
-        defaults={
-            "source": source,
-            "server_id": server_id,
-            "provider": provider,
-            "mailbox_id": mailbox_id,
-            "envelope_to": envelope_to[:320],
-            "sealed": seal_bytes(content),
-            "size_bytes": len(content),
-            "state": States.UNPROVED if problem else States.WAITING,
-            "problem": problem[:300],
-            "received_at": now,
-        },
-    )
-    if not is_new and not problem and row.state == States.UNPROVED:
+    States, digest = RawReport.State, _digest(source, server_id, content)
+    try:
+        # Most are new, so the row is not looked for first. A savepoint keeps the caller's transaction, if there is one.
+        with transaction.atomic() if connection.in_atomic_block else contextlib.nullcontext():
+            raw = RawReport.objects.create(
+                source=source,
+                digest=digest,
+                server_id=server_id,
+                provider=provider,
+                mailbox_id=mailbox_id,
+                envelope_to=envelope_to[:320],
+                sealed=seal_bytes(content),
+                size_bytes=len(content),
+                state=States.UNPROVED if problem else States.WAITING,
+                problem=problem[:300],
+                received_at=now,
+            )
+        return Taken(raw.pk, True)
+    except IntegrityError:
+        row = RawReport.objects.only("pk", "state").filter(digest=digest).first()
+        if row is None:  # Another constraint, such as that of the server.
+            raise
+    is_new = False
+    if not problem and row.state == States.UNPROVED:
         unproved = RawReport.objects.filter(pk=row.pk, state=States.UNPROVED)
         is_new = bool(unproved.update(state=States.WAITING, problem="", received_at=now))
     return Taken(row.pk, is_new)

@@ -47,7 +47,7 @@ def _answer(request: HttpRequest, provider: str, secret: str) -> HttpResponse:
     except UnreadablePostError:  # The connection ended.
         return HttpResponse("The request is incomplete.", PLAIN, 400)
     if len(body) > MOST_BYTES:
-        refuse_size(found.server, now)
+        refuse_size(found.server_id, now)
         return HttpResponse("The request is too large.", PLAIN, 413)
     headers = {name.lower(): value for name, value in request.headers.items()}
     answer = receive(found, Post(body, headers, f"{settings.BASE_URL}{request.path}"), now)

@@ -4,6 +4,7 @@ import datetime as dt
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.views.decorators import staff_member_required
@@ -141,6 +142,7 @@ def _page(
         "events_to_tick": translated(adapter.events_to_tick),
         "address": address,
         "trouble": trouble,
+        "is_https": settings.IS_HTTPS,
         "has_problem": has_problem,
         "old_works_until": hook.previous_until
         if hook and hook.previous_until and hook.previous_until > clock.now()

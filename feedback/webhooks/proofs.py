@@ -10,8 +10,8 @@ from feedback.webhooks.adapter import KeyField, Keys, Post, Unproved, World
 from words.texts import text as _
 
 BASIC_KEYS = (
-    KeyField("username", _("Username"), _("Any word. Put it into the address at the provider."), is_secret=False),
-    KeyField("password", _("Password"), _("A long random one, for this address only.")),
+    KeyField("username", _("Username"), _("Any word. Enter the same one at the provider."), is_secret=False),
+    KeyField("password", _("Password"), _("A long random one. Enter the same one at the provider.")),
 )
 
 

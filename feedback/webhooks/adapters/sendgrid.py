@@ -1,5 +1,6 @@
 """Twilio SendGrid's Event Webhook: www.twilio.com/docs/sendgrid/for-developers/tracking-events/event."""
 
+import functools
 import textwrap
 from collections.abc import Mapping
 from typing import Any
@@ -75,6 +76,7 @@ def _prove(post: Post, keys: Keys, world: World) -> None:
         raise Unproved(_("The signature is wrong. Compare the verification key with SendGrid's page.")) from error
 
 
+@functools.lru_cache(maxsize=64)
 def _public_key(text: str) -> EllipticCurvePublicKey:
     # SendGrid shows the bare base64; people also paste whole PEM files.
     inner = "".join(line for line in text.split() if "-----" not in line and line not in ("PUBLIC", "BEGIN", "END"))

@@ -108,7 +108,7 @@ ADAPTER = Adapter(
     events_to_tick=_("Delivered, dropped, deferred, spam, mailbox not found and blocklisted"),
     guide=(
         _("In Topics and Events, create a topic, and enter its ARN here under Topics."),
-        _("Create a subscription of the topic: protocol HTTPS, endpoint the address above. It's confirmed by itself."),
+        _("Create a subscription of the topic: protocol HTTPS, endpoint the address above. Brilliance confirms it."),
         _("In Transactional Email, open your domain, Webhooks, and add one with the topic and the events."),
     ),
 )

@@ -96,7 +96,7 @@ ADAPTER = Adapter(
     events_to_tick=_("Bounces, complaints, deliveries, delivery delays and rejects"),
     guide=(
         _("In SNS, create a standard topic in the region of this server, and enter its ARN here under Topics."),
-        _("Create a subscription of the topic: protocol HTTPS, endpoint the address above. It's confirmed by itself."),
+        _("Create a subscription of the topic: protocol HTTPS, endpoint the address above. Brilliance confirms it."),
         _("Set the subscription's delivery policy to retry for an hour, and give it a dead-letter queue."),
         _("In SES, add the topic as an event destination of your configuration set, and tick the events."),
         _("Enter the name of the configuration set in this server's field Provider's configuration."),
