@@ -20,7 +20,7 @@ from contacts.models import Contact
 from delivery.content import attachments, secret_links, tokens
 from delivery.content.copies import COPIED_STREAMS, copy_mailboxes
 from delivery.content.message import Outgoing, Person
-from delivery.content.return_paths import ReturnPath
+from delivery.content.return_paths import ReturnPath, mailto_domain
 from delivery.models import Mailing, Message
 from mail import verp
 from mail.addresses import (
@@ -93,6 +93,8 @@ class Composer:
         self._secret_links = secret_links.makers(mailing, server)
         self._provider_headers = provider_headers(server.preset, server.provider_configuration)
         self._make_tag = verp.tags(settings.TOKEN_KEYS)
+        domain = mailto_domain(server)
+        self._unsubscribe_address = verp.unsubscribe_addresses(domain, settings.TOKEN_KEYS) if domain else None
         self._site_language = mailing.site_language
         self._files = attachments.parts(mailing.files)
         self._compiled: dict[tuple[str, tuple[str, ...], bool], Compiled] = {}
@@ -116,12 +118,14 @@ class Composer:
         unsubscribe_url, feedback_id = self._make_tokens(message.pk)
         if redirected_to:
             unsubscribe_url, _ = self._make_tokens(tokens.NOBODY)
+        make_address = self._unsubscribe_address
         deadline = monotonic() + COMPOSE_SECONDS
         recipient = Recipient(
             address=address,
             message_id=message.message_id,
             values=values,
             unsubscribe_url=self._unsubscribe_url(unsubscribe_url, message, original.email),
+            unsubscribe_address=make_address(tokens.NOBODY if redirected_to else message.pk) if make_address else "",
             feedback_id=feedback_id,
             reference=self._reference(message) if self._provider_headers else "",
             intended=(message.email or "(missing)") if redirected_to else "",

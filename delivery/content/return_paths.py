@@ -8,7 +8,7 @@ from delivery.content.message import Outgoing
 from delivery.content.tokens import NOBODY
 from delivery.models import Mailing
 from mail import verp
-from mail.addresses import ascii_address
+from mail.addresses import ascii_address, domain_of
 from smtpservers.models import SmtpServer
 
 
@@ -47,6 +47,12 @@ class ReturnPath:
         if self._is_ours or message.redirected_to:
             return self._tagged(NOBODY, 0)
         return self._tagged(message.pk, message.attempt_count + 1)
+
+
+def mailto_domain(server: SmtpServer) -> str:
+    """Return the domain of addresses that unsubscribe by mail; empty if no probe of this return path came in."""
+    has_own = bool(server.use_return_path and server.return_path)
+    return server.mailto_domain if has_own and domain_of(server.return_path) == server.mailto_domain else ""
 
 
 def tag_of(address: str) -> verp.Tag | None:

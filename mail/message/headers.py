@@ -56,7 +56,7 @@ class Headers:
         if not _MESSAGE_ID(recipient.message_id):
             raise ValueError(f"Message-ID: {recipient.message_id!r} needs the form “<unique@example.com>”.")
         subject = self._constant_subject or self._subject_line(values, recipient.budget)
-        unsubscribe = self._unsubscribe(recipient.unsubscribe_url) if self._style.has_unsubscribe else ""
+        unsubscribe = self._unsubscribe(recipient) if self._style.has_unsubscribe else ""
         feedback = self._feedback(recipient.feedback_id) if self._machine_address and recipient.feedback_id else ""
         lines = (
             f"{self._date_line(date)}{self._from}To: {encoding.address('To', recipient.address)}\r\n"
@@ -91,12 +91,17 @@ class Headers:
         others = [copy for copy in self._copies if fold(copy.address) != key]
         return encoding.mailboxes("Cc", others).decode() if others else ""
 
-    def _unsubscribe(self, url: str) -> str:
+    def _unsubscribe(self, recipient: Recipient) -> str:
+        url = recipient.unsubscribe_url
         if not _URI(url):
             raise ValueError(f"List-Unsubscribe: {url!r} is no address that a mail program can use; it must be ASCII.")
         if len(url) > _LONGEST_URI:
             raise ValueError(f"List-Unsubscribe: {len(url)} characters do not fit in a line; shorten it.")
-        header = f"List-Unsubscribe: <{url}>\r\n"
+        # The preferred one stands first (RFC 2369 section 2).
+        by_mail = (
+            recipient.unsubscribe_address and f",\r\n <mailto:{recipient.unsubscribe_address}?subject=unsubscribe>"
+        )
+        header = f"List-Unsubscribe: <{url}>{by_mail}\r\n"
         if self._style.is_one_click and url[:4].lower() == "http":
             header += "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
         return header

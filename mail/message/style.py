@@ -52,6 +52,7 @@ class Recipient:
     message_id: str  # "<unique@example.com>", the same in every attempt.
     values: Mapping[str, Any]  # Merge values by name.
     unsubscribe_url: str = ""  # Also the merge value of that name.
+    unsubscribe_address: str = ""  # Mail to it unsubscribes (RFC 2369 section 3.2); empty: only the URL does.
     feedback_id: str = ""  # For CFBL-Feedback-ID: opaque, and hard to forge.
     reference: str = ""  # The tag in the provider's own header.
     intended: str = ""  # The original recipient of a redirected message; shown above the content.
