@@ -228,6 +228,7 @@ CELERY_BEAT_SCHEDULE = {  # In seconds.
     "sweep-imports": {"task": "contacts.tasks.sweep_imports", "schedule": 10.0},
     "process-sign-ups": {"task": "publicpages.tasks.process_sign_ups", "schedule": 10.0},
     "poll-mailboxes": {"task": "feedback.tasks.poll_mailboxes", "schedule": 5.0},
+    "forward-mail": {"task": "feedback.tasks.forward_mail", "schedule": 10.0},
     "relay-unsubscribes": {"task": "feedback.tasks.relay_unsubscribes", "schedule": 15.0},
     "process-reports": {"task": "feedback.tasks.process_reports", "schedule": 2.0},
     "check-domains": {"task": "domains.tasks.check_domains", "schedule": 60.0},

@@ -3,9 +3,9 @@
 from celery import shared_task
 
 from delivery import clock, hints
-from feedback import relay
+from feedback import forwards, relay
 from feedback.hooks import receive
-from feedback.mailboxes import poll
+from feedback.mailboxes import notices, poll
 from feedback.reports import queue
 from feedback.reports.reader import Reader
 
@@ -20,6 +20,13 @@ def relay_unsubscribes() -> None:
 def poll_mailboxes() -> None:
     """Read mailboxes that are due. A copy of the installation that waits for a person reads none."""
     poll.poll_for_a_while(clock.now)
+    notices.notice(clock.now())
+
+
+@shared_task
+def forward_mail() -> None:
+    """Forward what people wrote to postmaster, abuse and report addresses."""
+    forwards.forward(clock.now())
 
 
 @shared_task

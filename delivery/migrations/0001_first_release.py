@@ -265,7 +265,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('key', models.CharField(max_length=200, unique=True)),
-                ('kind', models.CharField(choices=[('quota', 'quota'), ('paused', 'paused'), ('certificate', 'certificate'), ('incident', 'incident'), ('failures', 'failures'), ('domain', 'domain'), ('campaign', 'campaign')], max_length=16)),
+                ('kind', models.CharField(choices=[('quota', 'quota'), ('paused', 'paused'), ('certificate', 'certificate'), ('incident', 'incident'), ('failures', 'failures'), ('domain', 'domain'), ('campaign', 'campaign'), ('mailbox', 'mailbox'), ('forward', 'forwarded mail')], max_length=16)),
                 ('created_at', models.DateTimeField()),
                 ('about', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='delivery.mailing')),
                 ('mailing', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='delivery.mailing')),

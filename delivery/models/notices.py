@@ -75,6 +75,8 @@ class Notice(models.Model):
         FAILURES = "failures", _("failures")  # Failures of a campaign, or of a transactional message.
         DOMAIN = "domain", _("domain")  # What DNS says of a sending domain broke, or is good again.
         CAMPAIGN = "campaign", _("campaign")  # A campaign that a person must look at again.
+        MAILBOX = "mailbox", _("mailbox")  # A mailbox that cannot be read, or is somebody's.
+        FORWARD = "forward", _("forwarded mail")  # Mail to postmaster, abuse or a report address.
 
     key = models.CharField(max_length=200, unique=True)  # Names the event, such as "paused 7 2026-11-23T03:00:00".
     kind = models.CharField(max_length=16, choices=Kind)

@@ -1,7 +1,8 @@
 """The words of notices to operators, in the languages that a server may have.
 
 Each line is filled with ``str.format``: ``server``, ``host``, ``percent``, ``used``, ``quota``, ``ends``, ``reason``,
-``until``, ``mailing``, ``recipient``, ``number``, ``address``, ``url``, ``domain``, ``line``.
+``until``, ``mailing``, ``recipient``, ``number``, ``address``, ``url``, ``domain``, ``line``, ``mailbox``, ``subject``,
+``sender``.
 """
 
 import re
@@ -42,6 +43,13 @@ class NoticeWords:
     domain: str  # Followed by a line for each change.
     domain_healed: str
     domain_page: str
+    mailbox_failing_subject: str
+    mailbox_failing: str
+    mailbox_foreign_subject: str
+    mailbox_foreign: str
+    mailbox_page: str
+    forwarded_subject: str
+    forwarded: str
 
 
 WORDS = {
@@ -78,6 +86,15 @@ WORDS = {
         "What DNS says of {domain} has changed:",
         "{line} is good again.",
         "The domain’s page: {url}",
+        "{mailbox} can’t be read",
+        "The mailbox {mailbox} can’t be read: {reason}\n\nBounces and complaints that arrive there have no"
+        " effect until it can be read again.",
+        "{mailbox} is not a bounce mailbox",
+        "Of {number} mails in {mailbox}, most are not bounces or complaints. They stay untouched. Check that"
+        " this is the mailbox of your return path, and not a person’s.",
+        "The mailbox’s page: {url}",
+        "Mail to {address}: {subject}",
+        "{sender} wrote to {address}:",
     ),
     "de": NoticeWords(
         "{server}: {percent} % des Kontingents sind verbraucht",
@@ -112,6 +129,15 @@ WORDS = {
         "Was das DNS über {domain} sagt, hat sich geändert:",
         "{line} ist wieder in Ordnung.",
         "Die Seite der Domain: {url}",
+        "{mailbox} lässt sich nicht lesen",
+        "Das Postfach {mailbox} lässt sich nicht lesen: {reason}\n\nUnzustellbarkeitsmeldungen und"
+        " Beschwerden, die dort eingehen, wirken erst wieder, wenn es gelesen werden kann.",
+        "{mailbox} ist kein Postfach für Bounces",
+        "Von {number} E-Mails in {mailbox} sind die meisten weder Bounces noch Beschwerden. Sie bleiben"
+        " unberührt. Prüfen Sie, ob dies das Postfach Ihres Return-Path ist und nicht das einer Person.",
+        "Die Seite des Postfachs: {url}",
+        "E-Mail an {address}: {subject}",
+        "{sender} schrieb an {address}:",
     ),
     "fr": NoticeWords(
         "{server} : {percent} % du quota sont utilisés",
@@ -146,6 +172,16 @@ WORDS = {
         "Ce que le DNS dit de {domain} a changé :",
         "{line} est de nouveau en ordre.",
         "La page du domaine : {url}",
+        "{mailbox} ne peut pas être lue",
+        "La boîte {mailbox} ne peut pas être lue : {reason}\n\nLes retours et les plaintes qui y arrivent"
+        " restent sans effet jusqu’à ce qu’elle puisse être lue de nouveau.",
+        "{mailbox} n’est pas une boîte de retours",
+        "Sur {number} messages dans {mailbox}, la plupart ne sont ni des retours ni des plaintes. Ils"
+        " restent intacts. Vérifiez qu’il s’agit de la boîte de votre adresse de retour, et non de celle"
+        " d’une personne.",
+        "La page de la boîte : {url}",
+        "Message à {address} : {subject}",
+        "{sender} a écrit à {address} :",
     ),
     "es": NoticeWords(
         "{server}: se ha usado el {percent} % de la cuota",
@@ -180,6 +216,15 @@ WORDS = {
         "Lo que el DNS dice de {domain} ha cambiado:",
         "{line} vuelve a estar en orden.",
         "La página del dominio: {url}",
+        "No se puede leer {mailbox}",
+        "No se puede leer el buzón {mailbox}: {reason}\n\nLos rebotes y las quejas que llegan allí no tienen"
+        " efecto hasta que se pueda leer de nuevo.",
+        "{mailbox} no es un buzón de rebotes",
+        "De {number} mensajes en {mailbox}, la mayoría no son rebotes ni quejas. Quedan intactos. Compruebe"
+        " que es el buzón de su dirección de retorno y no el de una persona.",
+        "La página del buzón: {url}",
+        "Mensaje a {address}: {subject}",
+        "{sender} escribió a {address}:",
     ),
     "pt": NoticeWords(
         "{server}: {percent} % da quota utilizada",
@@ -214,6 +259,15 @@ WORDS = {
         "O que o DNS diz de {domain} mudou:",
         "{line} está novamente em ordem.",
         "A página do domínio: {url}",
+        "Não é possível ler {mailbox}",
+        "Não é possível ler a caixa de correio {mailbox}: {reason}\n\nAs devoluções e as queixas que lá"
+        " chegam não têm efeito até que possa ser lida de novo.",
+        "{mailbox} não é uma caixa de devoluções",
+        "De {number} mensagens em {mailbox}, a maioria não são devoluções nem queixas. Ficam intactas."
+        " Verifique se esta é a caixa do seu endereço de retorno e não a de uma pessoa.",
+        "A página da caixa de correio: {url}",
+        "Mensagem para {address}: {subject}",
+        "{sender} escreveu para {address}:",
     ),
     "nl": NoticeWords(
         "{server}: {percent} % van het quotum is gebruikt",
@@ -248,6 +302,15 @@ WORDS = {
         "Wat de DNS over {domain} zegt, is veranderd:",
         "{line} is weer in orde.",
         "De pagina van het domein: {url}",
+        "{mailbox} kan niet worden gelezen",
+        "De mailbox {mailbox} kan niet worden gelezen: {reason}\n\nBounces en klachten die daar binnenkomen,"
+        " hebben geen effect tot hij weer kan worden gelezen.",
+        "{mailbox} is geen mailbox voor bounces",
+        "Van {number} berichten in {mailbox} zijn de meeste geen bounces of klachten. Ze blijven"
+        " onaangeroerd. Controleer of dit de mailbox van uw retouradres is en niet die van een persoon.",
+        "De pagina van de mailbox: {url}",
+        "Bericht aan {address}: {subject}",
+        "{sender} schreef aan {address}:",
     ),
     "it": NoticeWords(
         "{server}: usato il {percent} % della quota",
@@ -282,6 +345,15 @@ WORDS = {
         "Ciò che il DNS dice di {domain} è cambiato:",
         "{line} è di nuovo a posto.",
         "La pagina del dominio: {url}",
+        "Impossibile leggere {mailbox}",
+        "Impossibile leggere la casella {mailbox}: {reason}\n\nI mancati recapiti e i reclami che vi"
+        " arrivano non hanno effetto finché non potrà essere letta di nuovo.",
+        "{mailbox} non è una casella per i mancati recapiti",
+        "Dei {number} messaggi in {mailbox}, la maggior parte non sono mancati recapiti né reclami. Restano"
+        " intatti. Verifichi che sia la casella del suo indirizzo di ritorno e non quella di una persona.",
+        "La pagina della casella: {url}",
+        "Messaggio a {address}: {subject}",
+        "{sender} ha scritto a {address}:",
     ),
     "ja": NoticeWords(
         "{server}：割り当ての{percent}%を使用しました",
@@ -315,6 +387,15 @@ WORDS = {
         "{domain} の DNS の内容が変わりました：",
         "{line} は正常に戻りました。",
         "ドメインのページ：{url}",
+        "{mailbox} を読み取れません",
+        "メールボックス {mailbox} を読み取れません：{reason}\n\n"
+        "再び読み取れるようになるまで、そこに届く不達通知や苦情は反映されません。",
+        "{mailbox} は不達通知用のメールボックスではありません",
+        "{mailbox} の {number} 通のうち、ほとんどは不達通知でも苦情でもありません。それらはそのまま残ります。"
+        "個人のものではなく、リターンパスのメールボックスであることを確認してください。",
+        "メールボックスのページ：{url}",
+        "{address} 宛てのメール：{subject}",
+        "{sender} から {address} 宛て：",
     ),
 }
 

@@ -315,6 +315,18 @@ def _tell_of_campaign(to: str, campaign: str, subject: str, line: str, reason: s
     return _open(key, Notice.Kind.CAMPAIGN, subject.format(**facts), text, [recipient], site().language, now)
 
 
+def tell(kind: str, key: str, subject: str, lines: Iterable[str], to: Iterable[str], now: dt.datetime) -> int:
+    """Queue a notice of a higher room in the site's language, unless its event was told before.
+
+    :param key: names the event, in up to 200 characters.
+    :return: 0 if it was told before, or if there is nobody to tell.
+    """
+    found = [_bare(address) for address in to]
+    if not found or Notice.objects.filter(key=key).exists():
+        return 0
+    return _open(key, kind, subject, "\n\n".join(lines), found, site().language, now)
+
+
 def administrators() -> QuerySet[User]:
     """Return the active users who may do everything: superusers, and members of the role."""
     is_one = Q(is_superuser=True) | Q(pk__in=User.objects.filter(groups__name=ADMINISTRATORS).values("pk"))
@@ -330,8 +342,13 @@ def hold_administrators() -> None:
 
 
 def _watchers(server: SmtpServer | None) -> list[str]:
-    """Return the recipients of notices about a server: its Mail to, else the alert address, else administrators."""
-    if address := (server.mail_to if server is not None else "") or site().alert_address:
+    """Return the recipients of notices about a server: its Mail to, else those of the site."""
+    return [server.mail_to] if server is not None and server.mail_to else watchers()
+
+
+def watchers() -> list[str]:
+    """Return the recipients of notices about no server: the alert address, else administrators."""
+    if address := site().alert_address:
         return [address]
     found = []
     for email in administrators().order_by("pk").values_list("email", flat=True):
