@@ -8,7 +8,6 @@ import pytest
 from feedback.intake import store
 from feedback.mailboxes import imap_poll, poll
 from feedback.mailboxes.imap import ImapSession
-from feedback.mailboxes.turn import Turn
 from feedback.models import Mailbox, MailboxMail, RawReport
 from tests.feedback.mailboxes.conftest import NOW, bounce, foreign, polled, understand
 from tests.harness.dovecot import PASSWORD, Dovecot
@@ -99,47 +98,6 @@ def test_a_large_mail_is_cut(dovecot: Dovecot, open_mailbox: Open) -> None:
 
     (content,) = stored(mailbox)
     assert len(content) == 256 * 1024
-
-
-@pytest.mark.parametrize("broken", ["content", "store", "commit", "move"])
-def test_a_poller_that_dies_anywhere_loses_and_doubles_nothing(
-    dovecot: Dovecot, open_mailbox: Open, monkeypatch: pytest.MonkeyPatch, broken: str
-) -> None:
-    class Killed(BaseException):
-        """As SIGKILL: nothing catches it, and the lease stays."""
-
-    def die(*args: object, **kwargs: object) -> None:
-        raise Killed
-
-    mailbox = open_mailbox()
-    for number in (1, 2, 3):
-        dovecot.deliver(mailbox.username, bounce(number))
-    if broken == "move":
-        polled(mailbox)
-        understand(mailbox)
-    with monkeypatch.context() as patch:
-        if broken == "content":
-            patch.setattr(ImapSession, "content", die)
-        elif broken == "store":
-            patch.setattr(MailboxMail.objects, "update_or_create", die)
-        elif broken == "commit":
-            patch.setattr(Turn, "hold", die)
-        else:
-            whole = ImapSession.move
-            patch.setattr(ImapSession, "move", lambda *args: (whole(*args), die()))
-        with pytest.raises(Killed):
-            poll.poll(mailbox.pk, lambda: NOW)
-
-    assert not poll.poll(mailbox.pk, lambda: NOW)  # The dead one's lease.
-    later = NOW + dt.timedelta(minutes=3)
-    polled(mailbox, later)
-
-    assert sorted(stored(mailbox)) == [bounce(1), bounce(2), bounce(3)]
-    if broken != "move":
-        understand(mailbox)
-        polled(mailbox, later)
-    assert sorted(dovecot.contents(mailbox.username, DONE)) == [bounce(1), bounce(2), bounce(3)]
-    assert dovecot.contents(mailbox.username) == []
 
 
 def test_of_two_pollers_one_reads(dovecot: Dovecot, open_mailbox: Open, monkeypatch: pytest.MonkeyPatch) -> None:
