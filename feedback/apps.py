@@ -22,6 +22,7 @@ class FeedbackConfig(AppConfig):
         from feedback.intake.store import reseal
         from feedback.mailboxes.restored import read_again
         from feedback.records import erasure, retention
+        from feedback.records.campaign_report import count_auto_replies, count_complaints
         from feedback.records.contact_page import feedback_of
         from feedback.records.segment_fields import FEEDBACK
         from feedback.records.unsubscribe_figures import unsubscribed
@@ -32,6 +33,8 @@ class FeedbackConfig(AppConfig):
         OTHER_SECRETS.register("raw reports", reseal)
         LATE_COUNTS.register("feedback", unsubscribed)
         LATE_OUTCOMES.register(gettext_noop("Unsubscribed"), count_unsubscribed)
+        LATE_OUTCOMES.register(gettext_noop("Complaints"), count_complaints)
+        LATE_OUTCOMES.register(gettext_noop("Auto-replies"), count_auto_replies)
         SECTION_BUILDERS.register("feedback", feedback_of)
         PERSONAL_DATA.register("feedback", erasure.PART)
         for rule in retention.RULES:

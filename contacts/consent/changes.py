@@ -10,7 +10,7 @@ clicks in sequence.
 """
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -316,6 +316,23 @@ def suppress(email: str, reason: str, source: str, now: dt.datetime, *, until: d
             setattr(present, name, value)
         present.save(update_fields=[*values])
     return was_over
+
+
+def suppress_all(causes: Mapping[str, str], reason: str, now: dt.datetime) -> None:
+    """Do what :func:`suppress` does for good, for many addresses at once.
+
+    :param causes: the cause, in words for people, by address.
+    """
+    by_key = {fold(email): email for email in causes}
+    rows = [
+        Suppression(email=email, email_key=key, reason=reason, source=causes[email][:500], created_at=now)
+        for key, email in sorted(by_key.items())
+    ]
+    with transaction.atomic():
+        Suppression.objects.bulk_create(rows, ignore_conflicts=True)
+        present = Suppression.objects.filter(email_key__in=by_key).exclude(reason=reason, created_at=now)
+        for key in sorted(present.values_list("email_key", flat=True)):
+            suppress(by_key[key], reason, causes[by_key[key]], now)
 
 
 @receiver(pre_save, sender=Contact)

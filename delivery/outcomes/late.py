@@ -7,7 +7,7 @@ message, and counts each report once.
 
 import datetime as dt
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -75,8 +75,7 @@ def record(outcomes: Sequence[LateOutcome], now: dt.datetime) -> set[int]:
     decisive = [outcome for pk, outcome in first.items() if pk in changed]
     _stop_campaigns(decisive)
     _report_again(decisive)
-    for outcome in sorted(outcomes, key=lambda each: each.message.email_key):
-        _suppress(outcome, now, has_changed=outcome.message.pk in changed)
+    _suppress(outcomes, changed, now)
     for outcome in outcomes:
         if outcome.incident and outcome.server_id and not outcome.is_erased:
             why = without_recipient(outcome.reason, Outgoing.of(outcome.message))
@@ -137,21 +136,32 @@ def _report_again(outcomes: Iterable[LateOutcome]) -> None:
     Mailing.objects.filter(finished, pk__in=mailings).update(is_reported=False)
 
 
-def _suppress(outcome: LateOutcome, now: dt.datetime, *, has_changed: bool) -> None:
-    """Suppress the address that was written to. A copy's address is dead all the same."""
+def _suppress(outcomes: Iterable[LateOutcome], changed: Container[int], now: dt.datetime) -> None:
+    """Suppress the addresses that were written to. A copy's address is dead all the same."""
+    dead: dict[str, str] = {}
+    not_sent_to: dict[str, str] = {}  # By the provider.
+    for outcome in outcomes:
+        message = outcome.message
+        if message.redirected_to or message.mailing.stream not in REPORTED_STREAMS or outcome.is_erased:
+            continue
+        if outcome.kind is LateKind.SUPPRESSED:
+            not_sent_to.setdefault(message.email, outcome.reason)
+        elif why := _why_dead(outcome, now, has_changed=message.pk in changed):
+            dead.setdefault(message.email, why)
+    changes.suppress_all(dead, Suppression.Reason.HARD_BOUNCE, now)
+    changes.suppress_all(not_sent_to, Suppression.Reason.PROVIDER, now)
+
+
+def _why_dead(outcome: LateOutcome, now: dt.datetime, *, has_changed: bool) -> str:
+    """Return why the address must get no more mail; empty if it may."""
     message = outcome.message
-    if message.redirected_to or message.mailing.stream not in REPORTED_STREAMS or outcome.is_erased:
-        return
-    if outcome.kind is LateKind.SUPPRESSED:
-        changes.suppress(message.email, Suppression.Reason.PROVIDER, outcome.reason, now)
-        return
+    if outcome.kind not in (LateKind.HARD, LateKind.SOFT):
+        return ""
     is_hard = outcome.kind is LateKind.HARD
     if is_hard and outcome.must_confirm:  # Without confirmation it counts as soft: DNS over there may be broken.
         is_hard = unreachable_domains.is_known(domain_of(message.email), now)
-    why = outcome.reason if is_hard else ""
-    if not is_hard and has_changed and outcome.kind in (LateKind.HARD, LateKind.SOFT):
-        why = consequences.why_soft_bounces_suffice(
-            message.email_key, outcome.reason, now, rule=outcome.rule, limit=outcome.limit, reported=outcome.reported
-        )
-    if why:
-        changes.suppress(message.email, Suppression.Reason.HARD_BOUNCE, why, now)
+    if is_hard or not has_changed:
+        return outcome.reason if is_hard else ""
+    return consequences.why_soft_bounces_suffice(
+        message.email_key, outcome.reason, now, rule=outcome.rule, limit=outcome.limit, reported=outcome.reported
+    )

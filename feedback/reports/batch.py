@@ -11,13 +11,12 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Prefetch, Q, QuerySet
 
-from campaigns.reports.providers import providers_of
 from contacts.privacy.erasure import is_erased
 from db.locks import take_turns
 from delivery.content import tokens
-from delivery.models import Message
+from delivery.models import Mailing, Message
 from delivery.outcomes import late, scorecard
 from delivery.outcomes.scorecard import ScoreKey
 from delivery.records.erasure import is_anonymous
@@ -72,11 +71,10 @@ def apply(read: Sequence[Read], now: dt.datetime) -> None:
             if not isinstance(said, Unreadable)
             for statement in _statements(raw, content, said)
         ]
-        new = _unseen(items)
+        _note_delivered([item for item in items if item.statement.kind == statements.DELIVERED], now)
+        new = _unseen([item for item in items if item.statement.kind != statements.DELIVERED])
         _find_messages(new, now)
-        _note_delivered([item for item in new if item.statement.kind == statements.DELIVERED], now)
-        outcome = _report([item for item in new if item.statement.kind != statements.DELIVERED], now)
-        _mark(read, items, outcome)
+        _mark(read, items, _report(new, now))
 
 
 def settle_early(now: dt.datetime) -> int:
@@ -85,9 +83,8 @@ def settle_early(now: dt.datetime) -> int:
         take_turns(TURN)
         is_settled = Q(message__attempt_count__gte=F("attempt")) | ~Q(message__status__in=Message.PENDING)
         early = Report.objects.filter(state=State.EARLY)
-        related = ("message__mailing", "message__contact", "message__copy_of", "message__server")
-        settled = early.filter(is_settled, message__isnull=False).select_related(*related)
-        due = list(settled.order_by("pk")[:ASKED_AT_ONCE])
+        settled = early.filter(is_settled, message__isnull=False)
+        due = list(settled.prefetch_related(Prefetch("message", _messages())).order_by("pk")[:ASKED_AT_ONCE])
         effects.settle(due, now)
         for report in due:
             _forget_erased(report)
@@ -106,15 +103,11 @@ def _statements(raw: RawReport, content: bytes, said: Content) -> Iterable[State
 
 
 def _unseen(items: Sequence[_Item]) -> list[_Item]:
-    """Return the items that no earlier report said, and remember them. Deliveries are not remembered."""
+    """Return the items that no earlier report said, and remember them."""
     prints: dict[bytes, _Item] = {}
     older: dict[bytes, bytes] = {}  # Under earlier keys.
-    new = []
     first, *others = [prover(PURPOSE, key) for key in settings.TOKEN_KEYS]
     for item in items:
-        if item.statement.kind == statements.DELIVERED:
-            new.append(item)
-            continue
         own = first(item.statement.identity)[:32]
         prints.setdefault(own, item)
         older |= {prove(item.statement.identity)[:32]: own for prove in others}
@@ -124,42 +117,38 @@ def _unseen(items: Sequence[_Item]) -> list[_Item]:
         for fingerprint in found.values_list("fingerprint", flat=True):
             prints.pop(older.get(bytes(fingerprint), bytes(fingerprint)), None)
     Seen.objects.bulk_create(Seen(fingerprint=each) for each in prints)
-    return new + list(prints.values())
+    return list(prints.values())
 
 
 def _find_messages(items: Sequence[_Item], now: dt.datetime) -> None:
     found = matches.find([(item.raw, item.statement) for item in items], now)
     numbers = sorted({match.message_id for match in found if match and match.message_id != tokens.NOBODY})
     messages: dict[int, Message] = {}
-    related = ("mailing", "contact", "copy_of", "server")
     for start in range(0, len(numbers), ASKED_AT_ONCE):
-        messages |= Message.objects.select_related(*related).in_bulk(numbers[start : start + ASKED_AT_ONCE])
+        messages |= _messages().in_bulk(numbers[start : start + ASKED_AT_ONCE])
     for item, match in zip(items, found, strict=True):
         item.match = match
         item.message = messages.get(match.message_id) if match else None
+
+
+def _messages() -> QuerySet[Message]:
+    """Return messages as effects need them: their mailings once each, and without the content."""
+    mailings = Mailing.objects.defer("html", "text", "files", "audience")
+    return Message.objects.select_related("contact", "copy_of").prefetch_related(Prefetch("mailing", mailings))
 
 
 # --- deliveries
 
 
 def _note_delivered(items: Sequence[_Item], now: dt.datetime) -> None:
-    """Note when messages were delivered, where that is not known yet, and count them."""
-    known = {item.message.pk: item for item in items if item.message is not None}
-    at = {pk: min(item.statement.at or item.raw.received_at, now) for pk, item in known.items()}
-    noted = [known[pk] for pk in late.note_delivered(at)]
-    sent = effects.sent_of([item.message for item in noted if item.message])
-    domains = {item.message.pk: effects.domain_of_message(item.message) for item in noted if item.message}
-    providers = providers_of(set(filter(None, domains.values())), now, ask=lambda unknown: {})
-    counts: Counter[ScoreKey] = Counter()
-    for item in noted:
-        assert item.message is not None
-        if item.message.mailing.stream in effects.OURS:
-            continue
-        unknown = effects.Sent(item.raw.server_id or 0, now.astimezone(dt.UTC).date(), "")
-        attempt = sent.get((item.message.pk, item.message.attempt_count), unknown)
-        provider = providers.get(domains[item.message.pk], "")
-        counts[ScoreKey(attempt.day, attempt.server_id, attempt.from_domain, provider, scorecard.DELIVERED)] += 1
-    scorecard.add(counts)
+    """Note when messages were delivered, where that is not known yet, and count them. No report is stored."""
+    found = matches.find([(item.raw, item.statement) for item in items], now)
+    at = {
+        match.message_id: min(item.statement.at or item.raw.received_at, now)
+        for item, match in zip(items, found, strict=True)
+        if match is not None
+    }
+    effects.count_delivered(late.note_delivered(at), now)
 
 
 # --- reports

@@ -10,6 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from django.db.models import Count, F, Value
+from django.db.models.functions import StrIndex, Substr, TruncDate
+
 from campaigns.reports.providers import providers_of
 from contacts.consent import changes
 from contacts.models import ConsentEvent, Suppression
@@ -18,7 +21,7 @@ from delivery.models import Attempt, Mailing, Message
 from delivery.outcomes import late, scorecard
 from delivery.outcomes.late import LateKind, LateOutcome
 from delivery.outcomes.scorecard import ScoreKey
-from delivery.records.erasure import address_of, is_anonymous
+from delivery.records.erasure import KEY, address_of, is_anonymous
 from feedback import unsubscribe
 from feedback.models import Feedback, RawReport, Report
 from feedback.reports import complaint_rate
@@ -62,7 +65,7 @@ def settle(reports: Sequence[Report], now: dt.datetime) -> None:
     ``message`` has to be loaded with its mailing, contact and original.
     """
     counted = _counted(reports)
-    effects = _Effects(now, sent_of([report.message for report in reports if report.message]))
+    effects = _Effects(now, _sent_of([report.message for report in reports if report.message]))
     first: dict[_Key, Report] = {}
     again: list[tuple[Report, Report]] = []
     for report in reports:
@@ -100,7 +103,7 @@ def _counted(reports: Iterable[Report]) -> dict[_Key, int]:
     }
 
 
-def sent_of(messages: Iterable[Message]) -> dict[tuple[int, int], Sent]:
+def _sent_of(messages: Iterable[Message]) -> dict[tuple[int, int], Sent]:
     """Return what is known of the attempts of messages, by message and number."""
     names = ("message", "number", "server", "finished_at", "started_at", "header_from")
     found = {}
@@ -234,11 +237,32 @@ def _count(effects: _Effects) -> None:
     complaint_rate.check(cells, effects.now)
 
 
+def count_delivered(message_ids: Sequence[int], now: dt.datetime) -> None:
+    """Count messages as delivered on the scorecards, by their last attempts."""
+    last = Attempt.objects.filter(message__in=message_ids, number=F("message__attempt_count")).order_by()
+    at = StrIndex("message__email_key", Value("@")) + 1
+    groups = (
+        last.exclude(message__mailing__stream__in=OURS)
+        .annotate(day=TruncDate("finished_at", tzinfo=dt.UTC), domain=Substr("message__email_key", at))
+        .values_list("day", "server_id", "header_from", "domain")
+        .annotate(number_of=Count("pk"))
+    )
+    found = list(groups)
+    domains = {domain for _, _, _, domain, _ in found if domain and not domain.startswith(KEY)}
+    providers = providers_of(domains, now, ask=lambda unknown: {})
+    counts: Counter[ScoreKey] = Counter()
+    for day, server_id, header_from, domain, number in found:
+        key = ScoreKey(
+            day or now.astimezone(dt.UTC).date(),
+            server_id or 0,
+            scorecard.domain_of_from(header_from),
+            providers.get(domain, ""),
+            scorecard.DELIVERED,
+        )
+        counts[key] += number
+    scorecard.add(counts)
+
+
 def _domain(report: Report) -> str:
     assert report.message is not None
-    return domain_of_message(report.message)
-
-
-def domain_of_message(message: Message) -> str:
-    """Return the domain of a message's recipient; empty if the person was erased."""
-    return "" if is_anonymous(message) else message.email_key.rpartition("@")[2]
+    return "" if is_anonymous(report.message) else report.message.email_key.rpartition("@")[2]

@@ -3,11 +3,13 @@
 import datetime as dt
 
 import pytest
+from django.conf import settings
 
 from contacts.models import Suppression
 from delivery.content import tokens
 from delivery.models import Message
 from feedback.models import Feedback, Report
+from mail import verp
 from smtpservers.models import SmtpServer
 from tests.feedback.reports.making import (
     GONE,
@@ -135,3 +137,20 @@ def test_a_proved_webhook_needs_no_tag_within_a_week(server: SmtpServer, message
     assert (late, of_another_server) == ("unmatched", "unmatched")
     assert Report.objects.latest("pk").message == newer
     assert Suppression.objects.get().email == ANN
+
+
+def test_an_unsubscribe_by_mail_is_decided_by_its_tag_alone(server: SmtpServer, message: Message) -> None:
+    address = verp.unsubscribe_addresses("shop.example", settings.TOKEN_KEYS)
+    other = Message.objects.exclude(pk=message.pk).get()
+    text = f"From: {other.email}\r\nTo: %s\r\nSubject: no\r\n\r\nMessage-ID: {message.message_id}\r\n"
+
+    mail((text % ("unsub+" + tag(message) + "@shop.example")).encode())
+    mail((text % address(message.pk)).encode())
+    process()
+
+    left = Feedback.objects.get()
+    assert (left.message, left.kind, left.channel, left.attempt) == (message, "unsubscribe", "mail", None)
+    assert set(Report.objects.values_list("kind", "state")) == {
+        ("unsubscribe", "unmatched"),
+        ("unsubscribe", "applied"),
+    }

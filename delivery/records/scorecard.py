@@ -1,0 +1,71 @@
+"""Scorecards for pages: what became of the mail of a server in a period, in sum, by day, provider and From domain."""
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from django.db.models import Sum
+
+from delivery.models import ScoreCount
+
+
+@dataclass(slots=True)
+class ScoreLine:
+    """The counts of one line."""
+
+    label: str  # A day, a provider (empty: others), a From domain; empty for the sum.
+    numbers: dict[str, int] = field(default_factory=lambda: defaultdict(int))  # By the kind of ``ScoreCount``.
+
+    def of(self, kind: str) -> int:
+        """Return the number of one kind."""
+        return self.numbers.get(kind, 0)
+
+    def per_mille(self, kind: str) -> float | None:
+        """Return the number of one kind for each thousand accepted messages; None if none was accepted."""
+        accepted = self.of("accepted")
+        return self.of(kind) * 1000 / accepted if accepted else None
+
+
+@dataclass(frozen=True, slots=True)
+class Scorecard:
+    """All tables of one scorecard; providers and domains from most accepted messages to least."""
+
+    total: ScoreLine
+    days: list[ScoreLine]
+    providers: list[ScoreLine]
+    from_domains: list[ScoreLine]
+
+
+def of_server(server_id: int, start: dt.date, end: dt.date) -> Scorecard:
+    """Return the scorecard of a server.
+
+    :param start: the first UTC day.
+    :param end: the last one, included.
+    """
+    return _scorecard(server_id, start, end)
+
+
+def of_all(start: dt.date, end: dt.date) -> Scorecard:
+    """Return the scorecard of all servers together."""
+    return _scorecard(None, start, end)
+
+
+def _scorecard(server_id: int | None, start: dt.date, end: dt.date) -> Scorecard:
+    counts = ScoreCount.objects.filter(day__gte=start, day__lte=end)
+    if server_id is not None:
+        counts = counts.filter(server_id=server_id)
+    total = ScoreLine("")
+    tables: tuple[dict[str, ScoreLine], ...] = ({}, {}, {})
+    groups = counts.order_by().values_list("day", "provider", "from_domain", "kind").annotate(sum=Sum("number"))
+    for day, provider, from_domain, kind, number in groups:
+        total.numbers[kind] += number
+        for table, label in zip(tables, (day.isoformat(), provider, from_domain), strict=True):
+            table.setdefault(label, ScoreLine(label)).numbers[kind] += number
+    days, providers, from_domains = tables
+    return Scorecard(total, [days[day] for day in sorted(days)], _sorted(providers), _sorted(from_domains))
+
+
+def _sorted(lines: dict[str, ScoreLine]) -> list[ScoreLine]:
+    by_size: Iterable[ScoreLine] = lines.values()
+    return sorted(by_size, key=lambda line: (-line.of("accepted"), line.label))

@@ -1,0 +1,129 @@
+"""Figures after reports: the campaign's report, scorecards of attempts, segments, and the lists for pages."""
+
+import datetime as dt
+import uuid
+
+import pytest
+
+from campaigns.reports.report import late_outcomes
+from campaigns.reports.tally import tally
+from contacts.models import Contact
+from contacts.segments.comparisons import Moment
+from contacts.segments.conditions import Condition
+from delivery.models import Attempt, Mailing, Message, ScoreCount
+from delivery.outbox import status_counts
+from feedback.models import Report
+from feedback.records import replies
+from feedback.records.segment_fields import FEEDBACK
+from smtpservers.models import SmtpServer
+from tests.feedback.reports.making import (
+    FROM,
+    NOW,
+    SENT_AT,
+    bounce,
+    event,
+    mail,
+    make_mailing,
+    make_server,
+    post,
+    process,
+    sent_to,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def server() -> SmtpServer:
+    return make_server()
+
+
+@pytest.fixture
+def mailing() -> Mailing:
+    return make_mailing()
+
+
+def test_the_report_of_a_campaign_follows_what_came_back(server: SmtpServer, mailing: Mailing) -> None:
+    messages = [sent_to(f"p{number}@customer.example", mailing, server) for number in range(5)]
+    copy = sent_to("boss@shop.example", mailing, server, has_contact=False, copy_of=messages[0], copy_kind="cc")
+    mail(bounce(messages[0]))
+    mail(bounce(messages[1], "552 5.3.4 message too big"))
+    for message in (messages[2], copy):
+        post(server, event("SpamComplaint", message, ID=message.pk))
+    post(server, event("Bounce", messages[3], Type="AutoResponder", ID=9))
+    process()
+
+    counts = {status: number for status, number in status_counts.by_status(mailing.pk).items() if number}
+    assert counts == {"accepted": 3, "bounced": 1, "failed": 1}
+    assert dict(late_outcomes([mailing.pk])) == {"Unsubscribed": 0, "Complaints": 1, "Auto-replies": 1}
+
+
+def test_attempts_count_once_by_utc_day_provider_and_from_domain(server: SmtpServer, mailing: Mailing) -> None:
+    rows = [("accepted", ""), ("accepted", ""), ("bounced", "user-unknown"), ("bounced", "full"), ("deferred", "4xx")]
+    single, test = make_mailing("single"), make_mailing("test")
+    for place, (outcome, rule) in enumerate([*rows, ("failed", "spam-content")]):
+        for stream in (single, test):
+            email = f"p{place}@hotmail.fr"
+            message = Message.objects.create(mailing=stream, email=email, email_key=email, attempt_count=1)
+            Attempt.objects.create(
+                message=message,
+                number=1,
+                server=server,
+                server_name="Alpha",
+                lane_token=uuid.UUID(int=0),
+                started_at=SENT_AT,
+                finished_at=SENT_AT,
+                outcome=outcome,
+                rule=rule,
+                header_from=FROM,
+            )
+
+    for _ in range(2):
+        tally(NOW, ask=lambda domains: {})
+
+    row = ScoreCount.objects.order_by("pk").first()
+    assert row is not None
+    assert (row.day, row.server_id, row.from_domain, row.provider) == (
+        SENT_AT.date(),
+        server.pk,
+        "shop.example",
+        "outlook.com",
+    )
+    assert {each.kind: each.number for each in ScoreCount.objects.all()} == {
+        "accepted": 2,
+        "hard": 1,
+        "soft": 1,
+        "content": 1,
+    }
+
+
+def test_new_kinds_of_feedback_are_conditions_of_segments(server: SmtpServer, mailing: Mailing) -> None:
+    mail(bounce(sent_to("ann@customer.example", mailing, server)))
+    sent_to("ben@customer.example", mailing, server)
+    process()
+    condition = Condition("feedback", "gave", {"kinds": ["hard"]})
+
+    found = Contact.objects.filter(FEEDBACK.compile(condition, Moment(NOW, dt.UTC)))
+
+    assert [contact.email for contact in found] == ["ann@customer.example"]
+
+
+def test_lists_for_pages_are_cut_and_filtered(
+    server: SmtpServer, mailing: Mailing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replies, "PAGE", 2)
+    message = sent_to("ann@customer.example", mailing, server)
+    for number in range(3):
+        mail(bounce(message, number=number))
+    mail(b"Subject: Hello\r\n\r\nHello")
+    mail(b"x" * ((1 << 20) + 1))
+    process()
+
+    first = replies.page(kind="hard")
+    second = replies.page(kind="hard", before=first.older)
+
+    assert [len(first.reports), len(second.reports), second.older] == [2, 1, None]
+    assert [report.state for report in replies.page(state="unread").reports] == ["unread"]
+    assert [report.state for report in replies.of_message(message.pk)] == ["applied", "repeated", "repeated"]
+    assert [raw.state for raw in replies.not_read()] == ["unreadable"]
+    assert Report.objects.count() == 4
