@@ -13,7 +13,7 @@ from mail.records import alignment, bimi, block_lists, dkim_key, dmarc, mail_hos
 from mail.records.alignment import Identity, Match
 from mail.records.answers import Ask, Unanswered
 from mail.records.block_lists import BlockList
-from mail.records.finding import Finding, Line, State, could_not_ask, not_checked
+from mail.records.finding import Finding, Line, could_not_ask, not_checked
 from mail.records.mail_hosts import Relay
 from mail.records.spf_chain import Include
 from mail.records.transport import Fetch, PolicySeen
@@ -57,7 +57,6 @@ class Inspector:
         self._subject, self._ask, self._fetch, self._now = subject, ask, fetch, now
         self._rows: Sequence[Match] = ()
         self._sts = sts
-        self._dkim: Finding | None = None
 
     def inspect(self) -> Inspection:
         """Return the findings, in the order of the page."""
@@ -107,25 +106,29 @@ class Inspector:
 
     def _keys(self) -> Finding:
         usual = list(dict.fromkeys(one for sender in self._subject.senders for one in sender.selectors))
-        self._dkim = dkim_key.check(
+        return dkim_key.check(
             self._subject.domain, self._ask, self._subject.selectors, usual or dkim_key.USUAL_SELECTORS
         )
-        return self._dkim
 
     def _alignment(self) -> Finding:
-        # With a key in DNS, servers that sign do it in the domain's name. Otherwise nobody knows.
-        signs = self._dkim is not None and self._dkim.state in (State.GOOD, State.LOOK)
         identities = [
             Identity(
                 sender.server,
                 "" if sender.replaces_envelope else sender.envelope,
-                self._subject.domain if signs and not sender.is_own_relay else "",
+                self._subject.domain if self._signs(sender) else "",
             )
             for sender in self._subject.senders
             if sender.author == self._subject.domain
         ]
         self._rows = alignment.matrix(self._subject.domain, identities, self._ask)
         return alignment.check(self._subject.domain, self._rows)
+
+    def _signs(self, sender: Sender) -> bool:
+        """Tell whether a server probably signs in the domain's name: a key that it would use is in DNS."""
+        if sender.is_own_relay:  # Whether it signs is for its own configuration to say.
+            return False
+        selectors = self._subject.selectors or sender.selectors
+        return any(dkim_key.is_usable(selector, self._subject.domain, self._ask) for selector in selectors)
 
     def _return_path(self) -> Finding:
         senders = self._subject.senders

@@ -43,7 +43,7 @@ class Lookups:
         self.asks_others = not configured
         self._resolver = dns.resolver.Resolver(configure=not configured)
         self._resolver.lifetime = seconds
-        self._resolver.timeout = seconds
+        self._resolver.timeout = seconds / 2  # A lost packet is sent once more.
         if configured:
             self._resolver.nameservers = [nameserver(one) for one in configured]
         self._left = most

@@ -30,6 +30,7 @@ class SendingDomain(models.Model):
     checked_at = models.DateTimeField(null=True, editable=False)  # The last time that every line was asked for.
     # When it is due. None: it is not asked for by itself.
     next_check_at = models.DateTimeField(null=True, editable=False)
+    taken_at = models.DateTimeField(null=True, editable=False)  # When a worker began the look that is under way.
     # Of the last MTA-STS policy, to notice what senders would miss: id, text, and since when it is in test mode.
     sts = models.JSONField(default=dict, editable=False)
 

@@ -79,14 +79,12 @@ def _claim(now: dt.datetime) -> SendingDomain | None:
         due = SendingDomain.objects.filter(pk=domain.pk, next_check_at=domain.next_check_at)
         if is_reserved(domain.name) and not asks_examples():
             due.update(next_check_at=None)  # Examples do not exist, and nobody is asked for them.
-        elif due.update(next_check_at=now + LEASE):
+        elif due.update(next_check_at=now + LEASE, taken_at=now):
             return domain
     return None
 
 
 def is_due(domain: SendingDomain, now: dt.datetime) -> bool:
     """Tell whether a look is under way or about to begin."""
-    if domain.next_check_at is None:
-        return False
-    is_first = domain.checked_at is None
-    return domain.next_check_at <= now or (is_first and domain.next_check_at <= now + LEASE)
+    is_waiting = domain.next_check_at is not None and domain.next_check_at <= now
+    return is_waiting or (domain.taken_at is not None and domain.taken_at > now - LEASE)

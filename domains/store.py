@@ -28,6 +28,7 @@ def save(domain: SendingDomain, found: Inspection, now: dt.datetime) -> None:
         sts = found.sts
         SendingDomain.objects.filter(pk=domain.pk).update(
             checked_at=now,
+            taken_at=None,
             next_check_at=now + (WHILE_BROKEN if is_urgent else BETWEEN_LOOKS),
             sts={
                 "id": sts.id,

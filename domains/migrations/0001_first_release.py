@@ -21,6 +21,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('checked_at', models.DateTimeField(editable=False, null=True)),
                 ('next_check_at', models.DateTimeField(editable=False, null=True)),
+                ('taken_at', models.DateTimeField(editable=False, null=True)),
                 ('sts', models.JSONField(default=dict, editable=False)),
             ],
             options={

@@ -36,6 +36,15 @@ def is_selector(text: str) -> bool:
     )
 
 
+def is_usable(selector: str, domain: str, ask: Ask) -> bool:
+    """Tell whether receivers can verify signatures with the key of a selector.
+
+    :raises Unanswered: if DNS does not answer.
+    """
+    name = name_of(selector, domain)
+    return not any(fault.state is State.BROKEN for fault in faults_of(name, ask(name, "TXT").records))
+
+
 def check(
     domain: str, ask: Ask, selectors: Sequence[str], usual: Sequence[str] = (), published: Sequence[Record] = ()
 ) -> Finding:

@@ -93,6 +93,7 @@ def test_a_good_domain_is_looked_at_daily_and_a_broken_one_hourly(dns: Nameserve
     assert check(NOW) == 0
     good = SendingDomain.objects.get()
     assert good.next_check_at == NOW + DAY
+    assert not rounds.is_due(good, NOW + DAY - dt.timedelta(minutes=1))
     dns.zone["_dmarc.acme.example"] = {}
     check(NOW + DAY)
 
@@ -162,7 +163,10 @@ def test_the_order_in_which_a_name_server_lists_records_is_no_change(dns: Namese
 def test_a_domain_taken_by_a_worker_that_died_is_due_again_after_the_lease(dns: Nameserver) -> None:
     SendingDomain.objects.create(name=DOMAIN, next_check_at=NOW)
 
-    assert rounds._claim(NOW) is not None
+    taken = rounds._claim(NOW)
+    assert taken is not None
+    taken.refresh_from_db()
+    assert rounds.is_due(taken, NOW)  # The page goes on to follow it.
     assert rounds._claim(NOW) is None
     assert rounds._claim(NOW + rounds.LEASE) is not None
 

@@ -26,9 +26,12 @@ class Page:
 
 
 @contextlib.contextmanager
-def page(answer: bytes, *, name: str = "localhost", holds_open: bool = False) -> Iterator[Page]:
+def page(
+    answer: bytes, *, name: str = "localhost", holds_open: bool = False, after: bytes = b"List-Unsubscribe=One-Click"
+) -> Iterator[Page]:
     """Run a page that gives this answer, with a certificate for ``name``.
 
+    :param after: the end of the request that it answers.
     :param holds_open: whether it leaves the connection open afterwards.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -41,7 +44,7 @@ def page(answer: bytes, *, name: str = "localhost", holds_open: bool = False) ->
             try:
                 with context.wrap_socket(self.request, server_side=True) as secured:
                     got = b""
-                    while not got.endswith(b"List-Unsubscribe=One-Click") and (part := secured.recv(4096)):
+                    while not got.endswith(after) and (part := secured.recv(4096)):
                         got += part
                     running.asked.append(got)
                     running.on_request()
