@@ -1,6 +1,7 @@
 """The address that providers post to: what is kept, what is answered, and what nobody finds out."""
 
 import datetime as dt
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,27 @@ def test_ten_mebibytes_are_taken_and_a_byte_more_is_told_to_a_person_once() -> N
     assert RawReport.objects.get().size_bytes == posts.MOST_BYTES + 3  # With the line of its headers.
     assert "10 MiB" in Incident.objects.get().reason
     assert Client().post("/hooks/brevo/unknown", b"x" * (posts.MOST_BYTES + 1), "text/plain").status_code == 401
+
+
+def test_a_body_in_chunks_is_read_to_its_end_by_a_server_that_ends_it() -> None:
+    provider = Provider("mailgun")
+    body = provider.made().body
+    environ = {"wsgi.input": io.BytesIO(body), "wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
+
+    response = Client().post(provider.path, content_type="application/json", CONTENT_LENGTH="", **environ)
+
+    assert response.status_code == 200
+    assert RawReport.objects.get().state == "waiting"
+
+
+@pytest.mark.parametrize("key", sorted(set(PROVIDERS) - {"mandrill"}))
+def test_the_same_post_again_is_taken_and_kept_once(key: str) -> None:
+    provider = Provider(key)
+    made = provider.made()
+
+    assert [provider.send(made).status_code for _ in range(2)] == [200, 200]
+
+    assert RawReport.objects.get().state == "waiting"
 
 
 def test_an_address_is_stored_encrypted_and_shows_nowhere() -> None:
