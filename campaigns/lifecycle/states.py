@@ -36,6 +36,7 @@ from contacts.segments.audience import reached
 from delivery.models import Mailing
 from delivery.outbox import mailings as outbox
 from delivery.outbox.snapshot import snapshot
+from delivery.outcomes.account_limits import STOPPED_FOR_COMPLAINTS
 from smtpservers.routing.fleet import Fleet
 
 logger = logging.getLogger(__name__)
@@ -342,6 +343,12 @@ def pause(campaign_id: int) -> bool:
 def resume(campaign_id: int) -> bool:
     """Resume a paused campaign. False if it is not paused."""
     return _change_status(campaign_id, Status.PAUSED, Status.SENDING, outbox.resume)
+
+
+def asks_why_resumed(campaign: Campaign) -> bool:
+    """Whether complaints stopped the campaign, so that whoever resumes it has to say why."""
+    stopped = Mailing.objects.filter(state="paused", waiting_reason__startswith=STOPPED_FOR_COMPLAINTS)
+    return campaign.status == Status.PAUSED and stopped.filter(pk__in=schedule_mailings.mailing_ids(campaign)).exists()
 
 
 def _change_status(campaign_id: int, old: Status, new: Status, act: Callable[[int], bool]) -> bool:

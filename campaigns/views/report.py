@@ -30,6 +30,7 @@ from smtpservers.routing.candidates import server_choices
 from words.numbers import counted
 
 Status = Campaign.Status
+MOST_REASON = 500  # Characters.
 SERVERS_CHANGED = gettext_lazy("Someone else changed the servers, so your changes weren't saved. Check and save again.")
 
 
@@ -49,6 +50,7 @@ def _progress_context(request: HttpRequest, campaign: Campaign) -> dict[str, Any
         "may_change": request.user.has_perm("campaigns.change_campaign"),
         "may_add": request.user.has_perm("campaigns.add_campaign"),
         "can_steer": campaign.status in lifecycle_servers.STEERABLE,
+        "asks_why_resumed": states.asks_why_resumed(campaign),
         "can_cancel": campaign.status in transitions.before(Status.CANCELLED),
         "expected": None if figures.total else _expected(campaign, now),
     }
@@ -153,9 +155,12 @@ def pause(request: HttpRequest, campaign_id: int) -> HttpResponse:
 @require_POST
 @needs("campaigns.pause_campaign")
 def resume(request: HttpRequest, campaign_id: int) -> HttpResponse:
-    campaign_or_404(campaign_id)
+    why = " ".join(request.POST.get("reason", "").split())[:MOST_REASON]
+    if states.asks_why_resumed(campaign_or_404(campaign_id)) and not why:
+        messages.error(request, _("Say why it's right to go on in spite of the complaints. Nothing is sent yet."))
+        return redirect("campaigns:progress", campaign_id)
     if states.resume(campaign_id):
-        log(request, campaign_id, "Resumed.")
+        log(request, campaign_id, f"Resumed: {why}" if why else "Resumed.")
         transaction.on_commit(ring)
         messages.success(request, _("Sending resumed."))
     else:

@@ -44,6 +44,7 @@ CROSSED = dt.timedelta(minutes=10)  # Answers shortly before an acceptance may h
 RULE = "same-to-all"  # The rule of a corrected attempt.
 BY = "Brilliance"
 STOPPED = "Stopped:"  # The start of the reason of a stopped mailing.
+STOPPED_FOR_COMPLAINTS = f"{STOPPED} complaints."  # Of one that a person resumes with a reason.
 STOPPED_WRONGLY = (
     "Stopped for its content, but the server gives other mail the same answer: that is about the account of the server."
     " What failed is queued again; resume the campaign."

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from campaigns.reports.providers import name_of
 from delivery.outcomes import consequences, scorecard
-from delivery.outcomes.account_limits import STOPPED
+from delivery.outcomes.account_limits import STOPPED_FOR_COMPLAINTS
 from feedback.models import Feedback
 
 LEAST_COMPLAINTS, LEAST_ACCEPTED = 3, 1_000  # Below either of them a rate says nothing.
@@ -50,7 +50,7 @@ def _act(cell: Cell, why: str, now: dt.datetime, *, must_stop: bool) -> None:
         return
     for mailing_id, domain in consequences.running_from(cell.server_id).items():
         if domain == cell.from_domain:
-            consequences.stop(mailing_id, f"{STOPPED} {why} Find out why before you resume.")
+            consequences.stop(mailing_id, f"{STOPPED_FOR_COMPLAINTS} {why} Find out why before you resume.")
 
 
 def _sentence(cell: Cell, complaints: int, accepted: int) -> str:

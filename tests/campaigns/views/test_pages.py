@@ -17,6 +17,7 @@ from campaigns.models import Campaign
 from campaigns.reports.report import EXPLANATIONS, LATE_OUTCOMES, ORDER, without_addresses
 from contacts.models import Contact, ContactList, Subscription
 from delivery.models import Attempt, Chunk, Mailing, MailingOutcome, Message
+from delivery.outcomes.account_limits import STOPPED_FOR_COMPLAINTS
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
 from tests.harness.forms import opened
@@ -654,3 +655,20 @@ def unused_tcp_port_of_this_machine() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
+
+
+def test_a_campaign_that_complaints_stopped_is_resumed_with_a_reason(
+    client: Client, people: dict[str, User], sent: Campaign
+) -> None:
+    client.force_login(people["ops"])
+    states.pause(sent.pk)
+    Mailing.objects.filter(pk=sent.mailing_id).update(waiting_reason=f"{STOPPED_FOR_COMPLAINTS} 3 people …")
+    page = client.get(f"/campaigns/{sent.pk}/").content.decode()
+
+    client.post(f"/campaigns/{sent.pk}/resume/", {"reason": "  "})
+    without = Campaign.objects.get(pk=sent.pk).status
+    client.post(f"/campaigns/{sent.pk}/resume/", {"reason": "The segment is  mended."})
+
+    assert 'name="reason"' in page
+    assert (without, Campaign.objects.get(pk=sent.pk).status) == ("paused", "sending")
+    assert LogEntry.objects.filter(change_message__contains="Resumed: The segment is mended.").exists()
