@@ -31,6 +31,8 @@ ROLES: dict[str, tuple[str, ...]] = {
         "delivery.view_attempt",
         "delivery.resend_message",
         "feedback.view_feedback",
+        "feedback.view_report",
+        "feedback.view_rawreport",
         "feedback.retry_relay",
         "smtpservers.view_fleet",
         "smtpservers.view_route",

@@ -13,6 +13,7 @@ class FeedbackConfig(AppConfig):
     def ready(self) -> None:
         from campaigns.reports.figures import LATE_COUNTS
         from campaigns.reports.report import LATE_OUTCOMES
+        from contacts.consent.suppressed import SUPPRESSED_ELSEWHERE
         from contacts.privacy.contact_page import SECTION_BUILDERS
         from contacts.privacy.erasure import PERSONAL_DATA
         from contacts.privacy.retention import RULES
@@ -25,6 +26,7 @@ class FeedbackConfig(AppConfig):
         from feedback.records.campaign_report import count_auto_replies, count_complaints
         from feedback.records.contact_page import feedback_of
         from feedback.records.segment_fields import FEEDBACK
+        from feedback.records.still_suppressed import at_providers
         from feedback.records.unsubscribe_figures import unsubscribed
         from feedback.unsubscribe import count_unsubscribed
 
@@ -35,6 +37,7 @@ class FeedbackConfig(AppConfig):
         LATE_OUTCOMES.register(gettext_noop("Unsubscribed"), count_unsubscribed)
         LATE_OUTCOMES.register(gettext_noop("Complaints"), count_complaints)
         LATE_OUTCOMES.register(gettext_noop("Auto-replies"), count_auto_replies)
+        SUPPRESSED_ELSEWHERE.register("providers", at_providers)
         SECTION_BUILDERS.register("feedback", feedback_of)
         PERSONAL_DATA.register("feedback", erasure.PART)
         for rule in retention.RULES:

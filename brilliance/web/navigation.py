@@ -103,7 +103,13 @@ PLACES = (
         "outbox",
         (
             Tab(_("Messages"), "delivery:messages", ("delivery.view_message",), label=_("All messages")),
-            Tab(_("Replies and unsubscribes"), "admin:feedback_feedback_changelist", ("feedback.view_feedback",)),
+            Tab(
+                _("Replies"),
+                "admin:feedback_report_changelist",
+                ("feedback.view_report",),
+                covers=("admin:feedback_rawreport_",),
+            ),
+            Tab(_("Unsubscribes"), "admin:feedback_feedback_changelist", ("feedback.view_feedback",)),
         ),
     ),
     Place(_("Reports"), "monitoring", (Tab(_("Reports"), "reports:figures", ("campaigns.view_progress",)),)),

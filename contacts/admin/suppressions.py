@@ -4,6 +4,7 @@ A suppression is never edited, and lifting one needs a reason.
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
@@ -24,7 +25,7 @@ from adminpages.instants import day, stamp
 from adminpages.pages import ModelAdmin
 from contacts.admin.cells import chip, download
 from contacts.consent import changes
-from contacts.consent.suppressed import active
+from contacts.consent.suppressed import SUPPRESSED_ELSEWHERE, active
 from contacts.forms.suppression import LiftForm, SuppressionExportForm, SuppressionFileForm, SuppressionForm
 from contacts.models import ConsentEvent, Contact, Suppression, SuppressionLift
 from contacts.transfer import import_suppressions
@@ -242,6 +243,7 @@ class SuppressionAdmin(ModelAdmin):
             "form": form,
             "named": named,
             "more": count - len(named),
+            "elsewhere": _elsewhere(named),
             "strict": any(each.reason in ("hard_bounce", "complaint") for each in named),
             "select_across": posted.get("select_across", ""),
             "selected": posted.getlist("_selected_action") if posted else [],
@@ -339,3 +341,12 @@ class SuppressionLiftAdmin(ModelAdmin):
 def _is_over(suppression: Suppression, now: dt.datetime | None = None) -> bool:
     ended = suppression.expires_at is not None and suppression.expires_at <= (now or timezone.now())
     return ended and suppression.unsubscribed_at is None
+
+
+def _elsewhere(suppressions: Sequence[Suppression]) -> list[tuple[str, str]]:
+    """Return addresses that others still suppress, each with the names of those."""
+    keys = {each.email_key: each.email for each in suppressions}
+    found: list[tuple[str, str]] = []
+    for ask in SUPPRESSED_ELSEWHERE.values():
+        found += [(keys[key], ", ".join(names)) for key, names in ask(list(keys)).items()]
+    return found

@@ -5,17 +5,22 @@ audiences.
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from django.db.models import Case, Exists, F, Func, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Length, Replace, Substr
 
 from contacts.models import Suppression
 from db.dialect import after_last
+from registry import Registry
 
 # The reasons stored with messages that are not sent for lack of consent.
 UNSUBSCRIBED = "Unsubscribed."
 NOT_CONFIRMED = "Not confirmed."
+
+# Who else suppresses addresses: each function returns their names by folded address. The room ``feedback`` adds the
+# mail providers.
+SUPPRESSED_ELSEWHERE: Registry[Callable[[Iterable[str]], dict[str, list[str]]]] = Registry()
 
 ASKED_AT_ONCE = 2_000  # Bound parameters per query; SQLite may be built with a limit of 32,766.
 

@@ -1,5 +1,5 @@
 """The admin pages of feedback."""
 
-from feedback.admin import mailboxes, replies
+from feedback.admin import mailboxes, reports, unsubscribes
 
-__all__ = ["mailboxes", "replies"]
+__all__ = ["mailboxes", "reports", "unsubscribes"]

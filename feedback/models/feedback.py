@@ -56,8 +56,8 @@ class Feedback(models.Model):
 
     class Meta:
         ordering = ["-received_at"]
-        verbose_name = _("reply or unsubscribe")
-        verbose_name_plural = _("replies and unsubscribes")
+        verbose_name = _("unsubscribe")
+        verbose_name_plural = _("unsubscribes")
         permissions = [("retry_relay", "Can pass unsubscribes on again")]
         constraints = [
             # Providers repeat their POST and people press twice; it counts once.

@@ -99,8 +99,8 @@ class Report(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        verbose_name = _("report")
-        verbose_name_plural = _("reports")
+        verbose_name = _("reply")
+        verbose_name_plural = _("replies")
         default_permissions = ("view",)
         indexes = [
             models.Index(fields=["kind", "id"], name="report_kind"),  # The Replies page: the newest of a kind.

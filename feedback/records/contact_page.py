@@ -18,10 +18,19 @@ def feedback_of(contact: Contact, request: HttpRequest, now: dt.datetime) -> Sec
     if not request.user.has_perm("feedback.view_feedback"):
         return None
     rows = Feedback.objects.filter(Q(message__contact=contact) | Q(email=contact.email))
-    found = list(rows.select_related("message__mailing", "relay").order_by("-received_at", "-pk")[: SHOWN + 1])
+    found = list(
+        rows.select_related("message__mailing", "relay")
+        .prefetch_related("reports")
+        .order_by("-received_at", "-pk")[: SHOWN + 1]
+    )
     return Section(
         "feedback",
         _("Feedback"),
         "feedback/story.html",
-        {"found": found[:SHOWN], "has_more": len(found) > SHOWN, "contact": contact},
+        {
+            "found": found[:SHOWN],
+            "has_more": len(found) > SHOWN,
+            "contact": contact,
+            "may_see_reports": request.user.has_perm("feedback.view_report"),
+        },
     )

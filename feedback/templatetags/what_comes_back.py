@@ -14,6 +14,10 @@ register = template.Library()
 @register.inclusion_tag("feedback/what_comes_back.html", takes_context=True)
 def what_comes_back(context: template.Context, server: SmtpServer | None) -> dict[str, Any]:
     """Show a server's webhook in a line: the last event, or that there is none yet."""
-    if server is None or not context["request"].user.has_perm("smtpservers.change_smtpserver"):
+    if server is None:
         return {}
-    return {"server": server, "hook": Hook.objects.filter(server=server).first(), "adapter": adapter_of(server.preset)}
+    card = {"scorecard_of": server}
+    if not context["request"].user.has_perm("smtpservers.change_smtpserver"):
+        return card
+    hook = Hook.objects.filter(server=server).first()
+    return {**card, "server": server, "hook": hook, "adapter": adapter_of(server.preset)}

@@ -39,7 +39,8 @@ from delivery.models import Message, Trial
 from delivery.outbox import mailings
 from delivery.outbox.snapshot import snapshot
 from domains.models import SendingDomain
-from feedback.models import Feedback, Mailbox
+from encryption.keys import seal_bytes
+from feedback.models import Feedback, Mailbox, RawReport, Report
 from installation.models import SiteSettings
 from oauth.models import OAuthAccount
 from publicpages.models import Appearance, SignUp
@@ -117,6 +118,7 @@ EXPECTED = {
     "oauth/done": SERVERS,
     "servers/health/": SERVERS,
     "admin/feedback/feedback/<int:feedback_id>/try-again/": PEOPLE,
+    "admin/feedback/rawreport/<int:raw_id>/download/": PEOPLE,
     "admin/feedback/mailbox/<int:mailbox_id>/check/": SERVERS,
     "admin/feedback/mailbox/probe/<int:server_id>/": SERVERS,
     "admin/sandbox/sandboxmail/<int:mail_id>/html/": PEOPLE,
@@ -188,6 +190,7 @@ EXPECTED = {
     "messages/": PEOPLE,
     "restored/": "a",
     "hooks/<str:provider>/<str:secret>": EVERYBODY,  # A wrong secret gets 401.
+    "servers/<int:server_id>/scorecard/": SERVERS,
     "servers/<int:server_id>/webhook/": SERVERS,
     "servers/<int:server_id>/webhook/address/": SERVERS,
     "servers/<int:server_id>/webhook/probe/": SERVERS,
@@ -230,6 +233,8 @@ ADMIN_PAGES = {
     "campaigns/seedlist": (PEOPLE, PEOPLE, PEOPLE, PEOPLE, PEOPLE),
     "campaigns/approvalrule": ("am", NOBODY, "am", "am", NOBODY),  # There is one.
     "feedback/feedback": (PEOPLE, NOBODY, PEOPLE, PEOPLE, NOBODY),
+    "feedback/report": (PEOPLE, NOBODY, PEOPLE, PEOPLE, NOBODY),
+    "feedback/rawreport": (PEOPLE, NOBODY, PEOPLE, PEOPLE, NOBODY),
     "feedback/mailbox": (SERVERS, SERVERS, SERVERS, SERVERS, SERVERS),
     "publicpages/appearance": ("a", NOBODY, "a", "a", NOBODY),  # There is one.
     "installation/sitesettings": ("a", NOBODY, "a", "a", NOBODY),  # There is one.
@@ -312,6 +317,11 @@ def things(db: None) -> dict[str, Any]:
         "campaigns/seedlist": SeedList.objects.create(name="Ours", addresses="ann@example.com"),
         "campaigns/approvalrule": ApprovalRule.objects.create(),
         "approval_id": Approval.objects.create(campaign=campaign, version="1", requested_at=now),
+        "feedback/rawreport": (
+            raw := RawReport.objects.create(source="mailbox", digest="1", size_bytes=2, sealed=seal_bytes(b"A: b"))
+        ),
+        "raw_id": raw,
+        "feedback/report": Report.objects.create(raw=raw, source="mailbox", state="unread"),
         "feedback/mailbox": Mailbox.objects.create(name="Bounces", host="10.1.2.3", username="bounces", password="x"),
         "feedback/feedback": Feedback.objects.create(
             kind="unsubscribe", channel="page", message=message, email="ann@example.com"

@@ -1,4 +1,4 @@
-"""The admin pages of feedback: read-only, but calls to custom pages that were given up can be made again."""
+"""The admin pages of unsubscribes: read-only, but calls to custom pages that were given up can be made again."""
 
 import datetime as dt
 from typing import Any
@@ -38,7 +38,6 @@ class FeedbackAdmin(ModelAdmin):
     list_display = [
         "received_at",
         "email",
-        "kind",
         "channel",
         "is_global",
         "campaign",
@@ -47,7 +46,7 @@ class FeedbackAdmin(ModelAdmin):
         "undone_at",
         "passed_on",
     ]
-    card = ["email", "kind", "received_at"]
+    card = ["email", "channel", "received_at"]
     fields = readonly_fields = (*list_display, "last_call", "next_try")
     actions = ["try_again"]
     change_form_outer_before_template = "feedback/given_up.html"
@@ -56,6 +55,10 @@ class FeedbackAdmin(ModelAdmin):
     list_select_related = ["message__mailing", "relay"]
     ordering = ["-pk"]  # In order of arrival; there may be millions, and time has no index.
     show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Feedback]:
+        found: QuerySet[Feedback] = super().get_queryset(request)
+        return found.filter(kind=Feedback.Kind.UNSUBSCRIBE)
 
     @admin.display(description=_("mailing"))
     def campaign(self, feedback: Feedback) -> str:
