@@ -5,8 +5,10 @@ The database is asked in threads, so that a slow answer to one sender delays no 
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from django.db import DatabaseError, close_old_connections, connections, transaction
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 THREADS = 4
+CLOSE_SECONDS = 10.0  # For what is being stored.
 FRESH_SECONDS = 10.0  # How long the servers' addresses are remembered.
 
 
@@ -60,8 +63,15 @@ class Storage:
 
     def close(self) -> None:
         """Wait for what is being stored, then give back the connections."""
+        all_here = threading.Barrier(THREADS)  # So that each thread closes its own.
+
+        def leave() -> None:
+            with suppress(threading.BrokenBarrierError):
+                all_here.wait(CLOSE_SECONDS)
+            connections.close_all()
+
         for _ in range(THREADS):
-            self._threads.submit(connections.close_all)
+            self._threads.submit(leave)
         self._threads.shutdown()
 
 

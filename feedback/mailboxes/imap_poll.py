@@ -17,7 +17,7 @@ from feedback.mailboxes.relevance import Relevance, relevance
 from feedback.mailboxes.turn import CUT_BYTES, WHOLE_BYTES, Found, Turn
 from feedback.models import Mailbox, MailboxMail
 
-WINDOW = 10_000  # Numbers that are asked about at once.
+WINDOW = 10_000  # Numbers that are asked about at once; more after a window without any mail.
 HEADS = 50  # Mails whose headers are fetched at once.
 MOVED = 500  # Mails that are moved in one turn.
 KEPT_FOR = dt.timedelta(days=30)  # In Brilliance/done, with the setting to delete.
@@ -53,10 +53,12 @@ def _start_over(turn: Turn, uidvalidity: int) -> None:
 
 
 def _read_new(turn: Turn, session: ImapSession, uidnext: int | None) -> None:
-    low = turn.mailbox.last_uid + 1
+    low, window = turn.mailbox.last_uid + 1, WINDOW
     while (uidnext is None or low < uidnext) and not turn.is_over():
-        high = None if uidnext is None else min(low + WINDOW, uidnext) - 1
-        for group in _groups(session.uids(low, high)):
+        high = None if uidnext is None else min(low + window, uidnext) - 1
+        uids = session.uids(low, high)
+        window = WINDOW if uids else window * 8  # Numbers go up to 2^32, and may have large gaps.
+        for group in _groups(uids):
             if not _read_group(turn, session, group):
                 return
         if high is None:

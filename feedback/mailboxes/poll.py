@@ -25,6 +25,7 @@ from oauth.tokens import NoToken, token_for
 log = logging.getLogger(__name__)
 
 FOR_A_WHILE = 4.0  # Seconds in which turns begin, so that other errands get theirs.
+SOON = dt.timedelta(seconds=5)  # If mails are left; other errands get their turns in between.
 LONGEST_WAIT = dt.timedelta(hours=1)  # After many failures.
 
 
@@ -115,7 +116,7 @@ def _end(turn: Turn, problem: str) -> None:
         wait = min(usual * 2 ** min(failures - 1, 12), max(usual, LONGEST_WAIT))
         outcome = {"failures": failures, "failing_since": turn.mailbox.failing_since or now}
     else:
-        wait = dt.timedelta() if turn.is_more else usual
+        wait = SOON if turn.is_more else usual
         outcome = {"failures": 0, "failing_since": None, "polled_at": now}
     text = problem or turn.warning
     turn.hold(**outcome, last_error=text[:500], due_at=now + wait, lease_until=None)

@@ -123,3 +123,16 @@ def test_no_password_is_said_where_encryption_was_stripped(polled: Polled, how: 
 
     assert mailbox.last_error
     assert not any(PASSWORD.encode() in line or b"LOGIN" in line or b"PASS" in line for line in peer.told)
+
+
+def test_numbers_with_enormous_gaps_are_passed_in_a_few_steps(polled: Polled) -> None:
+    answers = {
+        "SELECT": b"* OK [UIDVALIDITY 1] ok\r\n* OK [UIDNEXT 4294967295] ok\r\nTAG OK done\r\n",
+        "SEARCH": b"* SEARCH\r\nTAG OK done\r\n",
+    }
+    peer = MailboxPeer("imap", answers)
+
+    mailbox = polled(peer)
+
+    assert (mailbox.last_error, mailbox.last_uid) == ("", 4294967294)
+    assert sum(b"SEARCH" in line for line in peer.told) < 10

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from feedback.intake import store
-from feedback.mailboxes import imap_poll, poll
+from feedback.mailboxes import imap_poll, poll, turn
 from feedback.mailboxes.imap import ImapSession
 from feedback.models import Mailbox, MailboxMail, RawReport
 from tests.feedback.mailboxes.conftest import NOW, bounce, foreign, polled, understand
@@ -202,3 +202,19 @@ def test_starttls_is_required_on_the_plain_port(dovecot: Dovecot, open_mailbox: 
     polled(mailbox)
 
     assert stored(mailbox) == [bounce(1)]
+
+
+def test_a_full_mailbox_is_read_in_several_turns_that_follow_soon(
+    dovecot: Dovecot, open_mailbox: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn, "BODIES", 2)
+    mailbox = open_mailbox()
+    for number in range(5):
+        dovecot.deliver(mailbox.username, foreign(number))
+        dovecot.deliver(mailbox.username, bounce(number))
+
+    waits = [(polled(mailbox).due_at - NOW).total_seconds() for _ in range(3)]
+
+    assert waits == [5, 5, 60]
+    assert sorted(stored(mailbox)) == sorted(map(bounce, range(5)))
+    assert (mailbox.mail_count, mailbox.foreign_count) == (10, 5)
