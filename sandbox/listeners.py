@@ -73,7 +73,7 @@ class ListenerHandler:
     ) -> str:
         if len(envelope.rcpt_tos) >= MAX_RECIPIENTS:
             return "452 4.5.3 Too many recipients"
-        kind = special(address)
+        kind = None if _has_our_tag(address) else special(address)  # Return paths often begin with "bounce".
         if kind == Special.BOUNCE:
             return "550 5.1.1 No such user here"
         if kind == Special.FULL:
