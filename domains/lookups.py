@@ -121,5 +121,7 @@ def nameserver(written: str) -> dns.nameserver.Nameserver:
 
 def _written(record: dns.rdata.Rdata) -> str:
     if isinstance(record, TXT):
-        return b"".join(record.strings).decode("utf-8", "backslashreplace")
+        text = b"".join(record.strings).decode("utf-8", "backslashreplace")
+        # No other control character is allowed in a record, nor in a database or a terminal.
+        return "".join(letter if letter.isprintable() or letter == "\t" else f"\\x{ord(letter):02x}" for letter in text)
     return str(record.to_text())

@@ -73,7 +73,7 @@ class DnsFinding(models.Model):
     fault = models.CharField(max_length=40, blank=True)  # A name of mail.records; empty: nothing is wrong.
     sentence = models.TextField(blank=True)  # In English.
     seen = models.TextField(blank=True)
-    record_name = models.CharField(max_length=255, blank=True)
+    record_name = models.CharField(max_length=400, blank=True)  # Of a long domain it is longer than DNS allows.
     record_kind = models.CharField(max_length=8, blank=True)
     record_value = models.TextField(blank=True)
     rows = models.JSONField(default=list)  # Of the alignment's matrix.

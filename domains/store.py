@@ -18,8 +18,9 @@ CHANGES_KEPT = 200  # For each domain.
 def save(domain: SendingDomain, found: Inspection, now: dt.datetime) -> None:
     """Store what a look found, and when the next one is due."""
     with transaction.atomic():
-        # Two looks at once would each make the same rows.
-        SendingDomain.objects.select_for_update().get(pk=domain.pk)
+        # Two looks at once would each make the same rows; and somebody may have deleted the domain meanwhile.
+        if not list(SendingDomain.objects.select_for_update().filter(pk=domain.pk).values_list("pk")):
+            return
         known = {finding.line: finding for finding in domain.findings.all()}
         for finding in found.findings:
             rows = [list(row) for row in found.rows] if finding.line is Line.ALIGNMENT else []

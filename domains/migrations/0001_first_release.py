@@ -38,7 +38,7 @@ class Migration(migrations.Migration):
                 ('fault', models.CharField(blank=True, max_length=40)),
                 ('sentence', models.TextField(blank=True)),
                 ('seen', models.TextField(blank=True)),
-                ('record_name', models.CharField(blank=True, max_length=255)),
+                ('record_name', models.CharField(blank=True, max_length=400)),
                 ('record_kind', models.CharField(blank=True, max_length=8)),
                 ('record_value', models.TextField(blank=True)),
                 ('rows', models.JSONField(default=list)),

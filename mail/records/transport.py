@@ -117,7 +117,7 @@ def check_mta_sts(
         )
     url = f"https://mta-sts.{domain}/.well-known/mta-sts.txt"
     try:
-        text = fetch(url, MOST_POLICY_OCTETS).decode("utf-8", "replace")
+        text = fetch(url, MOST_POLICY_OCTETS).decode("utf-8", "replace").replace("\0", "\ufffd")
         policy = read_policy(text)
     except FetchFailed as error:
         said = _("The policy file can't be fetched: %(why)s.", why=str(error))

@@ -8,9 +8,10 @@ import pytest
 from django.test import override_settings
 
 from campaigns.models import Campaign
-from domains import rounds, senders
+from domains import rounds, senders, store
 from domains.models import DnsChange, DnsFinding, SendingDomain
 from mail.records.finding import COULD_NOT_ASK
+from mail.records.transport import PolicySeen
 from smtpservers.models import SmtpServer
 from tests.domains.zones import DOMAIN, WITHOUT_FILES
 from tests.peers.name_server import Nameserver, running_nameserver
@@ -169,6 +170,19 @@ def test_a_domain_taken_by_a_worker_that_died_is_due_again_after_the_lease(dns: 
     assert rounds.is_due(taken, NOW)  # The page goes on to follow it.
     assert rounds._claim(NOW) is None
     assert rounds._claim(NOW + rounds.LEASE) is not None
+
+
+def test_the_longest_domain_and_one_deleted_meanwhile_are_no_trouble(dns: Nameserver) -> None:
+    longest = ".".join(["a" * 61] * 4)[:245] + ".example"
+    SendingDomain.objects.create(name=longest, next_check_at=NOW)
+    gone = SendingDomain.objects.create(name=DOMAIN)
+    found = rounds.look(DOMAIN, [], NOW, PolicySeen())
+    SendingDomain.objects.filter(pk=gone.pk).delete()
+
+    store.save(gone, found, NOW)
+
+    assert check(NOW) == 1
+    assert DnsFinding.objects.get(domain__name=longest, line="dmarc").record_name == f"_dmarc.{longest}"
 
 
 def test_names_reserved_for_examples_are_never_asked_for() -> None:
