@@ -159,6 +159,7 @@ def destination_of(server: SmtpServer) -> dict[str, Any]:
         **asdict(server.destination),
         "preset": server.preset,
         "secret": _digest_of_secrets(server),
+        "oauth_account": asdict(server.oauth_account.destination) if server.oauth_account else None,
         "mail_from": server.mail_from,
         "return_path": [server.return_path, server.use_verp] if has_return_path else [],
     }

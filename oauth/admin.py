@@ -169,7 +169,11 @@ class OAuthAccountAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  
             self.log_change(request, account, "Connected.")
         else:
             account.refresh_from_db()
-            why = account.last_error or gettext("Another process is asking the provider. Reload this page in a moment.")
+            why = (
+                tokens.why_held(now)
+                or account.last_error
+                or gettext("Another process is asking the provider. Reload this page in a moment.")
+            )
             self.message_user(request, why, messages.ERROR)
         return redirect("admin:oauth_oauthaccount_change", account.pk)
 

@@ -74,6 +74,11 @@ class AccountForm(_AccountModelForm):
             )
         if "tenant" in self.fields:
             self.fields["tenant"].required = True
+            if self.instance.flow == Flow.MICROSOFT_USER:
+                self.fields["tenant"].help_text += " " + gettext("For Outlook.com: consumers.")
+            self.fields["client_id"].help_text = gettext("Application (client) ID of the app at Microsoft.")
+        elif "client_id" in self.fields:
+            self.fields["client_id"].help_text = gettext("Ends in apps.googleusercontent.com.")
 
     def _describe_secret(self, name: str) -> None:
         field, stored = self.fields[name], _stored(name)

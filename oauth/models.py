@@ -51,7 +51,7 @@ class OAuthAccount(models.Model):
         _("tenant"),
         max_length=254,
         blank=True,
-        help_text=_("Directory (tenant) ID or domain, e.g. contoso.onmicrosoft.com. For Outlook.com: consumers."),
+        help_text=_("Directory (tenant) ID or domain, e.g. contoso.onmicrosoft.com."),
     )
     client_id = models.CharField(_("client ID"), max_length=254)
     client_secret = SecretField(_("client secret"), blank=True)

@@ -152,7 +152,7 @@ def renew(account_id: int, now: dt.datetime, *, unusable: Secret | None = None, 
         it; unless another process has replaced it already.
     :param is_asked: whether a person asks for it: then neither the time nor an earlier refusal counts.
     """
-    if any(why(now) for why in HOLDS.values()):
+    if why_held(now):
         return False
     account = claim(account_id, now) if is_asked else _claim_if_due(account_id, now, unusable)
     if account is None:
@@ -166,6 +166,11 @@ def renew(account_id: int, now: dt.datetime, *, unusable: Secret | None = None, 
     else:
         return store(account, grant, now)
     return False
+
+
+def why_held(now: dt.datetime) -> str:
+    """Return why nothing may be renewed just now; empty if it may."""
+    return next((why for hold in HOLDS.values() if (why := hold(now))), "")
 
 
 def _claim_if_due(account_id: int, now: dt.datetime, unusable: Secret | None) -> OAuthAccount | None:

@@ -61,6 +61,7 @@ def described(server: SmtpServer) -> SafeString:
         (_("Provider"), server.get_preset_display() or _("Other / custom server")),
         (_("Username"), server.destination.username or _("None")),
         (_("Password or API key"), _("Set") if is_secret_set else _("None")),
+        (_("OAuth account"), f"{account} ({account.mailbox})" if (account := server.oauth_account) else _("None")),
         (_("From"), server.mail_from),
         (_("Bounces"), server.return_path if has_return_path else _("To the From address")),
     ]
@@ -86,6 +87,7 @@ CALLED = {
     "username": gettext_lazy("username"),
     "preset": gettext_lazy("provider"),
     "secret": gettext_lazy("password or API key"),
+    "oauth_account": gettext_lazy("OAuth account"),
     "mail_from": gettext_lazy("From"),
     "return_path": gettext_lazy("return path"),
 }

@@ -2,7 +2,7 @@
 
 Each line is filled with ``str.format``: ``server``, ``host``, ``percent``, ``used``, ``quota``, ``ends``, ``reason``,
 ``until``, ``mailing``, ``recipient``, ``number``, ``address``, ``url``, ``domain``, ``line``, ``mailbox``, ``subject``,
-``sender``.
+``sender``, ``account``.
 """
 
 import re
@@ -50,6 +50,9 @@ class NoticeWords:
     mailbox_page: str
     forwarded_subject: str
     forwarded: str
+    account_subject: str
+    account: str
+    account_page: str
 
 
 WORDS = {
@@ -95,6 +98,9 @@ WORDS = {
         "The mailbox’s page: {url}",
         "Mail to {address}: {subject}",
         "{sender} wrote to {address}:",
+        "{account} has to be connected again",
+        "The OAuth account {account} no longer works: {reason}",
+        "The account’s page: {url}",
     ),
     "de": NoticeWords(
         "{server}: {percent} % des Kontingents sind verbraucht",
@@ -138,6 +144,9 @@ WORDS = {
         "Die Seite des Postfachs: {url}",
         "E-Mail an {address}: {subject}",
         "{sender} schrieb an {address}:",
+        "{account} muss neu verbunden werden",
+        "Das OAuth-Konto {account} funktioniert nicht mehr: {reason}",
+        "Die Seite des Kontos: {url}",
     ),
     "fr": NoticeWords(
         "{server} : {percent} % du quota sont utilisés",
@@ -182,6 +191,9 @@ WORDS = {
         "La page de la boîte : {url}",
         "Message à {address} : {subject}",
         "{sender} a écrit à {address} :",
+        "{account} doit être reconnecté",
+        "Le compte OAuth {account} ne fonctionne plus : {reason}",
+        "La page du compte : {url}",
     ),
     "es": NoticeWords(
         "{server}: se ha usado el {percent} % de la cuota",
@@ -225,6 +237,9 @@ WORDS = {
         "La página del buzón: {url}",
         "Mensaje a {address}: {subject}",
         "{sender} escribió a {address}:",
+        "Hay que volver a conectar {account}",
+        "La cuenta OAuth {account} ya no funciona: {reason}",
+        "La página de la cuenta: {url}",
     ),
     "pt": NoticeWords(
         "{server}: {percent} % da quota utilizada",
@@ -268,6 +283,9 @@ WORDS = {
         "A página da caixa de correio: {url}",
         "Mensagem para {address}: {subject}",
         "{sender} escreveu para {address}:",
+        "{account} precisa ser conectada de novo",
+        "A conta OAuth {account} já não funciona: {reason}",
+        "A página da conta: {url}",
     ),
     "nl": NoticeWords(
         "{server}: {percent} % van het quotum is gebruikt",
@@ -311,6 +329,9 @@ WORDS = {
         "De pagina van de mailbox: {url}",
         "Bericht aan {address}: {subject}",
         "{sender} schreef aan {address}:",
+        "{account} moet opnieuw worden verbonden",
+        "Het OAuth-account {account} werkt niet meer: {reason}",
+        "De pagina van het account: {url}",
     ),
     "it": NoticeWords(
         "{server}: usato il {percent} % della quota",
@@ -354,6 +375,9 @@ WORDS = {
         "La pagina della casella: {url}",
         "Messaggio a {address}: {subject}",
         "{sender} ha scritto a {address}:",
+        "{account} deve essere ricollegato",
+        "L’account OAuth {account} non funziona più: {reason}",
+        "La pagina dell’account: {url}",
     ),
     "ja": NoticeWords(
         "{server}：割り当ての{percent}%を使用しました",
@@ -396,6 +420,9 @@ WORDS = {
         "メールボックスのページ：{url}",
         "{address} 宛てのメール：{subject}",
         "{sender} から {address} 宛て：",
+        "{account} を接続し直す必要があります",
+        "OAuth アカウント {account} は使えなくなりました: {reason}",
+        "アカウントのページ: {url}",
     ),
 }
 

@@ -23,6 +23,7 @@ from domains.models import DnsChange, DnsFinding, SendingDomain
 from installation.site import site
 from mail.addresses import AddressInvalid, fold, parse_mailbox, readable_domain
 from mail.merge_fields import inert
+from oauth.models import OAuthAccount
 from smtpservers.limits.circuit_breaker import FAILURES_TO_OPEN
 from smtpservers.limits.quota_period import kept_from_campaigns
 from smtpservers.models import QuotaPeriod, SmtpServer
@@ -42,7 +43,7 @@ FAILURES = (Message.Status.BOUNCED, Message.Status.FAILED, Message.Status.EXPIRE
 def notice(now: dt.datetime) -> int:
     """Queue notices of all events that were not told yet, and return their number."""
     count = notice_quotas(now) + notice_outages(now) + notice_full(now) + notice_incidents(now)
-    return count + notice_certificates(now) + notice_domains(now) + report_failures(now)
+    return count + notice_certificates(now) + notice_domains(now) + notice_accounts(now) + report_failures(now)
 
 
 def notice_quotas(now: dt.datetime) -> int:
@@ -190,6 +191,25 @@ def _tell_of_domain(
     parts = [words.domain.format(domain=domain), "\n".join(lines), words.domain_page.format(url=page)]
     subject = words.domain_subject.format(domain=domain)
     return _open(key, Notice.Kind.DOMAIN, subject, "\n\n".join(parts), map(_bare, to), site().language, now)
+
+
+def notice_accounts(now: dt.datetime) -> int:
+    """Tell that a provider refuses an OAuth account. Its active servers are paused, and that is told already."""
+    of_servers = SmtpServer.objects.filter(is_active=True, oauth_account__isnull=False).values("oauth_account")
+    refused = OAuthAccount.objects.filter(state=OAuthAccount.State.REFUSED, state_since__isnull=False)
+    count = 0
+    for account in refused.exclude(pk__in=of_servers):
+        assert account.state_since is not None
+        words, to = words_for(site().language), _watchers(None)
+        key = f"oauth {account.pk} {account.state_since:%Y-%m-%dT%H:%M:%S.%f}"
+        if Notice.objects.filter(key=key).exists() or not to:
+            continue
+        page = settings.BASE_URL + reverse("admin:oauth_oauthaccount_change", args=[account.pk])
+        facts = {"account": account.name, "reason": _one_line(account.last_error), "url": page}
+        text = f"{words.account.format(**facts)}\n\n{words.account_page.format(**facts)}"
+        subject = words.account_subject.format(**facts)
+        count += _open(key, Notice.Kind.INCIDENT, subject, text, map(_bare, to), site().language, now)
+    return count
 
 
 def report_failures(now: dt.datetime) -> int:

@@ -248,6 +248,9 @@ class ServerForm(_ServerModelForm):
             self.fields["language"].choices = [("", default), *settings.LANGUAGES]  # type: ignore[attr-defined]
         if "oauth_account" in self.fields:
             self.fields["oauth_account"].empty_label = gettext("None")  # type: ignore[attr-defined]
+            # An account is added in steps, on its own page.
+            for button in ("add", "change", "delete", "view"):
+                setattr(self.fields["oauth_account"].widget, f"can_{button}_related", False)
         if "mechanism" in self.fields:
             self.fields["mechanism"].choices = [("", gettext("Automatic")), *((name, name) for name in PREFERRED)]  # type: ignore[attr-defined]
         if "preset" in self.fields:

@@ -95,7 +95,9 @@ class SmtpServer(models.Model):
         blank=True,
         verbose_name=_("OAuth account"),
         related_name="+",
-        help_text=_("Signs in with tokens instead of a password. Leave empty to sign in with a password."),
+        help_text=_(
+            "Signs in with tokens instead of a password. Add one under Servers › OAuth. Leave empty to use a password."
+        ),
     )
     password = SecretField(_("password"), blank=True, help_text=_("Stored encrypted and never shown again."))
     mail_from = models.CharField(

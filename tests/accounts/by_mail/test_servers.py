@@ -16,11 +16,13 @@ from accounts.by_mail import mails, servers
 from accounts.models import AccountServer, destination_of
 from delivery.models import Mailing, Message
 from encryption.secret_field import Secret
+from oauth.models import OAuthAccount
 from smtpservers.models import SmtpServer
 from tests.accounts.by_mail.conftest import Inbox
 from tests.accounts.sign_in.test_signing_in import database_dump
 from tests.brilliance.test_refusals import signed_in
 from tests.delivery.making import make_server, run_drain
+from tests.oauth.making import make_account
 from tests.peers.peer import Peer
 
 PAGE = "/admin/accounts/accountserver/"
@@ -88,6 +90,18 @@ def test_a_server_that_was_moved_carries_none_and_no_other_steps_in(
 
     assert not mails.can_be_sent(timezone.now())
     assert "Ask an administrator" in Client().get(FORGOT).content.decode()
+
+
+def test_a_server_that_signs_in_as_another_mailbox_carries_none(ann: User, server: SmtpServer) -> None:
+    server.oauth_account = make_account()
+    server.save()
+    chosen = choose(server)
+    assert mails.can_be_sent(timezone.now())
+
+    OAuthAccount.objects.update(mailbox="attacker@shop.example")
+
+    assert not mails.can_be_sent(timezone.now())
+    assert servers.changes(AccountServer.objects.get(pk=chosen.pk)) == "OAuth account"
 
 
 def test_a_link_on_its_way_does_not_leave_through_a_server_that_was_not_chosen(

@@ -25,6 +25,7 @@ from smtpservers.limits import circuit_breaker, reservations
 from smtpservers.limits.reservations import current_period
 from smtpservers.models import QuotaPeriod, SmtpServer
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
+from tests.oauth.making import make_account
 from tests.peers.peer import Peer, running_peer
 
 pytestmark = pytest.mark.django_db
@@ -45,6 +46,24 @@ def use(server: SmtpServer, used: int, now: dt.datetime = NOW) -> None:
 
 def subjects() -> list[str]:
     return list(Mailing.objects.filter(stream="notice").order_by("pk").values_list("subject", flat=True))
+
+
+# --- OAuth accounts
+
+
+def test_a_refused_account_that_only_mailboxes_use_is_told_once() -> None:
+    get_user_model().objects.create_superuser("boss", OPS)
+    account = make_account(state="refused", state_since=NOW, last_error="Sign in again.")
+    in_use = make_account(name="Of a server", state="refused", state_since=NOW)
+    make_server(25, oauth_account=in_use)
+
+    for _ in range(2):
+        notices.notice(NOW)
+
+    assert subjects() == ["Newsletter has to be connected again"]
+    text = Mailing.objects.get(stream="notice").text
+    assert "The OAuth account Newsletter no longer works: Sign in again." in text
+    assert f"/admin/oauth/oauthaccount/{account.pk}/change/" in text
 
 
 # --- quota

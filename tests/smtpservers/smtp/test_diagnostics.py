@@ -175,3 +175,31 @@ def test_a_message_larger_than_the_server_takes_has_a_step(tmp_path: Path) -> No
     assert (step.name, step.code, step.is_ok) == ("MAIL", 552, False)
     assert "the server takes 100" in step.reply
     assert advice.startswith("Nothing was sent")
+
+
+# Tokens
+
+
+@pytest.mark.parametrize(
+    ("provider", "event", "reply", "means"),
+    [
+        ("microsoft", "auth", b"535 5.7.3 Authentication unsuccessful", "the object ID of the app registration"),
+        ("microsoft", "auth", b"535 5.7.139 SmtpClientAuthentication is disabled", "Run Set-CASMailbox"),
+        (
+            "microsoft",
+            "rcpt",
+            b"430 4.2.0 STOREDRV; mailbox logon failure",
+            "no permission for the mailbox a@x.example",
+        ),
+        ("google", "auth", b"535 5.7.8 Username and Password not accepted", "isn't the user's primary address"),
+        ("google", "auth", b"454 4.7.0 Too many login attempts", "can't check tokens right now"),
+    ],
+)
+def test_a_refused_token_names_the_providers_usual_mistakes(
+    tmp_path: Path, provider: str, event: str, reply: bytes, means: str
+) -> None:
+    with running_peer(tmp_path, saying(event, reply), ("AUTH XOAUTH2",)) as peer:
+        step, words = talk(peer, username="a@x.example", oauth_provider=provider, token=lambda refused: "t")
+
+    assert means in words
+    assert "t\x01" not in f"{step}"
