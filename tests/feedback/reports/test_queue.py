@@ -14,9 +14,11 @@ from django.db import connections
 
 from contacts.models import Suppression
 from delivery.models import Message, ScoreCount, StopTally
+from feedback.intake.store import take
 from feedback.models import Feedback, RawReport, Report, Seen
-from feedback.reports import queue, reader
+from feedback.reports import batch, queue, reader
 from feedback.reports.reader import Reader, Unreadable
+from mail.incoming.reading import read
 from tests.feedback.reports.making import (
     NOW,
     bounce,
@@ -175,3 +177,31 @@ def test_hostile_bytes_have_no_effect_and_are_shown(content: bytes) -> None:
 
     assert not RawReport.objects.filter(state="waiting").exists()
     assert not Feedback.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_worker_that_was_slower_than_its_claim_applies_nothing_again() -> None:
+    message = sent_to("ann@customer.example", make_mailing(), make_server())
+    mail(bounce(message))
+    (raw,) = queue.claim(NOW)
+    content = bounce(message)
+    said = read(content)
+
+    batch.apply([(raw, content, said)], NOW)
+    Seen.objects.all().delete()
+    batch.apply([(raw, content, said)], NOW)
+
+    assert Report.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_mail_that_comes_in_two_ways_is_one_report() -> None:
+    message = sent_to("ann@customer.example", make_mailing(), make_server())
+    mail(bounce(message))
+    process()
+
+    take(RawReport.Source.LISTENER, b"Received: from there\r\n" + bounce(message), now=NOW)
+    process()
+
+    assert Report.objects.count() == 1
+    assert set(RawReport.objects.values_list("state", "is_recognised")) == {("done", True)}
