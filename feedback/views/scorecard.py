@@ -1,5 +1,8 @@
 """The page of a server's scorecard."""
 
+from dataclasses import dataclass
+from typing import Self
+
 from django.contrib import admin
 from django.contrib.admin.views.decorators import staff_member_required
 from django.http import HttpRequest, HttpResponse
@@ -9,14 +12,31 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from adminpages.access import needs
+from campaigns.reports.providers import name_of
 from delivery import clock
 from delivery.outcomes.scorecard import ACCEPTED, DELIVERED
+from delivery.records.scorecard import ScoreLine
 from feedback.models import Feedback
 from feedback.records import scorecard as records_scorecard
 from smtpservers.models import SmtpServer
 
 Kind = Feedback.Kind
+MOST_PROVIDERS = 20
 KINDS = (ACCEPTED, DELIVERED, Kind.HARD_BOUNCE, Kind.SOFT_BOUNCE, Kind.CONTENT, Kind.SERVER, Kind.COMPLAINT)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """The messages to one mailbox provider, or to all of them."""
+
+    name: str
+    numbers: list[int]  # In the order of ``KINDS``.
+    complaint_rate: str  # Of accepted messages.
+
+    @classmethod
+    def of(cls, name: str, line: ScoreLine) -> Self:
+        rate = line.per_mille(Kind.COMPLAINT)
+        return cls(name, [line.of(kind) for kind in KINDS], "–" if rate is None else f"{rate:.2f} ‰")
 
 
 @staff_member_required
@@ -43,7 +63,7 @@ def scorecard(request: HttpRequest, server_id: int) -> HttpResponse:
             *(Kind(kind).label for kind in KINDS[2:]),
             _("Complaint rate"),
         ],
-        "rows": [(line, [line.counts.get(kind, 0) for kind in KINDS]) for line in card.lines],
-        "sums": [card.total.counts.get(kind, 0) for kind in KINDS],
+        "rows": [_Row.of(name_of(line.label), line) for line in card.score.providers[:MOST_PROVIDERS]],
+        "total": _Row.of("", card.score.total),
     }
     return TemplateResponse(request, "feedback/scorecard.html", context)

@@ -12,8 +12,6 @@ from contacts.segments.comparisons import Moment
 from contacts.segments.conditions import Condition
 from delivery.models import Attempt, Mailing, Message, ScoreCount
 from delivery.outbox import status_counts
-from feedback.models import Report
-from feedback.records import replies
 from feedback.records.segment_fields import FEEDBACK
 from smtpservers.models import SmtpServer
 from tests.feedback.reports.making import (
@@ -106,24 +104,3 @@ def test_new_kinds_of_feedback_are_conditions_of_segments(server: SmtpServer, ma
     found = Contact.objects.filter(FEEDBACK.compile(condition, Moment(NOW, dt.UTC)))
 
     assert [contact.email for contact in found] == ["ann@customer.example"]
-
-
-def test_lists_for_pages_are_cut_and_filtered(
-    server: SmtpServer, mailing: Mailing, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(replies, "PAGE", 2)
-    message = sent_to("ann@customer.example", mailing, server)
-    for number in range(3):
-        mail(bounce(message, number=number))
-    mail(b"Subject: Hello\r\n\r\nHello")
-    mail(b"x" * ((1 << 20) + 1))
-    process()
-
-    first = replies.page(kind="hard")
-    second = replies.page(kind="hard", before=first.older)
-
-    assert [len(first.reports), len(second.reports), second.older] == [2, 1, None]
-    assert [report.state for report in replies.page(state="unread").reports] == ["unread"]
-    assert [report.state for report in replies.of_message(message.pk)] == ["applied", "repeated", "repeated"]
-    assert [raw.state for raw in replies.not_read()] == ["unreadable"]
-    assert Report.objects.count() == 4
