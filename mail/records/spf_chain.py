@@ -11,6 +11,7 @@ from typing import NamedTuple
 from mail.records import spf, tags
 from mail.records.answers import Answer, Ask, hosts_of_mail
 from mail.records.finding import Fault, Finding, Line, Record, State, judged, seen_of
+from words.texts import joined
 from words.texts import text as _
 
 MOST_LOOKUPS = 10  # Section 4.6.4.
@@ -227,6 +228,8 @@ def _without_record(
     else:
         key = "spf-missing"
         said = _("%(domain)s has no SPF record. Large providers reject its mail.", domain=domain)
+        if not wanted and not relays:
+            said = joined([said, _("Add to the record what your provider asks you to include.")])
     proposal = _proposal(domain, records or [tags.cleaned(one) for one in meant], wanted, relays)
     return judged(Line.SPF, [Fault(State.BROKEN, key, said)], "", seen_of(records or meant), proposal)
 
@@ -317,6 +320,8 @@ def _proposal(domain: str, records: Sequence[str], wanted: Sequence[Include], re
         parts.setdefault(f"include:{include.domain}")
     for relay in relays:
         parts.setdefault(f"ip{ipaddress.ip_address(relay).version}:{relay}")
+    if not parts and not strict:
+        parts["mx"] = None  # A record that allows nobody would do harm. Most small senders use the host of their mail.
     is_redirect = any(part.startswith("redirect=") for part in parts)
     end = [] if is_redirect else ["-all" if strict else "~all"]
     ordered = sorted(parts, key=lambda part: part.startswith("redirect="))

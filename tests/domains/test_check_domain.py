@@ -71,7 +71,7 @@ def test_without_json_it_is_read_by_people() -> None:
     assert status == 1
     assert printed.startswith("bücher.example (xn--bcher-kva.example)\n")
     assert "BROKEN   SPF: xn--bcher-kva.example has no SPF record." in printed
-    assert '         publish: xn--bcher-kva.example. IN TXT "v=spf1 ~all"' in printed
+    assert '         publish: xn--bcher-kva.example. IN TXT "v=spf1 mx ~all"' in printed
 
 
 @pytest.mark.parametrize(

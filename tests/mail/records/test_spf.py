@@ -128,6 +128,17 @@ def test_an_include_that_is_not_answered_is_no_finding() -> None:
 
 @pytest.mark.parametrize(
     ("records", "proposed"),
+    [([], "v=spf1 mx ~all"), (["v=spf1 +all"], "v=spf1 mx ~all"), (["v=spf1 -all", "v=spf1 -all"], "v=spf1 -all")],
+)
+def test_a_record_that_allows_nobody_is_proposed_only_to_those_who_wanted_it(records: list[str], proposed: str) -> None:
+    finding = spf_chain.check("a.example", TableAsk(txt(a=records)))
+
+    assert finding.record is not None
+    assert finding.record.value == proposed
+
+
+@pytest.mark.parametrize(
+    ("records", "proposed"),
     [
         ([], "v=spf1 include:spf.mail.example ip4:192.0.2.1 ~all"),
         (["v=spf1 mx -all", "v=spf1 a mx ~all"], "v=spf1 mx a include:spf.mail.example ip4:192.0.2.1 -all"),
