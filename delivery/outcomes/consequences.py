@@ -339,6 +339,6 @@ def note_incident(server_id: int, kind: str, why: str, now: dt.datetime, *, abou
     """
     key = " ".join(filter(None, (str(server_id), kind, about, f"{now:%Y-%m-%d}")))
     _, is_new = Incident.objects.get_or_create(
-        key=key[:100], defaults={"server_id": server_id, "kind": kind, "reason": why[:500], "seen_at": now}
+        key=key, defaults={"server_id": server_id, "kind": kind, "reason": why[:500], "seen_at": now}
     )
     return is_new

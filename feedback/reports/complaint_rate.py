@@ -4,6 +4,7 @@ Providers judge a domain by this rate. From the second limit on they refuse its 
 """
 
 import datetime as dt
+import hashlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -44,7 +45,9 @@ def check(cells: Iterable[Cell], now: dt.datetime) -> None:
 
 
 def _act(cell: Cell, why: str, now: dt.datetime, *, must_stop: bool) -> None:
-    about = f"{cell.from_domain[:40]} {cell.provider[:30]}{' stop' if must_stop else ''}"
+    # A hash, because the key of an incident is shorter than two domains may be.
+    about = hashlib.blake2b(f"{cell.from_domain} {cell.provider}".encode(), digest_size=16).hexdigest()
+    about += " stop" if must_stop else ""
     is_new = not cell.server_id or consequences.note_incident(cell.server_id, INCIDENT, why, now, about=about)
     if not must_stop or not is_new:
         return

@@ -9,6 +9,7 @@ from delivery.models import Incident, Mailing, ScoreCount
 from delivery.outcomes import scorecard
 from delivery.outcomes.scorecard import ScoreKey
 from delivery.records.scorecard import of_server
+from feedback.reports import complaint_rate
 from smtpservers.models import SmtpServer
 from tests.feedback.reports.making import NOW, event, make_mailing, make_server, post, process, sent_to
 
@@ -62,6 +63,19 @@ def test_the_rate_decides(server: SmtpServer, complaints: int, of: int, tells: b
     assert Incident.objects.exists() == tells
     if stops:
         assert "3 people at Yahoo marked mail from shop.example" in Mailing.objects.get(pk=running[0].pk).waiting_reason
+
+
+def test_the_next_day_stops_a_domain_with_a_long_name_again(server: SmtpServer) -> None:
+    long = ".".join(["a" * 60] * 3) + ".example"
+    provider = ".".join(["b" * 60] * 3) + ".example"
+    mailing = make_mailing(mail_from=f"us@{long}")
+
+    for day in (DAY, DAY + dt.timedelta(days=1)):
+        Mailing.objects.filter(pk=mailing.pk).update(state="open")
+        keys = [ScoreKey(day, server.pk, long, provider, kind) for kind in ("accepted", "complaint")]
+        scorecard.add(Counter(dict(zip(keys, (1_000, 3), strict=True))))
+        complaint_rate.check([complaint_rate.Cell(day, long, provider, server.pk)], NOW + (day - DAY))
+        assert state(mailing) == "paused"
 
 
 def test_whoever_resumes_is_not_stopped_again_that_day(server: SmtpServer) -> None:
