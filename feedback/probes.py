@@ -39,6 +39,7 @@ def send(server: SmtpServer, now: dt.datetime) -> Probe:
     bounce = verp.tagged(plain, NOBODY, 0, settings.TOKEN_KEYS) if server.use_verp else plain
     unsubscribe = verp.unsubscribe_addresses(domain_of(plain), settings.TOKEN_KEYS)(NOBODY)
     with transaction.atomic():
+        Probe.objects.filter(server=server, bounce_at=None, unsubscribe_at=None).delete()
         probe = Probe.objects.create(server=server, return_path=server.return_path, key=uuid.uuid4().hex, sent_at=now)
         mailing = mailings.open_mailing(
             stream=Mailing.Stream.NOTICE,

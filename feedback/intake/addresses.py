@@ -49,7 +49,8 @@ class OurAddresses:
         if folded in self.reports:
             return Purpose.REPORT
         local, _, domain = folded.rpartition("@")
-        return Purpose.ROLE if local in ROLES and domain in self.domains else None
+        is_role = (local in ROLES and domain in self.domains) or folded == ROLES[0]  # It may stand without a domain.
+        return Purpose.ROLE if is_role else None
 
 
 def our_addresses() -> OurAddresses:

@@ -73,3 +73,4 @@ def test_mail_to_is_that_of_the_servers_concerned_and_never_an_address_of_the_li
     assert recipients("fbl@news.example.org") == ["boss@shop.example.net"]
     assert recipients("abuse@other.example.org") == ["other@shop.example.net"]
     assert recipients("abuse@loop.example.org") == []
+    assert recipients("postmaster") == []  # There is no alert address, and no administrator.

@@ -28,6 +28,8 @@ def stored() -> list[bytes]:
         ("fbl@news.example.org", "250 2.1.5"),
         ("Postmaster@news.example.org", "250 2.1.5"),
         ("abuse@news.example.org", "250 2.1.5"),
+        ("Postmaster", "250 2.1.5"),  # RFC 5321 section 4.5.1.
+        ("abuse", "550 5.1.1"),
         (RETURN_PATH, "550 5.1.1"),  # Each message has a tag; the plain address gets only spam.
         (TAGGED.replace("+", "+a")[:-21] + "@news.example.org", "550 5.1.1"),
         ("unsub+" + TAGGED.partition("+")[2], "550 5.1.1"),  # A tag of another purpose.

@@ -50,6 +50,7 @@ def test_ours_is_what_bears_our_address_or_is_a_report(head: str, address: str, 
         "To: ann@example.net\r\n\r\nContent-Type: multipart/report",
         "\xff\xfe: nothing\r\n\r\n",
         "To: " + "a@b, " * 20_000,
+        "To: postmaster",
         "",
     ],
 )
