@@ -55,6 +55,7 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
     *(({"port": port}, whole(1, "65,535")) for port in ("", "0", "65536", "smtp", "5.5", "1.000")),
     *(({"timeout_seconds": seconds}, whole(5, "600")) for seconds in ("", "4", "601", "1e2")),
     # 4, 5
+    ({"oauth_account": "999"}, "Select a valid choice."),
     ({"username": "ann\r\nx", "password": "secret"}, BREAK),
     ({"username": "x" * 256, "password": "secret"}, LONG.format(255, 256)),
     (
@@ -236,6 +237,7 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
 # Whatever stands in these can be meant: a switch without a value beside it.
 NEVER_WRONG = {
     "relays_unsubscribes",  # The address beside it is wrong then.
+    "is_own_relay",
     "replaces_utm",
     "tags_text_links",
     "is_active",
