@@ -212,6 +212,13 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):  # type: ignore[misc]  # unfo
             raise forms.ValidationError(WRONG)
         return password
 
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean()
+        # Compared with the proved one: before that, an answer would let anybody guess without the lock-out.
+        if "old_password" in cleaned and cleaned.get("new_password1") == cleaned["old_password"]:
+            self.add_error("new_password1", rules.SAME_PASSWORD)
+        return cleaned
+
 
 class FreshSignInForm(RefusesControls, forms.Form):
     """Confirms a signed-in user by password or by a code from the app."""

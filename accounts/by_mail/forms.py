@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.utils.translation import gettext_lazy as _
@@ -49,6 +50,10 @@ class ResetPasswordForm(RefusesControls, _NewPassword):
 
     def clean(self) -> None:
         self.check_password(self._user)
+        # A valid guess that is wrong uses the link up, so nobody can look for the present password this way.
+        password = self.cleaned_data.get("password")
+        if password and check_password(password, self._user.password):
+            self.add_error("password", rules.SAME_PASSWORD)
 
 
 class AcceptInvitationForm(RefusesControls, _NewPassword, RefusesTakenUsername):

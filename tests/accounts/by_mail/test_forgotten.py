@@ -79,6 +79,13 @@ def test_the_link_sets_a_new_password_once_and_ends_all_sessions(ann: User, inbo
     assert ann.check_password(NEW_PASSWORD)
 
 
+def test_it_refuses_the_present_password_and_stays_valid(ann: User, inbox: Inbox) -> None:
+    token = asked(inbox)
+
+    assert "That&#x27;s your current password." in use(token, PASSWORD).content.decode()
+    assert "Password changed." in use(token).content.decode()
+
+
 def test_it_signs_nobody_in_and_the_second_factor_is_still_asked_for(ann: User, inbox: Inbox, app: Any) -> None:
     token, client = asked(inbox), Client()
 

@@ -110,8 +110,8 @@ def test_a_password_that_is_hashed_anew_at_the_sign_in_needs_no_change(ann: User
     assert not SignInNotice.objects.exists()
 
 
-def change_password(client: Client, old: str = PASSWORD) -> Any:
-    return client.post("/admin/password_change/", {"old_password": old, "new_password1": OWN, "new_password2": OWN})
+def change_password(client: Client, old: str = PASSWORD, new: str = OWN) -> Any:
+    return client.post("/admin/password_change/", {"old_password": old, "new_password1": new, "new_password2": new})
 
 
 def remove_the_app(client: Client) -> Any:
@@ -186,7 +186,22 @@ def test_a_password_chosen_by_an_administrator_is_changed_before_anything_else(a
     assert "Password changed." in page.content.decode()
     assert "Someone else" not in page.content.decode()
     assert not SignInNotice.objects.exists()
-    assert change_password(bob, OWN)["Location"] == "/accounts/"  # Of his own accord.
+    assert change_password(bob, OWN, PASSWORD)["Location"] == "/accounts/"  # Of his own accord.
+
+
+def test_a_new_password_differs_from_the_present_one(ann: User) -> None:
+    bob = User.objects.create_user("bob", password=PASSWORD, is_staff=True)
+    SignInNotice.objects.create(user=bob, kind=SignInNotice.Kind.PASSWORD_SET)
+    for name in ("ann", "bob"):  # Of one's own accord, and because somebody else chose it.
+        client = signed_in(name)
+
+        same = change_password(client, PASSWORD, PASSWORD)
+        guess = change_password(client, "guess", PASSWORD)
+
+        assert same.context["form"].errors == {"new_password1": ["That's your current password. Choose a different one."]}
+        assert list(guess.context["form"].errors) == ["old_password"]  # It tells nothing about the new one.
+        assert is_signed_in(client)
+    assert signed_in("bob").get("/admin/")["Location"] == "/admin/password_change/"
 
 
 def test_so_is_one_that_an_administrator_changed_and_the_factor_comes_first(ann: User, settings: Any) -> None:
