@@ -49,7 +49,7 @@ _ENCODED_WORD = re.compile(r"=\?[^?\s]+\?[BbQq]\?[^?\s]*\?=")
 _NUMERIC_LABEL = re.compile(r"(?:[0-9]+|0[xX][0-9A-Fa-f]*)")
 
 # RFC 6761 and RFC 2606: these never exist, so no mail can reach them.
-_RESERVED = ("test", "invalid", "example", "localhost", "example.com", "example.net", "example.org")
+RESERVED_DOMAINS = ("test", "invalid", "example", "localhost", "example.com", "example.net", "example.org")
 
 
 class AddressInvalid(ValueError):
@@ -344,7 +344,7 @@ def needs_smtputf8(address: str) -> bool:
 def is_reserved(domain: str) -> bool:
     """Tell whether a domain is guaranteed not to exist (RFC 2606, RFC 6761), so that no mail can reach it."""
     name = domain.lower().rstrip(".")
-    return any(name == reserved or name.endswith("." + reserved) for reserved in _RESERVED)
+    return any(name == reserved or name.endswith("." + reserved) for reserved in RESERVED_DOMAINS)
 
 
 def mixes_scripts(domain: str) -> bool:

@@ -79,12 +79,13 @@ class Headcounts:
         :raises NotCounted: as :meth:`once` does.
         """
 
-        def find() -> tuple[dict[str, int], int, int]:
+        def find() -> tuple[dict[str, int], int, int, int]:
             found = count(self.audience, at)
-            return {verdict.value: number for verdict, number in found.numbers.items()}, found.repeated, found.odd
+            numbers = {verdict.value: number for verdict, number in found.numbers.items()}
+            return numbers, found.repeated, found.odd, found.reserved
 
-        numbers, repeated, odd = self.once("people", at, find)
-        return Count({Reach(verdict): number for verdict, number in numbers.items()}, repeated, odd)
+        numbers, *others = self.once("people", at, find)
+        return Count({Reach(verdict): number for verdict, number in numbers.items()}, *others)
 
     def counted_at(self) -> dt.datetime | None:
         """Return the time at which a large audience was counted; None for a small one: its numbers are always fresh."""

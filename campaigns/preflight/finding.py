@@ -35,6 +35,11 @@ class Finding:
         """Whether the editor of the campaign is the place to fix it."""
         return self.check_id in OF_CONTENT
 
+    @property
+    def is_about_people(self) -> bool:
+        """Whether the page of recipients and exclusions lists the people."""
+        return self.check_id in OF_PEOPLE
+
 
 # The title of every check, by its id.
 TITLES = {
@@ -58,6 +63,7 @@ TITLES = {
     "C3": _("Consent"),
     "C4": _("Addresses"),
     "C5": _("Large mailbox providers"),
+    "C6": _("Reachable recipients"),
 }
 
 # The checks that read the samples of a message: all with an M but the server's own page and the copies.
@@ -65,6 +71,9 @@ OF_MESSAGES = tuple(check_id for check_id in TITLES if check_id[0] == "M" and ch
 
 # The checks whose findings are fixed in the campaign's content.
 OF_CONTENT = ("M6", "M9", "M10", "M11", "M12", "M13", "M15")
+
+# The checks whose people stand on the page of recipients and exclusions.
+OF_PEOPLE = ("C3", "C6")
 
 
 def found(check_id: str, severity: Severity, sentence: str, remedy: str = "") -> Finding:

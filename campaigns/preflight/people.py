@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Max, Min, QuerySet
+from django.db.models import Max, Min, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from campaigns.audience.audience import audience_of
@@ -20,15 +20,17 @@ from contacts.segments.audience import Audience, Reach, listed, reached, subscri
 from contacts.segments.conditions import load
 from delivery.content.recipient_domains import syntax_problem
 from delivery.outcomes import unreachable_domains
+from mail.addresses import RESERVED_DOMAINS, is_reserved
 from words.texts import text
 
 # Reasons beside the verdicts of ``Reach``. They apply to people who are reached.
-REPEATED, INVALID, UNREACHABLE = "repeated", "invalid", "unreachable"
+REPEATED, INVALID, UNREACHABLE, RESERVED = "repeated", "invalid", "unreachable", "reserved"
 TITLES = {
     **{verdict.value: verdict.label for verdict in Reach},
     REPEATED: text("on several lists or segments"),
     INVALID: text("invalid address"),
     UNREACHABLE: text("domain accepts no mail"),
+    RESERVED: text("domain reserved for examples"),
 }
 MOST_LOOKED_AT = 20_000  # Odd addresses, and domains known to be unreachable.
 SLICE_CONTACTS = 20_000
@@ -94,6 +96,7 @@ def people_of(headcounts: Headcounts, now: dt.datetime) -> PeopleReport:
         UNREACHABLE: headcounts.once("unreachable", now, lambda: _unreachable(audience, now).count())
         if unreachable_domains.known(now)
         else 0,
+        RESERVED: found.reserved,
     }
     doubtful = tuple(LeftOut(reason, TITLES[reason], number) for reason, number in failing.items() if number)
     return PeopleReport(found.reached, left_out, doubtful, found.repeated)
@@ -118,6 +121,8 @@ def some(campaign: Campaign, reason: str, now: dt.datetime, *, start: int, numbe
         return _invalid(audience, now)[start : start + number]
     if reason == UNREACHABLE:
         return _in_words(_unreachable(audience, now)[start : start + number])
+    if reason == RESERVED:
+        return _in_words(_reserved(audience, now)[start : start + number])
     verdict = Reach.REACHED if reason == REPEATED else Reach(reason)
     rows = listed(audience, now, verdict, is_repeated=reason == REPEATED, start=start, number=number)
     return [CheckedPerson(*row) for row in rows]
@@ -130,6 +135,8 @@ def everybody(campaign: Campaign, reason: str, now: dt.datetime) -> Iterator[Che
         yield from _invalid(audience, now)
     elif reason == UNREACHABLE:
         yield from _in_words(_unreachable(audience, now))
+    elif reason == RESERVED:
+        yield from _in_words(_reserved(audience, now))
     else:
         verdict = Reach.REACHED if reason == REPEATED else Reach(reason)
         for between in _slices(audience):
@@ -156,10 +163,18 @@ def _unreachable(audience: Audience, now: dt.datetime) -> QuerySet[Contact]:
     return reached(audience, now).filter(domain__in=domains).order_by("pk")
 
 
+def _reserved(audience: Audience, now: dt.datetime) -> QuerySet[Contact]:
+    condition = Q(domain__in=RESERVED_DOMAINS)
+    for reserved in RESERVED_DOMAINS:
+        condition |= Q(domain__endswith=f".{reserved}")
+    return reached(audience, now).filter(condition).order_by("pk")
+
+
 def _in_words(contacts: QuerySet[Contact]) -> list[CheckedPerson]:
-    return [
-        CheckedPerson(
-            contact.pk, contact.email, _("%(domain)s doesn't exist or accepts no mail.") % {"domain": contact.domain}
-        )
-        for contact in contacts
-    ]
+    return [CheckedPerson(contact.pk, contact.email, _domain_problem(contact.domain)) for contact in contacts]
+
+
+def _domain_problem(domain: str) -> str:
+    if is_reserved(domain):
+        return _("%(domain)s is reserved for examples and gets no mail.") % {"domain": domain}
+    return _("%(domain)s doesn't exist or accepts no mail.") % {"domain": domain}

@@ -20,7 +20,7 @@ from campaigns.models import Campaign
 from campaigns.preflight.empty_fields import counted_fields, empty_fields, fields_of, is_missing
 from campaigns.preflight.finding import OF_MESSAGES, Finding, Severity, found, in_order
 from campaigns.preflight.message_checks import empty_greeting, findings, form, html_bytes, postal_address
-from campaigns.preflight.people import PeopleReport, people_of
+from campaigns.preflight.people import INVALID, PeopleReport, people_of
 from campaigns.preflight.refusals import refusals_of
 from campaigns.preflight.samples import Sample, samples
 from campaigns.preflight.senders import addresses, senders
@@ -142,7 +142,7 @@ def review_of(written: Written, fleet: Fleet, sample_seconds: float = SAMPLE_SEC
         tuple(senders(addresses(written, fleet))),
         max((len(sample.named.content) for _, some in taken for sample in some), default=None),
         max((html_bytes(sample.named.html) for _, some in taken for sample in some), default=0),
-        tuple(_title(check_id) for check_id in [*checked, "M14", "C1", "C2"] if check_id not in failed),
+        tuple(_title(check_id) for check_id in [*checked, "M14", "C1", "C2", "C6"] if check_id not in failed),
         written,
     )
 
@@ -224,6 +224,7 @@ def _of_setting(
     yield from _bulk(servers, report.reached)
     yield from _consent(report)
     yield from _addresses(numbers, report.reached)
+    yield from _unreachable(servers, report)
 
 
 def _unsubscribe_pages(servers: Iterable[SmtpServer]) -> Iterator[Finding]:
@@ -346,6 +347,31 @@ def _addresses(numbers: dict[str, int], number: int) -> Iterator[Finding]:
                 % {"n": f"{numbers[name]:,}", "provider": name, "most": f"{most:,}"},
                 _("Check that SPF, DKIM and DMARC pass, and grow slowly."),
             )
+
+
+def _unreachable(servers: Iterable[SmtpServer], report: PeopleReport) -> Iterator[Finding]:
+    """Yield the people whose messages fail before a server is asked. No name server is asked for it."""
+    is_checked = any(not server.handles_email_validation for server in servers)
+    failing = [each for each in report.doubtful if is_checked or each.reason == INVALID]
+    # Somebody may have two of the reasons.
+    number = min(sum(each.number for each in failing), report.reached)
+    if not number:
+        return
+    sentence = ngettext(
+        "%(n)s of %(all)s recipient won't be reached: %(why)s.",
+        "%(n)s of %(all)s recipients won't be reached: %(why)s.",
+        report.reached,
+    ) % {
+        "n": f"{number:,}",
+        "all": f"{report.reached:,}",
+        "why": ", ".join(f"{each.title} ({each.number:,})" for each in failing) if failing[1:] else failing[0].title,
+    }
+    yield found(
+        "C6",
+        BLOCK if number == report.reached else WARN,
+        sentence,
+        _("Correct these addresses, or remove these people from the lists."),
+    )
 
 
 def _kinds_of_people(written: Written, fields: list[str], now: dt.datetime) -> dict[str, int]:

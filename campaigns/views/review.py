@@ -52,6 +52,10 @@ def review_page(request: HttpRequest, campaign: Campaign, status: int = 200, **f
     :param forms: a form with errors, by its name in the template.
     """
     context = _context(request, campaign) | forms
+    for form in forms.values():
+        # The browser shows the first wrong field, which is far below the top of the page.
+        if wrong := next((name for name in form.errors if name in form.fields), None):
+            form.fields[wrong].widget.attrs["autofocus"] = True
     title = _("Review of %(campaign)s") % {"campaign": campaign}
     return page(request, "campaigns/review.html", title, context, status)
 

@@ -25,6 +25,7 @@ from contacts.segments import query
 from contacts.segments.conditions import load
 from db.costs import read_most
 from db.dialect import instant, matches
+from mail.addresses import RESERVED_DOMAINS
 from words.texts import text as _
 
 Sql = tuple[str, list[Any]]
@@ -90,6 +91,13 @@ def _odd() -> str:
         f"(NOT email_key {matches()} '{_PLAIN}' OR LENGTH(email_key) > 60"
         " OR REPLACE(REPLACE(REPLACE(email_key, '@', '.'), '-.', '..'), '.-', '..') LIKE '%%..%%')"
     )
+
+
+def _reserved() -> str:
+    """Return the condition that an address is at a reserved domain, where no mail arrives."""
+    named = ", ".join(f"'{domain}'" for domain in RESERVED_DOMAINS)
+    below = "".join(f" OR domain LIKE '%%.{domain}'" for domain in RESERVED_DOMAINS)
+    return f"(domain IN ({named}){below})"
 
 
 def people_sql(
@@ -214,6 +222,7 @@ class Count:
     numbers: Mapping[Reach, int]  # Has every verdict.
     repeated: int  # People reached who are in several of the lists and segments.
     odd: int  # People reached whose address may contain a mistake and needs a check of its own.
+    reserved: int  # People reached at a reserved domain, where no mail arrives.
 
     @property
     def reached(self) -> int:
@@ -225,13 +234,15 @@ def count(audience: Audience, now: dt.datetime) -> Count:
     sql, parameters = people_sql(audience, now, with_strangers=True)
     rows = read_most(
         "SELECT verdict, COUNT(*), SUM(CASE WHEN sources > 1 THEN 1 ELSE 0 END),"  # noqa: S608
-        f" SUM(CASE WHEN verdict = 'reached' AND {_odd()} THEN 1 ELSE 0 END) FROM ({sql}) AS people GROUP BY verdict",
+        f" SUM(CASE WHEN verdict = 'reached' AND {_odd()} THEN 1 ELSE 0 END),"
+        f" SUM(CASE WHEN verdict = 'reached' AND {_reserved()} THEN 1 ELSE 0 END)"
+        f" FROM ({sql}) AS people GROUP BY verdict",
         parameters,
     )
-    found = {Reach(verdict): (int(number), int(several), int(odd)) for verdict, number, several, odd in rows}
-    numbers = {verdict: found.get(verdict, (0, 0, 0))[0] for verdict in Reach}
-    _, repeated, odd = found.get(Reach.REACHED, (0, 0, 0))
-    return Count(numbers, repeated, odd)
+    found = {Reach(verdict): [int(number) for number in numbers] for verdict, *numbers in rows}
+    numbers = {verdict: found.get(verdict, [0])[0] for verdict in Reach}
+    _, repeated, odd, reserved = found.get(Reach.REACHED, [0, 0, 0, 0])
+    return Count(numbers, repeated, odd, reserved)
 
 
 def listed(

@@ -198,7 +198,9 @@ def test_a_new_password_differs_from_the_present_one(ann: User) -> None:
         same = change_password(client, PASSWORD, PASSWORD)
         guess = change_password(client, "guess", PASSWORD)
 
-        assert same.context["form"].errors == {"new_password1": ["That's your current password. Choose a different one."]}
+        assert same.context["form"].errors == {
+            "new_password1": ["That's your current password. Choose a different one."]
+        }
         assert list(guess.context["form"].errors) == ["old_password"]  # It tells nothing about the new one.
         assert is_signed_in(client)
     assert signed_in("bob").get("/admin/")["Location"] == "/admin/password_change/"

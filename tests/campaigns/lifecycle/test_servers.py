@@ -22,7 +22,9 @@ NOW = dt.datetime(2026, 11, 30, 12, 0, tzinfo=dt.UTC)
 
 @pytest.fixture
 def beta(server: SmtpServer) -> SmtpServer:
-    return SmtpServer.objects.create(name="Beta", host="localhost", mail_from="Shop <news@other.example>")
+    return SmtpServer.objects.create(
+        name="Beta", host="localhost", mail_from="Shop <news@other.example>", handles_email_validation=True
+    )
 
 
 def start(campaign: Campaign, actor: User) -> Mailing:

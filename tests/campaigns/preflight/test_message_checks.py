@@ -19,6 +19,7 @@ from campaigns.preflight.preview import build_preview
 from campaigns.preflight.refusals import MOST_UNKNOWN, refusals
 from campaigns.preflight.review import review, review_of
 from contacts.models import Contact, Subscription
+from delivery.models import UnreachableDomain
 from smtpservers.models import SmtpServer
 from smtpservers.routing.fleet import Fleet
 from words.texts import TRANSLATOR, translated
@@ -396,6 +397,31 @@ def test_servers_people_and_room(sound: Campaign, server: SmtpServer) -> None:
 
     SmtpServer.objects.update(is_active=False)
     assert by_id(sound)["C1"].sentence == "With the current settings, 2 of 2 messages can't be sent. Alpha is inactive."
+
+
+@pytest.mark.django_db
+def test_people_whose_message_would_fail_here_are_told_before(sound: Campaign, server: SmtpServer) -> None:
+    def give(*addresses: str) -> None:
+        for name, address in zip(("ann", "bea", "cleo"), addresses, strict=True):
+            domain = address.partition("@")[2]
+            Contact.objects.filter(first_name__iexact=name).update(email=address, email_key=address, domain=domain)
+
+    give("ann@shop.example.org", "bea@x.test", "cleo@gone.org")
+    assert "C6" not in by_id(sound)  # Its provider judges the addresses.
+    assert "Reachable recipients" in review(sound, NOW).passed
+    SmtpServer.objects.update(handles_email_validation=False)
+    some = by_id(sound)["C6"]
+    UnreachableDomain.objects.create(domain="gone.org", kind="no-domain", found_at=NOW - dt.timedelta(hours=1))
+    everybody = by_id(sound)["C6"]
+
+    assert (some.severity, some.sentence) == (
+        Severity.WARN,
+        "2 of 3 recipients won't be reached: domain reserved for examples.",
+    )
+    assert (everybody.severity, everybody.sentence) == (
+        Severity.BLOCK,
+        "3 of 3 recipients won't be reached: domain accepts no mail (1), domain reserved for examples (2).",
+    )
 
 
 @pytest.mark.django_db

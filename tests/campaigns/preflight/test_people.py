@@ -137,23 +137,32 @@ def test_people_are_for_those_who_may_see_them(people: dict[str, User], left_out
 
 def test_what_will_fail_is_named_before_the_start(news: ContactList, campaign: Campaign) -> None:
     now = timezone.now()
-    UnreachableDomain.objects.create(domain="gone.example", kind="no-domain", found_at=now)
-    UnreachableDomain.objects.create(domain="there.example", kind="no-mail", found_at=now - dt.timedelta(days=2))
-    for email in ("eve@gone.example", "fay@there.example", "o'neil@example.com", "jürgen@bücher.example"):
+    UnreachableDomain.objects.create(domain="gone.de", kind="no-domain", found_at=now)
+    UnreachableDomain.objects.create(domain="there.de", kind="no-mail", found_at=now - dt.timedelta(days=2))
+    for email in ("eve@gone.de", "fay@there.de", "o'neil@example.com", "jürgen@bücher.example"):
         Subscription.objects.create(contact=Contact.objects.create(email=email), list=news)
     broken = Contact.objects.create(email="x@y.example")
-    Contact.objects.filter(pk=broken.pk).update(email="x..y@@example", email_key="x..y@@example")
+    Contact.objects.filter(pk=broken.pk).update(email="x..y@@example", email_key="x..y@@example", domain="")
     Subscription.objects.create(contact=broken, list=news)
 
     report = preflight_people.people(campaign, now)
 
-    assert [(each.reason, each.number) for each in report.doubtful] == [("invalid", 1), ("unreachable", 1)]
+    assert [(each.reason, each.number) for each in report.doubtful] == [
+        ("invalid", 1),
+        ("unreachable", 1),
+        ("reserved", 5),
+    ]
     assert report.reached == 8
     [unreachable] = preflight_people.some(campaign, "unreachable", now, start=0, number=50)
     assert (unreachable.email, unreachable.why) == (
-        "eve@gone.example",
-        "gone.example doesn't exist or accepts no mail.",
+        "eve@gone.de",
+        "gone.de doesn't exist or accepts no mail.",
     )
+    reserved = preflight_people.some(campaign, "reserved", now, start=0, number=50)
+    assert [one.why for one in reserved if one.email.startswith("jürgen")] == [
+        "xn--bcher-kva.example is reserved for examples and gets no mail."
+    ]
+    assert reserved == list(preflight_people.everybody(campaign, "reserved", now))
     [invalid] = preflight_people.everybody(campaign, "invalid", now)
     assert invalid.email == "x..y@@example"
     assert invalid.why

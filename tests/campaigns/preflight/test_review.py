@@ -140,6 +140,7 @@ def test_when_it_is_sent_is_chosen_there(marketer: Client, sound: Campaign) -> N
     ("fields", "sentence"),
     [
         ({"start": "at"}, "Choose a date and time."),
+        ({"start": "at", "wall": "2020-01-01T09:00"}, "This time is in the past"),
         ({"start": "now", "opens": "09:00"}, "Fill in both times, or leave both empty."),
         ({"start": "now", "opens": "09:00", "closes": "09:00"}, "Choose two different times."),
         ({"start": "now", "time_zone": "Mars/Olympus"}, "Choose something from the list"),
@@ -151,8 +152,16 @@ def test_a_time_that_makes_no_sense_is_told_beside_its_field(
 ) -> None:
     response = marketer.post(f"/campaigns/{sound.pk}/schedule/", fields)
 
+    html = response.content.decode()
     assert response.status_code == 422
-    assert sentence in response.content.decode()
+    assert sentence in html
+    assert "Schedule not saved" in html
+    assert re.search(
+        r"<(?:input|select)[^>]*autofocus[^>]*aria-invalid|<(?:input|select)[^>]*aria-invalid[^>]*autofocus", html
+    )
+    # Nothing else on the page is one click from sending at once.
+    assert "send_form" not in html
+    assert "Ready to send to" not in html
 
 
 def test_a_second_person_approves_on_the_page(marketer: Client, people: dict[str, User], sound: Campaign) -> None:
@@ -332,7 +341,8 @@ def test_wrong_addresses_of_tests_are_named_and_everything_typed_stays(
     assert f">\n{typed}</textarea>" in html
     assert ("checked" in html.partition("Seed lists")[2].partition("</fieldset>")[0]) is bool(chosen)
     assert 'class="review-when" open' in html.partition("review-tests")[2]
-    assert "Ready to send to" in html
+    assert "Tests not sent" in html
+    assert "send_form" not in html
     assert not Trial.objects.exists()
 
 

@@ -47,7 +47,9 @@ def people() -> ContactList:
 @pytest.fixture
 def campaign(people: ContactList, settings: Any) -> Campaign:
     settings.POSTAL_ADDRESS = "1 Main Street, Springfield"  # One of them lives in the United States.
-    SmtpServer.objects.create(name="Alpha", host="localhost", mail_from="Shop <news@example.com>")
+    SmtpServer.objects.create(
+        name="Alpha", host="localhost", mail_from="Shop <news@example.com>", handles_email_validation=True
+    )
     return make_campaign(people)
 
 
