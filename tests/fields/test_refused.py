@@ -55,7 +55,7 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
     *(({"port": port}, whole(1, "65,535")) for port in ("", "0", "65536", "smtp", "5.5", "1.000")),
     *(({"timeout_seconds": seconds}, whole(5, "600")) for seconds in ("", "4", "601", "1e2")),
     # 4, 5
-    ({"oauth_account": "999"}, "Select a valid choice."),
+    ({"oauth_account": "999"}, NOT_LISTED),
     ({"username": "ann\r\nx", "password": "secret"}, BREAK),
     ({"username": "x" * 256, "password": "secret"}, LONG.format(255, 256)),
     (
