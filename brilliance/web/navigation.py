@@ -121,7 +121,10 @@ PLACES = (
                 _("Servers"),
                 "admin:smtpservers_smtpserver_changelist",
                 ("smtpservers.view_smtpserver", "smtpservers.view_fleet"),
-                covers=("delivery:send_test", "delivery:follow_test", "delivery:held_back"),
+                covers=(
+                    *("delivery:send_test", "delivery:follow_test", "delivery:held_back"),
+                    *("feedback:webhook", "feedback:send_probe", "feedback:probe", "feedback:scorecard"),
+                ),
             ),
             Tab(
                 _("OAuth accounts"),

@@ -13,12 +13,14 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from unfold.decorators import action
 
 from adminpages.instants import stamp
 from adminpages.pages import ModelAdmin
@@ -97,11 +99,21 @@ class ReportAdmin(_ReadOnly):
     ordering = ("-id",)
     show_full_result_count = False
     actions = None
-    empty_hint_without_add = _("Bounces, complaints and auto-replies appear here once a webhook or mailbox is set up.")
+    actions_list = ("see_raw",)
+    empty_hint_without_add = _(
+        "Bounces, complaints and auto-replies appear here once a webhook, a mailbox or the mail listener is set up."
+    )
     fields = readonly_fields = (
         *("what", "recipient", "mailing", "status", "said", "why", "effect_in_full"),
         *("way", "server", "received", "happened", "source_text"),
     )
+
+    @action(description=_("Raw reports"), icon="mail", url_path="raw", permissions=["raw"])  # type: ignore[untyped-decorator]
+    def see_raw(self, request: HttpRequest) -> HttpResponse:
+        return redirect("admin:feedback_rawreport_changelist")
+
+    def has_raw_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("feedback.view_rawreport")
 
     @admin.display(description=_("Kind"), ordering="kind")
     def what(self, report: Report) -> SafeString:

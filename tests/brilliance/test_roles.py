@@ -118,6 +118,7 @@ EXPECTED = {
     "oauth/done": SERVERS,
     "servers/health/": SERVERS,
     "admin/feedback/feedback/<int:feedback_id>/try-again/": PEOPLE,
+    "admin/feedback/report/raw/": PEOPLE,
     "admin/feedback/rawreport/<int:raw_id>/download/": PEOPLE,
     "admin/feedback/mailbox/<int:mailbox_id>/check/": SERVERS,
     "admin/feedback/mailbox/probe/<int:server_id>/": SERVERS,
