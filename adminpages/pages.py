@@ -13,7 +13,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import ShowFacets
-from django.contrib.admin.utils import get_fields_from_path
+from django.contrib.admin.utils import get_fields_from_path, unquote
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.db import transaction
 from django.db.models import Field, QuerySet
@@ -126,9 +126,16 @@ class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if self.asks_fresh_sign_in and request.method != "POST" and not fresh_sign_in.is_fresh(request):
-            return fresh_sign_in.ask(request)
+            object_id = args[0] if args else kwargs.get("object_id")
+            if object_id is None or self._may_open(request, unquote(object_id)):
+                return fresh_sign_in.ask(request)
         response: HttpResponse = super().changeform_view(request, *args, **kwargs)
         return response
+
+    def _may_open(self, request: HttpRequest, object_id: str) -> bool:
+        """Whether the page would open after the question; others are refused without one."""
+        row = self.get_object(request, object_id)
+        return row is None or self.has_view_or_change_permission(request, row)
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
         delete = super().delete_view

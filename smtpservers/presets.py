@@ -470,7 +470,7 @@ _ALL = (
         bulk=Bulk.STREAM,
         fills={"max_connections": 10},
         hints=(
-            _("Enter the token as API key. Leave Username and Password empty: the token is used for both."),
+            _("Or enter the token once, as API key under Miscellaneous. Leave Username and Password empty then."),
             _("At most 10 connections, 50 recipients and 10 MB per message. 100 messages a month are free."),
         ),
         unverified=(_("the host of the broadcast stream"), _("that bounces go to an address of its own")),

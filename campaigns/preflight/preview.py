@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from django.conf import settings
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -28,6 +29,9 @@ from smtpservers.models import SmtpServer
 
 _DARK = re.compile(r"\(\s*prefers-color-scheme\s*:\s*dark\s*\)", re.IGNORECASE)
 _LIGHT = re.compile(r"\(\s*prefers-color-scheme\s*:\s*light\s*\)", re.IGNORECASE)
+_REMOTE = re.compile(
+    r"""(?:\b(?:src|srcset|background|poster)\s*=\s*["']?|url\(\s*["']?)\s*((?:https?:)?//[^\s"'>)]+)""", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,12 @@ class Preview:
     @property
     def has_dark_scheme(self) -> bool:
         return _DARK.search(self.html) is not None
+
+    @property
+    def has_remote_images(self) -> bool:
+        """Whether an image is on another host. The preview does not load it."""
+        own = f"{settings.BASE_URL}/media/".lower()
+        return any(not url.lower().startswith(own) for url in _REMOTE.findall(self.html))
 
 
 def server_for(campaign: Campaign, wish: str, now: dt.datetime) -> SmtpServer | None:

@@ -4,6 +4,7 @@ import re
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -26,9 +27,10 @@ from words.texts import translated
 NOBODY = "nobody"  # Instead of a contact's id: a reader without a name.
 FOUND_CONTACTS = 8
 NO_SERVER = gettext_lazy("No SMTP servers yet. Ask an administrator to add one: its settings are part of each message.")
-# Mail content runs no scripts and reaches nothing of this site; it may show its pictures.
+# Mail content runs no scripts and asks no other host: it may show this site's own pictures alone.
 FRAME_POLICY = (
-    "sandbox; default-src 'none'; img-src 'self' https: data:; style-src 'unsafe-inline'; font-src https: data:;"
+    f"sandbox; default-src 'none'; img-src 'self' data: {settings.BASE_URL}/media/;"
+    " style-src 'unsafe-inline'; font-src data:;"
     " frame-ancestors 'self'"
 )
 # Beside the editor the preview keeps its scroll position when it reloads, which requires our own origin. Without

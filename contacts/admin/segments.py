@@ -35,7 +35,7 @@ class SegmentAdmin(SummarisedDeletion, ModelAdmin):
     list_display = ["name", "asked", "created_by", "updated_at"]
     list_select_related = ["created_by"]
     search_fields = ["name", "description"]
-    empty_hint = gettext_lazy("Group contacts by what they have in common, such as city or last click.")
+    empty_hint = gettext_lazy("Group contacts by what they have in common, such as city or language.")
     list_per_page = 50
     fields = ["name", "description", "conditions"]
 

@@ -343,7 +343,11 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
     def resume(self, request: HttpRequest, servers: QuerySet[SmtpServer]) -> None:
         resumed = [server for server in servers if self._resume(request, server)]
         if resumed:
-            text = ngettext("%(name)s is sending again.", "%(n)s servers are sending again.", len(resumed))
+            text = ngettext(
+                "%(name)s resumed. The next message shows whether it works.",
+                "%(n)s servers resumed. The next messages show whether they work.",
+                len(resumed),
+            )
             self.message_user(request, text % _named(resumed))
         else:
             self.message_user(request, gettext("None of the selected servers was paused."))
@@ -384,7 +388,9 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
             raise PermissionDenied
         server = get_object_or_404(SmtpServer, pk=server_id)
         if self._resume(request, server):
-            self.message_user(request, gettext("%(server)s resumed. It's sending again.") % {"server": server})
+            self.message_user(
+                request, gettext("%(server)s resumed. The next message shows whether it works.") % {"server": server}
+            )
         else:
             self.message_user(request, gettext("%(server)s wasn't paused any more.") % {"server": server})
         if "home" in request.POST or not self.has_view_permission(request, server):

@@ -223,6 +223,16 @@ def test_wrong_answers_are_locked_out_like_wrong_passwords(stale: Client) -> Non
     assert answers == [200] * 4 + [429]
 
 
+def test_whoever_may_not_open_the_page_is_refused_without_the_question(ann: User) -> None:
+    bob = User.objects.create_user("bob", password=PASSWORD, is_staff=True)
+    bob.groups.add(Group.objects.get(name="viewer"))
+    server = SmtpServer.objects.create(name="Alpha", host="localhost", mail_from="a@example.com")
+    client = Client()
+    client.force_login(bob)
+
+    assert client.get(f"{SERVERS}{server.pk}/change/").status_code == 403
+
+
 # --- a page that was open for too long
 
 

@@ -142,6 +142,12 @@ def test_the_frame_runs_nothing_and_the_source_is_only_text(
     assert policy.startswith("sandbox allow-same-origin; default-src 'none';")
     assert "script-src" not in policy
     assert "allow-scripts" not in policy
+    assert "https:" not in policy  # Pictures and fonts of other hosts are not asked for.
+    assert "aren't loaded" not in facts
+    for foreign in ('<img src="https://evil.example/p.png">', "<p style='background:url(//evil.example/p)'>x</p>"):
+        Campaign.objects.update(html=foreign)
+        beside = marketer.get(reverse("campaigns:preview_beside", args=[campaign.pk])).content.decode()
+        assert "Images from other sites aren't loaded" in beside
     assert "<script>" not in facts
     assert "&lt;script&gt;alert(1)" in facts
 

@@ -346,7 +346,7 @@ def test_a_list_in_the_order_of_its_making_sorts_no_million_rows(
         ("contact/", ["No contacts yet", "Contacts are the people you write to.", "Add contact"]),
         ("contact/?q=xy", ["No contacts match “xy”", "Clear search"]),
         ("contact/?language=de", ["No contacts match these filters", "Clear filters"]),
-        ("segment/", ["No segments yet", "such as city or last click."]),
+        ("segment/", ["No segments yet", "such as city or language."]),
         ("attribute/", ["No attributes yet", "Import a file with more columns, or ask an administrator."]),
     ],
 )

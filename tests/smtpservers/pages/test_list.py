@@ -262,7 +262,7 @@ def test_paused_servers_are_resumed(signed_in: Client, make_server: Callable[...
     page = act(signed_in, "resume", held)
 
     held.refresh_from_db()
-    assert "Held is sending again." in page
+    assert "Held resumed. The next message shows whether it works." in page
     assert (held.paused_reason, held.failures, held.failed_at) == ("", 0, None)
     assert "None of the selected servers was paused." in act(signed_in, "resume", held)
 
@@ -276,7 +276,7 @@ def test_full_and_slowed_servers_are_resumed(signed_in: Client, make_server: Cal
 
     page = act(signed_in, "resume", full, slowed)
 
-    assert "2 servers are sending again." in page
+    assert "2 servers resumed. The next messages show whether they work." in page
     full.refresh_from_db()
     slowed.refresh_from_db()
     assert (full.full_until, full.full_reason) == (None, "")
