@@ -249,6 +249,7 @@ INTAKE_PORT = env.int("INTAKE_PORT", default=2527)
 INTAKE_PROTOCOL = env.str("INTAKE_PROTOCOL", default="smtp")
 INTAKE_NAME = env.str("INTAKE_NAME", default="")  # Empty: the host of BASE_URL.
 INTAKE_CERTIFICATE = env.str("INTAKE_CERTIFICATE", default="")  # A PEM file with the key. Empty: one of its own.
+_must_be("a port from 0 to 65535", "INTAKE_PORT", INTAKE_PORT, 0 <= INTAKE_PORT <= 65535)
 _must_be("smtp or lmtp", "INTAKE_PROTOCOL", INTAKE_PROTOCOL, INTAKE_PROTOCOL in ("smtp", "lmtp"))
 
 # Retention of personal details; 0: for good. Counts, statuses and dates stay. See contacts.privacy.retention.

@@ -234,6 +234,11 @@ def test_a_newcomer_sends_two_campaigns_and_a_reader_leaves_in_between(demo: Dem
     expect(page.locator("article h2")).to_have_text("reader, ten books for long evenings")
 
     open_from_sidebar(page, "Campaigns")
+    page.get_by_role("link", name="Welcome to the first readers").click()
+    page.get_by_role("link", name="Progress").click()
+    assert rows(page, "Delivery status") == {"Accepted": 39, "Bounced": 1}  # The bounce came back by mail.
+
+    open_from_sidebar(page, "Campaigns")
     page.get_by_role("link", name="December newsletter").click()
     look_at_the_report(page)
     publish(page, demo)

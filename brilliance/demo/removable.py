@@ -24,8 +24,8 @@ from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Su
 from contacts.segments import query
 from contacts.transfer import import_contacts
 from db import locks
-from delivery.models import Batch, Chunk, Mailing, Message, Notice, ServerOutcome, UnreachableDomain
-from feedback.models import Feedback
+from delivery.models import Batch, Chunk, Mailing, Message, Notice, ScoreCount, ServerOutcome, UnreachableDomain
+from feedback.models import Feedback, RawReport, Report
 from installation.models import DemoData, SiteSettings
 from sandbox.models import SandboxMail
 from smtpservers.models import SmtpServer
@@ -152,8 +152,12 @@ def _take_away(its: Removable, demo: DemoData) -> None:
         raise StillSending
     names = list(servers.values_list("name", flat=True))
     Suppression.objects.filter(pk__in=_suppressions(its.people, mailings)).delete()
+    reports = Report.objects.filter(message__mailing__in=mailings)
+    RawReport.objects.filter(pk__in=list(reports.values_list("raw", flat=True))).delete()
+    reports.delete()
     Feedback.objects.filter(message__mailing__in=mailings).delete()
     ServerOutcome.objects.filter(server_name__in=names).delete()
+    ScoreCount.objects.filter(server_id__in=its.servers).delete()
     SandboxMail.objects.filter(rcpt_to__in=list(people.values_list("email", flat=True))).delete()
     Tally.objects.filter(Q(mailing_id__in=mailings) | Q(mailing_id=0, server_name__in=names)).delete()
     for known in (DomainProvider, UnreachableDomain):  # What was learned of them is learned again.
@@ -185,10 +189,12 @@ def _suppressions(people: Collection[int], mailings: Collection[int]) -> list[in
     answers: dict[tuple[str, str], list[str]] = {}
     for message in messages.filter(status=Message.Status.BOUNCED):
         answers.setdefault((message.email_key, Suppression.Reason.HARD_BOUNCE), []).append(message.reason)
-    left = Feedback.objects.filter(message__in=messages, is_global=True).select_related("message__mailing")
-    for feedback in left:
+    left = Feedback.objects.filter(Q(is_global=True) | Q(kind=Feedback.Kind.COMPLAINT), message__in=messages)
+    for feedback in left.select_related("message__mailing"):
         assert feedback.message is not None
-        key = (feedback.message.email_key, Suppression.Reason.UNSUBSCRIBED)
+        is_complaint = feedback.kind == Feedback.Kind.COMPLAINT
+        reason = Suppression.Reason.COMPLAINT if is_complaint else Suppression.Reason.UNSUBSCRIBED
+        key = (feedback.message.email_key, reason)
         answers.setdefault(key, []).append(feedback.message.mailing.name)
     found = Suppression.objects.filter(email_key__in=[key for key, _ in answers]).exclude(source__startswith="admin: ")
     return [

@@ -9,6 +9,7 @@ import random
 import secrets
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import Group, User
@@ -46,6 +47,8 @@ CITIES = ("Bergen", "Dakar", "Galway", "Graz", "Kyoto", "Leiden", "Lima", "Porto
 DOMAINS = ("example.com", "example.net", "example.org")
 # The sandbox decides by the beginning of these names.
 TROUBLED_READERS = ("bounce.1", "bounce.2", "bounce.3", "bounce.4", "bounce.5", "slow.1", "drop.1")
+# Readers who answer by mail some seconds later.
+ANSWERING_READERS = ("late-bounce.1", "complain.1", "out-of-office.1", "unsubscribe.1")
 PATIENT_READERS = ("full.1", "full.2", "greylist.1", "greylist.2", "greylist.3")
 
 
@@ -111,6 +114,7 @@ def make_servers(now: dt.datetime) -> list[SmtpServer]:
         notes="120 messages a month, so that a campaign runs it dry and you see the next server take over.\n"
         "Plain SMTP to the sandbox: listen on a loopback address only.",
         domain_name="nordlicht.example.com",
+        **ways_back("nordlicht.example.com"),
         max_per_month=120,
         display_order=10,
         unknown_first_name="friend",
@@ -133,8 +137,7 @@ def make_servers(now: dt.datetime) -> list[SmtpServer]:
         max_per_month=5000,
         month_start_day=15,
         time_zone="Europe/Berlin",
-        return_path="bounces@mail.nordlicht.example.com",
-        use_return_path=True,
+        **ways_back("mail.nordlicht.example.com"),
         abuse_address="abuse@nordlicht.example.com",
         use_abuse_address=True,
         display_order=20,
@@ -158,8 +161,7 @@ def make_servers(now: dt.datetime) -> list[SmtpServer]:
         notes="Signs in with a user name and a password. No monthly limit: the last one in the row.",
         domain_name="relay.nordlicht.example.com",
         language="en",
-        spam_address="complaints@relay.nordlicht.example.com",
-        use_spam_address=True,
+        **ways_back("relay.nordlicht.example.com"),
         display_order=30,
         unknown_first_name="book lover",
         utm_source="relay",
@@ -168,13 +170,26 @@ def make_servers(now: dt.datetime) -> list[SmtpServer]:
     return [starter, business, relay]
 
 
+def ways_back(domain: str) -> dict[str, Any]:
+    """Return the fields that lead bounces, complaints and unsubscribes to the demo's own mail listener."""
+    return {
+        "return_path": f"bounces@{domain}",
+        "use_return_path": True,
+        "use_verp": True,
+        "mailto_domain": domain,
+        "spam_address": f"complaints@{domain}",
+        "use_spam_address": True,
+    }
+
+
 def make_readers(now: dt.datetime) -> tuple[list[Contact], tuple[ContactList, ContactList, ContactList]]:
     """Create the contacts and their lists: all readers, the first readers, and those whose mail is delayed."""
     chance = random.Random(2026)  # The same people in every demo.
     people = [_reader(number, chance) for number in range(READERS - len(TROUBLED_READERS))]
     people += [_special(name) for name in TROUBLED_READERS]
+    answering = [_special(name) for name in ANSWERING_READERS]
     patient = [_special(name) for name in PATIENT_READERS]
-    contacts = Contact.objects.bulk_create(people + patient)
+    contacts = Contact.objects.bulk_create(people + answering + patient)
 
     every = ContactList.objects.create(
         name="Newsletter readers", description="Everyone who reads the newsletter.", is_public=True
@@ -184,7 +199,8 @@ def make_readers(now: dt.datetime) -> tuple[list[Contact], tuple[ContactList, Co
         name="Mailboxes that take their time",
         description="Full mailboxes and greylisting: their mail is deferred and tried again later.",
     )
-    for contact_list, members in ((every, people), (first, people[:FIRST_READERS]), (slow, patient)):
+    first_members = [*people[: FIRST_READERS - len(answering)], *answering]
+    for contact_list, members in ((every, people), (first, first_members), (slow, patient)):
         changes.subscribe_in_bulk(
             [person.pk for person in members],
             contact_list.pk,

@@ -80,6 +80,8 @@ def worker(name: str, queue: str, *, slots: int = 1, with_beat: bool = False) ->
 
 
 SANDBOX = Program("the sandbox mailbox", ("manage.py", "sandbox"))
+# Whoever cannot deliver to it meanwhile tries again.
+INTAKE = Program("the mail listener", ("manage.py", "intake"), is_resumed=True)
 
 
 class StopSignal:

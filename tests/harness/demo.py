@@ -11,7 +11,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PORTS = ("PORT", "SANDBOX_PLAIN_PORT", "SANDBOX_STARTTLS_PORT", "SANDBOX_AUTH_PORT")
+PORTS = ("PORT", "SANDBOX_PLAIN_PORT", "SANDBOX_STARTTLS_PORT", "SANDBOX_AUTH_PORT", "INTAKE_PORT")
 PATIENCE_SECONDS = 120  # A cold start on a busy machine.
 
 

@@ -1,4 +1,4 @@
-"""``manage.py demo``: starts everything on this machine: web server, workers, beat and sandbox."""
+"""``manage.py demo``: starts everything on this machine: web server, workers, beat, sandbox and mail listener."""
 
 import contextlib
 import fcntl
@@ -22,14 +22,14 @@ from django.utils import timezone
 from accounts.sign_in import first_admin
 from brilliance import schema
 from brilliance.demo import seed
-from brilliance.demo.supervisor import SANDBOX, Program, StopSignal, foreground, supervise, web, worker
+from brilliance.demo.supervisor import INTAKE, SANDBOX, Program, StopSignal, foreground, supervise, web, worker
 from delivery import hints, tasks
 
 PATIENCE_SECONDS = 60.0  # The time for the parts to start, before the demo reports what is missing.
 
 
 class Command(BaseCommand):
-    help = "Start everything on this machine and stop it together: web pages, workers, beat, sandbox mailbox."
+    help = "Start everything on this machine and stop it together: web, workers, beat, sandbox mailbox, mail listener."
     requires_system_checks = ()  # Problems that a person can fix come first.
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -95,7 +95,7 @@ def parts() -> list[Program]:
         worker("deliver", "deliver"),
         worker("errands", "errands", slots=2, with_beat=True),
     ]
-    return [*always, SANDBOX] if settings.SANDBOX_ENABLED else always
+    return [*always, SANDBOX, INTAKE] if settings.SANDBOX_ENABLED else always
 
 
 def ring_for_first_work() -> None:
@@ -201,6 +201,7 @@ def _taken_port() -> str:
     if settings.SANDBOX_ENABLED:
         for name in ("SANDBOX_PLAIN_PORT", "SANDBOX_STARTTLS_PORT", "SANDBOX_AUTH_PORT"):
             ports[name] = ("127.0.0.1", getattr(settings, name))
+        ports["INTAKE_PORT"] = (settings.INTAKE_HOST, settings.INTAKE_PORT)
     with contextlib.ExitStack() as held:  # All at once: two of them may be the same.
         for name, (host, port) in ports.items():
             try:
@@ -208,7 +209,8 @@ def _taken_port() -> str:
                 # With SO_REUSEADDR, as gunicorn uses it: a connection that just ended does not count.
                 held.enter_context(socket.create_server((host, port)))
             except socket.gaierror:
-                return f"HOST must be an address of this machine, not {host!r}."
+                setting = "INTAKE_HOST" if name == "INTAKE_PORT" else "HOST"
+                return f"{setting} must be an address of this machine, not {host!r}."
             except OSError as error:
                 return (
                     f"Port {port} on {host} cannot be used ({os.strerror(error.errno or 0)}). Stop the program that"

@@ -17,7 +17,7 @@ from django.conf import settings
 from brilliance.management.commands.demo import ring_for_first_work
 
 PATIENCE_SECONDS = 90  # The machine may be busy with other tests.
-PORTS = ("PORT", "SANDBOX_PLAIN_PORT", "SANDBOX_STARTTLS_PORT", "SANDBOX_AUTH_PORT")
+PORTS = ("PORT", "SANDBOX_PLAIN_PORT", "SANDBOX_STARTTLS_PORT", "SANDBOX_AUTH_PORT", "INTAKE_PORT")
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_it_starts_tells_ends_and_starts_again(environment: dict[str, str], star
     assert sign_ins.stat().st_mode & 0o777 == 0o600
     assert [line.split()[0] for line in sign_ins.read_text().splitlines()] == ["admin", "marketer", "ops", "viewer"]
     assert all(line in words for line in sign_ins.read_text().splitlines())
-    assert len(parts) >= 8  # Four leashes and what they hold.
+    assert len(parts) >= 12  # Six leashes and what they hold.
 
     second = start()
     assert second.process.wait(PATIENCE_SECONDS) == 1

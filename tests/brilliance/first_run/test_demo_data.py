@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings as configuration
 from django.contrib import messages
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
@@ -15,7 +16,7 @@ from django.db.models.signals import post_save, pre_delete
 from django.test import Client
 from django.utils import timezone
 
-from brilliance.demo import removable
+from brilliance.demo import removable, seed
 from campaigns import tasks as campaign_tasks
 from campaigns.models import Campaign
 from contacts.consent import changes
@@ -23,9 +24,13 @@ from contacts.models import ConsentEvent, Contact, ContactList, Suppression
 from delivery import tasks
 from delivery.models import Batch, Message, Notice
 from delivery.operators import notices
-from feedback.models import Feedback
+from feedback import tasks as feedback_tasks
+from feedback.intake import store
+from feedback.models import Feedback, RawReport, Report
 from feedback.unsubscribe import unsubscribe
 from installation.models import DemoData, SiteSettings
+from mail import verp
+from sandbox import late_mail
 from smtpservers.models import Route, SmtpServer
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peers.peer import running_peer
@@ -42,6 +47,7 @@ LEFT_ALONE = {
         "axes_accesslog",
         "django_content_type",
     ),
+    "feedback_seen",  # What was counted once is never counted again.
 }
 
 
@@ -93,6 +99,7 @@ def test_all_tables_are_after_it_what_they_were_before(
         campaign_tasks.count_people()
         leave_traces(boss)
         assert Message.objects.filter(status="accepted").count() >= 40
+        answer_late()
 
         answer = client.post(REMOVE, follow=True)
 
@@ -115,6 +122,21 @@ def leave_traces(boss: User) -> None:
     server.refresh_from_db()
     server.notes = "Other notes"
     server.save()
+
+
+def answer_late() -> None:
+    """Have recipients answer as those of the test inbox do."""
+    now = timezone.now()
+    for name in seed.ANSWERING_READERS:
+        message = Message.objects.get(email__startswith=name)
+        server = SmtpServer.objects.get(name="Starter plan")
+        return_path = verp.tagged(server.return_path, message.pk, message.attempt_count, configuration.TOKEN_KEYS)
+        content = f"Subject: x\r\nMessage-ID: {message.message_id}\r\n\r\nHello\r\n".encode()
+        if (answer := late_mail.answer(message.email, return_path, content, now)) is not None:
+            store.take(RawReport.Source.LISTENER, answer.content, now=now, envelope_to=answer.recipient)
+    feedback_tasks.process_reports()
+    assert {"hard", "complaint", "auto_reply"} <= set(Report.objects.values_list("kind", flat=True))
+    assert {"hard_bounce", "complaint"} <= set(Suppression.objects.values_list("reason", flat=True))
 
 
 def test_it_makes_no_sign_ins_and_fills_an_empty_installation_only(client: Client, settings: Any) -> None:

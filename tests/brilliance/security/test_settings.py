@@ -40,6 +40,8 @@ def manage(folder: Path, *arguments: str, **environment: str) -> subprocess.Comp
         ("FIELD_ENCRYPTION_KEYS", "é", "FIELD_ENCRYPTION_KEYS must hold url-safe base64 keys of 32 bytes"),
         ("HOST", "nonsense.invalid", "HOST must be an address of this machine, not 'nonsense.invalid'."),
         ("SANDBOX_AUTH_PORT", "18341", "Port 18341 on 127.0.0.1 cannot be used"),
+        ("INTAKE_PORT", "18341", "Port 18341 on 127.0.0.1 cannot be used"),
+        ("INTAKE_HOST", "nonsense.invalid", "INTAKE_HOST must be an address of this machine, not 'nonsense.invalid'."),
         (
             "DATABASE_URL",
             "postgres://a:canary@127.0.0.1:1/x",
@@ -48,7 +50,7 @@ def manage(folder: Path, *arguments: str, **environment: str) -> subprocess.Comp
     ],
 )
 def test_a_wrong_setting_is_one_sentence(tmp_path: Path, name: str, value: str, sentence: str) -> None:
-    ports = {"PORT": "18340", "SANDBOX_PLAIN_PORT": "18341", "SANDBOX_STARTTLS_PORT": "18342"}
+    ports = {"PORT": "18340", "SANDBOX_PLAIN_PORT": "18341", "SANDBOX_STARTTLS_PORT": "18342", "INTAKE_PORT": "18344"}
 
     found = manage(tmp_path / "var", "demo", **{**ports, "SANDBOX_AUTH_PORT": "18343", name: value})
 
