@@ -22,6 +22,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 
+from adminpages.fresh_sign_in import asks_first
 from adminpages.instants import stamp
 from adminpages.pages import ModelAdmin
 from delivery.records.erasure import is_anonymous
@@ -203,7 +204,7 @@ class RawReportAdmin(_ReadOnly):
         return raws.defer("sealed")
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.download_view)
+        view = self.admin_site.admin_view(asks_first(self.download_view))
         return [path("<int:raw_id>/download/", view, name="feedback_rawreport_download"), *super().get_urls()]
 
     @admin.display(description=_("Came by"))

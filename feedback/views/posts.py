@@ -59,10 +59,10 @@ def _read(request: HttpRequest) -> bytes:
 
     Django takes a body in chunks (RFC 9112 section 7.1) for an empty one, because it has no length. Gunicorn ends it.
     """
-    environ = request.META
-    is_chunked = "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
-    if is_chunked and environ.get("wsgi.input_terminated"):
-        return bytes(environ["wsgi.input"].read(MOST_BYTES + 1))
+    meta = request.META
+    is_chunked = "chunked" in meta.get("HTTP_TRANSFER_ENCODING", "").lower()
+    if is_chunked and meta.get("wsgi.input_terminated"):
+        return bytes(meta["wsgi.input"].read(MOST_BYTES + 1))
     return bytes(request.read(MOST_BYTES + 1))
 
 
