@@ -23,7 +23,13 @@ NOW = dt.datetime(2026, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
 BEFORE, AFTER = NOW - dt.timedelta(days=1), NOW + dt.timedelta(days=1)
 LISTED = "On the suppression list: {}."
 DOMAIN = "The domain {} is on the suppression list."
-HARD_BOUNCE, COMPLAINT, UNSUBSCRIBED, MANUAL = Suppression.Reason.values
+Reason = Suppression.Reason
+HARD_BOUNCE, COMPLAINT, UNSUBSCRIBED, MANUAL = (
+    Reason.HARD_BOUNCE.value,
+    Reason.COMPLAINT.value,
+    Reason.UNSUBSCRIBED.value,
+    Reason.MANUAL.value,
+)
 
 
 def stop(what: str, reason: str = MANUAL, until: dt.datetime | None = None) -> None:

@@ -1,5 +1,6 @@
 """What the listener takes and refuses, over real sockets."""
 
+import itertools
 import smtplib
 import ssl
 import threading
@@ -38,6 +39,7 @@ def stored() -> list[bytes]:
         ("ann%elsewhere.example.net@news.example.org", "550 5.1.1"),
         ("@elsewhere.example.net:ann@news.example.org", "55"),
     ],
+    ids=itertools.count(),  # Tags differ from run to run.
 )
 def test_a_recipient_is_taken_or_refused_at_once(port: int, recipient: str, answer: str) -> None:
     with Talk(port) as talk:

@@ -1,5 +1,7 @@
 """Which mails of a mailbox are ours: by their headers alone."""
 
+import itertools
+
 import pytest
 from django.conf import settings
 
@@ -33,6 +35,7 @@ OURS = OurAddresses(
         ('Content-Type: Multipart/Report;\r\n report-type="delivery-status"', "", None),
         ("Content-Type: message/feedback-report", "", None),
     ],
+    ids=itertools.count(),  # Tags differ from run to run.
 )
 def test_ours_is_what_bears_our_address_or_is_a_report(head: str, address: str, purpose: Purpose | None) -> None:
     found = relevance(f"{head}\r\nSubject: x\r\n\r\nbody".encode(), OURS)
@@ -53,6 +56,7 @@ def test_ours_is_what_bears_our_address_or_is_a_report(head: str, address: str, 
         "To: postmaster",
         "",
     ],
+    ids=itertools.count(),  # Tags differ from run to run.
 )
 def test_all_other_mail_is_not(head: str) -> None:
     assert not relevance(head.encode("latin-1"), OURS).is_ours
