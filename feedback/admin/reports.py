@@ -61,7 +61,22 @@ EFFECTS = {
 }
 
 
+# The same in a few words, for the list.
+IN_SHORT = {
+    Feedback.Kind.HARD_BOUNCE: _("Address suppressed"),
+    Feedback.Kind.SOFT_BOUNCE: _("Message bounced"),
+    Feedback.Kind.CONTENT: _("Message failed"),
+    Feedback.Kind.SERVER: _("Message failed"),
+    Feedback.Kind.COMPLAINT: _("Unsubscribed, address suppressed"),
+    Feedback.Kind.SUPPRESSED: _("Address suppressed"),
+    Feedback.Kind.UNSUBSCRIBE: _("Left the lists"),
+}
+
+
 class _ReadOnly(ModelAdmin):
+    class Media:
+        css = {"all": ("smtpservers/servers.css",)}
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -91,12 +106,12 @@ class KindFilter(admin.SimpleListFilter):
 class ReportAdmin(_ReadOnly):
     """What came back by mail or webhook."""
 
-    list_display = ("what", "recipient", "mailing", "effect", "server", "received")
-    card = ("what", "recipient", "received")
+    list_display = ("what", "address", "mailing", "effect", "through", "received")
+    card = ("what", "address", "received")
     list_filter = (KindFilter, "state", "source", "server")
     search_fields = ("recipient",)
     search_help_text = _("Recipient")
-    list_select_related = ("message__mailing", "server")
+    list_select_related = ("message__mailing", "message__server", "server")
     ordering = ("-id",)
     show_full_result_count = False
     actions = None
@@ -105,8 +120,8 @@ class ReportAdmin(_ReadOnly):
         "Bounces, complaints and auto-replies appear here once a webhook, a mailbox or the mail listener is set up."
     )
     fields = readonly_fields = (
-        *("what", "recipient", "mailing", "status", "said", "why", "effect_in_full"),
-        *("way", "server", "received", "happened", "source_text"),
+        *("what", "address", "mailing", "status", "said", "why", "effect_in_full"),
+        *("way", "through", "received", "happened", "source_text"),
     )
 
     @action(description=_("Raw reports"), icon="mail", url_path="raw", permissions=["raw"])  # type: ignore[untyped-decorator]
@@ -121,6 +136,18 @@ class ReportAdmin(_ReadOnly):
         word = str(report.get_kind_display()) if report.kind else gettext("Not understood")
         return badge(COLOURS.get(Feedback.Kind(report.kind), "grey") if report.kind else "grey", word, "")
 
+    @admin.display(description=_("Recipient"), ordering="recipient")
+    def address(self, report: Report) -> str:
+        """Return the address that the report names, or else the one that its message went to."""
+        if report.recipient or report.message is None or is_anonymous(report.message):
+            return report.recipient or "–"
+        return report.message.email
+
+    @admin.display(description=_("Server"))
+    def through(self, report: Report) -> str:
+        server = report.server or (report.message.server if report.message else None)
+        return str(server or "–")
+
     @admin.display(description=_("Mailing"))
     def mailing(self, report: Report) -> str:
         if report.message is None:
@@ -133,7 +160,9 @@ class ReportAdmin(_ReadOnly):
 
     @admin.display(description=_("What it did"), ordering="state")
     def effect(self, report: Report) -> str:
-        return str(report.get_state_display())
+        if report.state != Report.State.APPLIED or not report.kind:
+            return str(report.get_state_display())
+        return str(IN_SHORT.get(Feedback.Kind(report.kind), _("Noted")))
 
     @admin.display(description=_("What it did"))
     def effect_in_full(self, report: Report) -> str:
@@ -153,7 +182,8 @@ class ReportAdmin(_ReadOnly):
 
     @admin.display(description=_("Why"))
     def why(self, report: Report) -> str:
-        rule = gettext("Rule: %(rule)s") % {"rule": report.rule} if report.rule else ""
+        is_named = not report.rule or report.rule in report.reason
+        rule = "" if is_named else gettext("Rule: %(rule)s") % {"rule": report.rule}
         return " · ".join(filter(None, (report.reason, rule))) or "–"
 
     @admin.display(description=_("Came by"))
