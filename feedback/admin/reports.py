@@ -14,6 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.template.defaultfilters import filesizeformat
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -248,7 +249,7 @@ class RawReportAdmin(_ReadOnly):
 
     @admin.display(description=_("Size"), ordering="size_bytes")
     def size(self, raw: RawReport) -> str:
-        return f"{raw.size_bytes:,} bytes"
+        return filesizeformat(raw.size_bytes)
 
     @admin.display(description=_("Received"), ordering="id")
     def received(self, raw: RawReport) -> str:

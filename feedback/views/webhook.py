@@ -26,7 +26,7 @@ from encryption.keys import SecretUnreadable
 from feedback.hooks import addresses, probes
 from feedback.hooks import keys as hook_keys
 from feedback.hooks.forms import KeysForm, ProbeForm
-from feedback.models import Hook
+from feedback.models import Hook, RawReport
 from feedback.webhooks.adapters import adapter_of
 from smtpservers.models import SmtpServer
 from words.texts import translated
@@ -127,6 +127,7 @@ def _page(
     has_problem = hook is not None and hook.last_problem_at is not None
     if hook is not None and hook.last_problem_at and hook.last_event_at:
         has_problem = hook.last_problem_at > hook.last_event_at
+    unproved = RawReport.objects.filter(server=server, source="webhook", state=RawReport.State.UNPROVED)
     context: dict[str, Any] = {
         **admin.site.each_context(request),
         "title": _("Webhook of %(server)s") % {"server": server},
@@ -144,6 +145,8 @@ def _page(
         "trouble": trouble,
         "is_https": settings.IS_HTTPS,
         "has_problem": has_problem,
+        "unproved_count": unproved.count(),
+        "may_see_raw": request.user.has_perm("feedback.view_rawreport"),
         "old_works_until": hook.previous_until
         if hook and hook.previous_until and hook.previous_until > clock.now()
         else None,

@@ -42,12 +42,12 @@ def test_every_row_is_answered_once() -> None:
     [
         f"| a name from one network | {settings.AXES_FAILURE_LIMIT} |",
         f"| a network, over all names | {FAILURES_PER_NETWORK} |",
-        f"| a name, over all networks | {FAILURES_PER_NAME} | that name, except from networks where it signed in"
+        f"| a name, over all networks | {FAILURES_PER_NAME} | that name, except from networks where it logged in"
         f" within the last {KNOWN_FOR.days} days |",
         f"Failures count for {settings.AXES_COOLOFF_TIME * 60:.0f} minutes.",
         f"sessions and second factors after {FRESH_FOR.seconds // 60} minutes",
         f"{settings.SESSION_IDLE_SECONDS // 3600} hours without a click",
-        f"{settings.SESSION_COOKIE_AGE // 3600} hours after the sign-in",
+        f"{settings.SESSION_COOKIE_AGE // 3600} hours after the login",
         f"fewer than {LEAST_BESIDE} letters and digits",
         f"and: {', '.join(WORDS)}.",
         f"At least {SHORTEST['OPTIONS']['min_length']} characters of any kind",

@@ -23,13 +23,14 @@ from django.conf import settings
 from tests.harness.demo import free_ports
 
 SETTINGS = set(re.findall(r'env\.\w+\(\s*"(\w+)"', (settings.BASE_DIR / "brilliance" / "settings.py").read_text()))
-OF_THE_FILE = {"DATA_DIR", "HOST", "PORT", "DATABASE_URL", "BROKER_URL"}
+OF_THE_LISTENER = {"INTAKE_HOST", "INTAKE_PORT"}
+OF_THE_FILE = {"DATA_DIR", "HOST", "PORT", "DATABASE_URL", "BROKER_URL", *OF_THE_LISTENER}
 
 
 def ours(compose: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the services that run our own image."""
     found = [service for service in compose["services"].values() if service["image"] == "brilliance"]
-    assert len(found) == 5
+    assert len(found) == 6
     return found
 
 
@@ -40,14 +41,15 @@ def compose() -> dict[str, Any]:
 
 
 def test_it_has_web_two_workers_beat_and_their_stores(compose: dict[str, Any]) -> None:
-    assert set(compose["services"]) == {"migrate", "web", "worker-1", "worker-2", "beat", "postgres", "redis"}
+    assert set(compose["services"]) == {"migrate", "web", "worker-1", "worker-2", "beat", "intake", "postgres", "redis"}
     for name in ("web", "postgres", "redis"):
         assert "test" in compose["services"][name]["healthcheck"]
 
 
 def test_every_setting_but_those_of_the_file_itself_is_set_by_the_environment(compose: dict[str, Any]) -> None:
     for service in ours(compose):
-        assert set(service["environment"]) == SETTINGS - {"DATA_DIR", "HOST", "PORT"}
+        own = {"DATA_DIR", "HOST", "PORT", *OF_THE_LISTENER}
+        assert set(service["environment"]) - OF_THE_LISTENER == SETTINGS - own
         for name in SETTINGS - OF_THE_FILE:
             # Without a value compose hands on what .env says, and nothing where it is silent.
             value = service["environment"][name]

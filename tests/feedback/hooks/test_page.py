@@ -13,6 +13,7 @@ from adminpages.fresh_sign_in import PROVED_AT
 from delivery.models import Mailing, Message, Trial
 from feedback.hooks import addresses, probes
 from feedback.hooks import keys as hook_keys
+from feedback.intake.store import take
 from feedback.models import Hook, RawReport, Report
 from feedback.webhooks.adapters import ADAPTERS
 from smtpservers.models import SmtpServer
@@ -153,6 +154,25 @@ def test_the_last_problem_is_shown_until_a_proved_post_comes_in() -> None:
     assert "The signature is wrong." in client.get(page_of(server)).content.decode()
     Hook.objects.update(last_event_at=now + dt.timedelta(seconds=1))
     assert "The signature is wrong." not in client.get(page_of(server)).content.decode()
+
+
+def test_posts_that_were_not_proved_are_counted_and_found() -> None:
+    server, client = make_server(), signed_in()
+    addresses.renew(server, timezone.now())
+    assert "Posts not proved" not in client.get(page_of(server)).content.decode()
+    source = RawReport.Source.WEBHOOK
+    take(
+        source, b"{}\n1", now=timezone.now(), server_id=server.pk, provider="mailgun", problem="The signature is wrong."
+    )
+    Hook.objects.update(last_event_at=timezone.now())
+
+    page = client.get(page_of(server)).content.decode()
+
+    assert "Posts not proved" in page
+    assert "View raw reports" not in page  # This user may not see them.
+    client.force_login(User.objects.create_superuser("root", "root@shop.example", "x"))
+    listed = client.get(f"/admin/feedback/rawreport/?state__exact=unproved&server__id__exact={server.pk}")
+    assert listed.context["cl"].result_count == 1
 
 
 def test_a_probe_is_a_test_message_and_its_page_shows_what_came_back() -> None:
