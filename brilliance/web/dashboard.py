@@ -28,7 +28,6 @@ from delivery import clock
 from delivery.content.test_inbox import leads_to_test_inbox
 from delivery.health import readiness
 from delivery.models import NOT_ACCEPTED
-from delivery.operators import restored_copy
 from delivery.records import figures as records_figures
 from installation.site import site
 from smtpservers.admin import states
@@ -51,13 +50,13 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     now = clock.now()
     context["title"] = _("Home")
     context.update(set_up_context(request))
-    context["steps"] = next_steps(request.user, is_setting_up=bool(context["set_up"]))
+    look = readiness.WorkersSeen(now)
+    context["steps"] = next_steps(request.user, look, is_setting_up=bool(context["set_up"]))
     obstacles: list[str] = []
     mailings = records_figures.under_way()
     servers = attention.servers(now)
     if request.user.has_perm("campaigns.view_progress") or request.user.has_perm("smtpservers.view_fleet"):
         with_names = request.user.has_perm("smtpservers.view_smtpserver")
-        look = readiness.WorkersSeen(now)
         problems = {"broker": probes.CHECKS["broker"](now), **readiness.ask(look)}
         if request.user.has_perm("delivery.release_copy"):
             problems.pop("copy", None)  # It is one of their next steps.
@@ -178,13 +177,13 @@ def running(request: HttpRequest) -> list[Any]:
     return list(campaigns.order_by(place, "starts_at", "pk")[:RUNNING_CAMPAIGNS])
 
 
-def next_steps(user: Person, *, is_setting_up: bool = False) -> list[dict[str, str]]:
+def next_steps(user: Person, look: readiness.WorkersSeen, *, is_setting_up: bool = False) -> list[dict[str, str]]:
     """Return the steps before mail can be sent, as far as this user can take them.
 
     :param is_setting_up: whether the page shows the steps of :mod:`brilliance.web.first_run`, which say the rest.
     """
     steps = []
-    if user.has_perm("delivery.release_copy") and restored_copy.held() is not None:
+    if user.has_perm("delivery.release_copy") and look.is_held:
         text = _("This database is a restored copy. Nothing is sent until you say how to continue.")
         steps.append({"text": text, "label": _("View what was in progress"), "link": reverse("delivery:restored")})
     if is_setting_up:
