@@ -134,7 +134,8 @@ def test_fifty_servers_ask_the_database_no_oftener_than_five(
             connection,
         ) as asked:
             assert signed_in.get(LIST).status_code == 200
-        return len(asked)
+        # The site's settings are asked for anew every few seconds, however many servers there are.
+        return sum("installation_sitesettings" not in query["sql"] for query in asked)
 
     for number in range(5):
         use(make_server(f"Server {number}", max_per_month=100, max_per_hour=50), 1)
