@@ -4,7 +4,9 @@ import datetime as dt
 import uuid
 
 import pytest
+from django.db.models import Max
 
+from campaigns.reports import tally as campaigns_tally
 from campaigns.reports.report import late_outcomes
 from campaigns.reports.tally import tally
 from contacts.models import Contact
@@ -56,7 +58,13 @@ def test_the_report_of_a_campaign_follows_what_came_back(server: SmtpServer, mai
     assert dict(late_outcomes([mailing.pk])) == {"Unsubscribed": 0, "Complaints": 1, "Auto-replies": 1}
 
 
-def test_attempts_count_once_by_utc_day_provider_and_from_domain(server: SmtpServer, mailing: Mailing) -> None:
+def test_attempts_count_once_by_utc_day_provider_and_from_domain(
+    server: SmtpServer, mailing: Mailing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The transaction of the test itself never ends, and another database's may be older.
+    monkeypatch.setattr(
+        campaigns_tally, "_ceiling", lambda mark: Attempt.objects.aggregate(last=Max("pk"))["last"] or 0
+    )
     rows = [("accepted", ""), ("accepted", ""), ("bounced", "user-unknown"), ("bounced", "full"), ("deferred", "4xx")]
     single, test = make_mailing("single"), make_mailing("test")
     for place, (outcome, rule) in enumerate([*rows, ("failed", "spam-content")]):
