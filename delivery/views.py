@@ -26,6 +26,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from adminpages.access import needs
 from adminpages.fresh_sign_in import asks_first
+from adminpages.instants import today
 from delivery import clock, hints, tasks
 from delivery.content.copies import copy_addresses
 from delivery.content.test_inbox import leads_to_test_inbox
@@ -42,6 +43,7 @@ from mail.addresses import AddressInvalid, parse_mailbox
 from smtpservers.admin import list_row, states
 from smtpservers.limits import refused_senders
 from smtpservers.models import SmtpServer
+from smtpservers.presets import password_warning
 from smtpservers.smtp.conversation import Step
 
 # In the order of a conversation. With STARTTLS, EHLO comes twice.
@@ -151,6 +153,7 @@ def _test_page(request: HttpRequest, server: SmtpServer, form: SendTestForm, sho
         "object": server,
         "server": server,
         "form": form,
+        "ending": password_warning(server.preset, server.oauth_account_id is not None, today()),
         "action": reverse("delivery:send_test", args=[server.pk]),
         **shown,
     }

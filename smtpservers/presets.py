@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from oauth.client.providers import takes_tokens
 from words.instants import day
 from words.texts import gettext_noop, joined, ngettext
 from words.texts import text as _
@@ -75,6 +76,11 @@ class Preset:
         """The values that the preset puts into the form, by field."""
         own = {"host": self.host, "port": self.port, "use_tls": self.use_tls, "username": self.constant_username}
         return {**DEFAULTS, **own, **self.fills}
+
+    @property
+    def takes_oauth(self) -> bool:
+        """Whether an OAuth account can sign in there, in place of a user name and a password."""
+        return takes_tokens(self.host)
 
     def warnings(self, host: str) -> tuple[str, ...]:
         """Return warnings for somebody who is about to send a campaign through it, as sentences.
@@ -271,7 +277,10 @@ _ALL = (
         bulk=Bulk.NO,
         warning=_("Google has refused the account's password since May 2025. Use an OAuth account or an app password."),
         fills={"max_per_day": 500},
-        hints=(_("500 recipients a day. Reply 550 5.4.5 means the limit is reached."),),
+        hints=(
+            _("Recommended: an OAuth account, signed in by a person."),
+            _("500 recipients a day. Reply 550 5.4.5 means the limit is reached."),
+        ),
         unverified=(
             _("that another Mail from is rewritten to the account's"),
             _("100 recipients a message"),
@@ -290,7 +299,10 @@ _ALL = (
         bulk=Bulk.NO,
         warning=_("Google has refused the account's password since May 2025. Use an OAuth account or an app password."),
         fills={"max_per_day": 2000},
-        hints=(_("2,000 messages a day. Reply 550 5.4.5 means the limit is reached."),),
+        hints=(
+            _("Recommended: an OAuth account, of a service account."),
+            _("2,000 messages a day. Reply 550 5.4.5 means the limit is reached."),
+        ),
         unverified=(_("500 a day for trial accounts"), _("25 MB")),
         sources=("developer.nylas.com, Gmail SMTP settings",),
     ),
@@ -412,7 +424,7 @@ _ALL = (
         name="Microsoft 365 (client submission)",
         host="smtp.office365.com",
         signs_in_as=_("the address of the mailbox"),
-        signs_in_with=_("an OAuth account, or its password while your tenant still allows it"),
+        signs_in_with=_("its password, while your tenant still allows it"),
         bulk=Bulk.NO,
         password_ends_on=dt.date(2026, 12, 31),
         fills={"max_connections": 3, "rate_limit": 30, "rate_unit": "minute", "max_per_day": 10_000},
@@ -436,7 +448,6 @@ _ALL = (
         host="smtp-mail.outlook.com",
         signs_in_as=_FULL_ADDRESS,
         signs_in_with=_("none: choose an OAuth account"),
-        needs_sign_in=False,
         bulk=Bulk.NO,
         warning=_("Outlook.com seems to accept OAuth only. Choose an OAuth account, signed in by a person."),
         unverified=(_("that OAuth is the only way"), _("every limit")),
@@ -637,3 +648,12 @@ def sent_username(preset: str, username: str) -> str:
     """Return the user name sent with a secret, unless it is the secret itself: as typed, or the provider's constant."""
     chosen = PRESETS.get(preset)
     return username or (chosen.constant_username if chosen else "")
+
+
+def password_warning(preset: str, has_account: bool, today: dt.date) -> str:
+    """Return how long the provider still takes the server's password; empty if it goes on taking it.
+
+    :param has_account: whether the server signs in with an OAuth account, which needs no password.
+    """
+    chosen = PRESETS.get(preset)
+    return "" if chosen is None or has_account else chosen.password_warning(today)

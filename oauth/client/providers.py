@@ -98,6 +98,11 @@ def mail_hosts(flow: str, cloud: str) -> frozenset[str]:
     return CLOUDS[cloud].mail_hosts if provider_of(flow) == MICROSOFT else _GOOGLE_MAIL_HOSTS
 
 
+def takes_tokens(host: str) -> bool:
+    """Tell whether a mail server is one of those that tokens may be sent to, of any flow and cloud."""
+    return host in _GOOGLE_MAIL_HOSTS or any(host in cloud.mail_hosts for cloud in CLOUDS.values())
+
+
 def token_url(flow: str, cloud: str, tenant: str) -> str:
     if provider_of(flow) == MICROSOFT:
         return f"https://{CLOUDS[cloud].login_host}/{tenant}/oauth2/v2.0/token"

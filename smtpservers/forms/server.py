@@ -155,18 +155,19 @@ class ServerForm(_ServerModelForm):
         """Require, and mark, what the chosen provider signs in with."""
         preset = presets.PRESETS.get(self["preset"].value() or "")
         if preset is not None and preset.needs_sign_in:
+            either = ("oauth_account", "username", "password") if preset.takes_oauth else ()
             for name in self._first_names():
-                self.fields[name].required = True
+                self.fields[name].required = name not in either
 
     def _first_names(self) -> list[str]:
         """Return the fields that nobody but the user knows; the chosen provider's preset fills in the others."""
         preset = presets.PRESETS.get(self["preset"].value() or "")
         if preset is None:
             return ["name", "host", "port", "username", "password", "mail_from"]
-        if preset.password_ends_on:
-            return ["oauth_account", "username", "password", "mail_from"]
         self.fields["username"].help_text = _sentence(preset.signs_in_as)
         self.fields["password"].help_text = _sentence(preset.signs_in_with)
+        if preset.takes_oauth:
+            return ["oauth_account", "username", "password", "mail_from"]
         if preset.is_key_username:
             self.fields["api_key"].help_text = _sentence(preset.signs_in_as)
             return ["api_key", "mail_from"]
@@ -326,10 +327,13 @@ class ServerForm(_ServerModelForm):
             with self._errors_at("oauth_account"):
                 validators.check_oauth_account(account, cleaned, has_secret=has_password or has_api_key)
             return
+        username, has_secret = cleaned.get("username", ""), has_password or has_api_key
+        preset = presets.PRESETS.get(cleaned.get("preset", ""))
+        if self.is_short and preset and preset.takes_oauth and preset.needs_sign_in and not (username and has_secret):
+            self.add_error("oauth_account", gettext("Choose an OAuth account, or enter a username and its password."))
+            return
         with self._errors_at("password"):
-            validators.check_credentials(
-                cleaned.get("username", ""), has_password, has_api_key, cleaned.get("preset", "")
-            )
+            validators.check_credentials(username, has_password, has_api_key, cleaned.get("preset", ""))
 
     def _will_have(self, name: str) -> bool:
         """Tell whether the secret is set after saving this form."""

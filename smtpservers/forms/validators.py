@@ -35,7 +35,7 @@ from oauth.client.providers import mail_hosts
 from oauth.models import OAuthAccount
 from oauth.tokens import why_not_to
 from smtpservers.destinations import IMPLICIT_TLS_PORTS
-from smtpservers.presets import PRESETS, sign_in
+from smtpservers.presets import PRESETS, password_warning, sign_in
 from smtpservers.provider_headers import check_configuration
 from words import time_zones
 from words.instants import day
@@ -389,7 +389,7 @@ def hints(
     """
     if chosen := PRESETS.get(server.preset):
         yield from map(translated, chosen.warnings(server.host))
-        if server.oauth_account_id is None and (ending := chosen.password_warning(now.date())):
+        if ending := password_warning(server.preset, server.oauth_account_id is not None, now.date()):
             yield translated(ending)
     yield from _sign_in_hints(server, has_password, has_api_key)
     yield from _connection_hints(server, bool(server.username) or has_api_key, now)

@@ -18,9 +18,12 @@ from contacts.transfer.import_contacts import import_people
 from delivery.models import Trial
 from installation.models import SiteSettings
 from smtpservers.models import SmtpServer
+from tests.harness.forms import opened
+from tests.oauth.making import make_account
 
 ORGANISATION, SERVER, PEOPLE, HIDE = (f"/set-up/{name}/" for name in ("organisation", "server", "people", "hide"))
 ADD = "/admin/smtpservers/smtpserver/add/"
+EITHER = {"oauth_account", "username", "password"}
 CONSENT = "Asked for it at our shop"
 
 
@@ -83,6 +86,10 @@ def test_a_provider_s_tile_leads_to_its_form_filled_in(client: Client) -> None:
         ("preset=postmark&name=Postmark&", ["api_key", "mail_from"], set()),
         ("preset=sendgrid&name=SendGrid&", ["password", "mail_from"], set()),
         ("preset=mailpit&name=Mailpit&", ["username", "password", "mail_from"], {"username", "password"}),
+        *(
+            (f"preset={key}&name=A&", ["oauth_account", "username", "password", "mail_from"], EITHER)
+            for key in ("m365", "outlook", "gmail", "workspace")
+        ),
         ("", ["name", "host", "port", "username", "password", "mail_from"], {"username", "password"}),
     ],
 )
@@ -102,6 +109,35 @@ def test_a_server_s_first_form_asks_what_the_provider_does_not_say(
     ]
     assert tree.xpath("//details[not(@open)]//input[@name='mail_to']/@value") == ["Boss@example.com"]
     assert len(tree.xpath("//*[@name='mail_from']")) == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "wrong"),
+    [
+        ({"oauth_account": "1"}, []),
+        ({"username": "news@shop.example", "password": "canary"}, []),
+        ({}, ["oauth_account"]),
+        ({"username": "news@shop.example"}, ["oauth_account"]),
+        ({"password": "canary"}, ["oauth_account"]),
+        ({"oauth_account": "1", "password": "canary"}, ["oauth_account"]),
+        ({"oauth_account": "1", "mail_from": ""}, ["mail_from"]),
+    ],
+)
+@pytest.mark.parametrize(("key", "flow"), [("m365", "microsoft app"), ("workspace", "google service")])
+def test_a_provider_with_oauth_is_added_with_an_account_or_a_password(
+    client: Client, key: str, flow: str, typed: dict[str, str], wrong: list[str]
+) -> None:
+    account = make_account(flow)
+    address = f"{ADD}?preset={key}&name=Mailbox&short=on"
+    posted = opened(client.get(address).content, "smtpserver_form") | {"mail_from": "news@shop.example", **typed}
+    if "oauth_account" in typed:
+        posted["oauth_account"] = str(account.pk)
+
+    answer = client.post(address, posted)
+
+    errors = answer.context["adminform"].form.errors if answer.context else {}
+    assert [name for name, said in errors.items() if "You typed a new one before." not in str(said)] == wrong
+    assert SmtpServer.objects.count() == (0 if wrong else 1)
 
 
 def test_a_folded_field_with_an_error_is_unfolded(client: Client) -> None:

@@ -20,6 +20,7 @@ from sandbox.models import SandboxMail
 from smtpservers.models import SmtpServer
 from tests.harness.browser import sideways_scroll, sign_in
 from tests.harness.send_test import tried
+from tests.oauth.making import make_account
 from tests.peers.name_server import running_nameserver
 from tests.peers.peer import running_peer
 from tests.sandbox.conftest import Running
@@ -83,6 +84,16 @@ def test_the_form_says_that_a_server_is_switched_off_or_paused(tester: Client, m
 
     assert "This server is inactive" in page
     assert "This server is paused: The password was refused." in page
+
+
+def test_a_password_that_microsoft_stops_taking_is_counted_down_before_the_test(
+    tester: Client, make_server: MakeServer
+) -> None:
+    by_password = make_server(25, preset="m365")
+    by_account = make_server(26, name="Other", preset="m365", oauth_account=make_account())
+
+    assert "switch" in tester.get(url(by_password)).content.decode().partition("sign-in with a password")[0][-200:]
+    assert "sign-in with a password" not in tester.get(url(by_account)).content.decode()
 
 
 def test_opening_the_page_sends_nothing(tester: Client, plain_server: SmtpServer):

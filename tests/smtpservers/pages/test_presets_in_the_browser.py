@@ -1,5 +1,6 @@
 """Choosing a provider on the form of a server, as a person with a mouse, a keyboard or a phone does."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -8,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from smtpservers.models import SmtpServer
 from tests.harness.browser import sideways_scroll, sign_in
+from tests.oauth.making import make_account
 from tests.smtpservers.pages.conftest import LIST, change_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("live_server")]
@@ -155,3 +157,21 @@ def test_nothing_sticks_out_on_a_phone(form: Page, provider: str) -> None:
     choose(form, provider)
 
     assert sideways_scroll(form) == 0
+
+
+def test_microsoft_is_set_up_with_nothing_but_an_account_and_a_sender(page: Page, boss: User) -> None:
+    make_account()
+    sign_in(page, boss)
+    page.goto(f"{LIST}add/?preset=m365&name=Mailbox&short=on")
+    expect(page.get_by_text(re.compile("switche[sd] off sign-in with a password")).first).to_be_visible()
+    test = page.get_by_role("button", name="Save and send test")
+
+    page.get_by_label("Mail from").fill("news@shop.example")
+    test.click()
+    expect(page.get_by_text("Choose an OAuth account, or enter a username and its password.")).to_be_visible()
+    page.get_by_label("OAuth account").select_option(label="Newsletter")
+    with page.expect_navigation():
+        test.click()
+
+    server = SmtpServer.objects.get()
+    assert (server.oauth_account.name, server.username, server.host) == ("Newsletter", "", "smtp.office365.com")
