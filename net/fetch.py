@@ -14,6 +14,7 @@ from net.connection import open_streams
 HEAD_BYTES = 32 * 1024
 BODY_BYTES = 64 * 1024
 FORM = "application/x-www-form-urlencoded"
+_NOT_IN_TARGETS = re.compile(r"[^!-~]")  # RFC 9112 section 3.2: visible characters of ASCII alone.
 _STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9][0-9])\b")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,9})[ \t]*\r\n", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n", re.IGNORECASE)
@@ -74,15 +75,18 @@ async def request(
     if parts.scheme != "https" or not host:
         raise NotConnected("Only an address that starts with https:// is called.")
     shown = readable_domain(host)
+    target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+    if _NOT_IN_TARGETS.search(target):  # A space would end it early.
+        raise NotConnected(f"The address at {shown} holds a space or a letter that has to be percent-encoded.")
     lines = {
-        "Host": parts.netloc.rpartition("@")[2],
+        "Host": _host_line(host, parts.port),
         "User-Agent": "Brilliance",
         "Accept-Encoding": "identity",
         **(headers or {}),
         **({"Content-Length": str(len(body))} if body or method != "GET" else {}),
         "Connection": "close",
     }
-    head = _head(f"{method} {urlunsplit(('', '', parts.path or '/', parts.query, ''))} HTTP/1.1", lines)
+    head = _head(f"{method} {target} HTTP/1.1", lines)
     try:
         async with asyncio.timeout(seconds):
             reader, writer = await open_streams(
@@ -97,6 +101,11 @@ async def request(
         raise NotConnected(f"{shown} did not answer within {seconds:g} seconds.") from None
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
         raise NotConnected(f"{shown} ended the connection without an answer.") from None
+
+
+def _host_line(host: str, port: int | None) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return shown if port is None else f"{shown}:{port}"
 
 
 def _head(first: str, headers: Mapping[str, str]) -> bytes:

@@ -1,11 +1,12 @@
 """HTTPS requests: whole and cut bodies, chunks, and responses that are none."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from net.addresses import NotConnected
-from net.fetch import BODY_BYTES, FORM, fetch
+from net.fetch import BODY_BYTES, FORM, fetch, request
 from tests.peers.unsubscribe_page import TRUSTING, page
 
 BODY = b"a=b&List-Unsubscribe=One-Click"  # The page answers after these words.
@@ -65,6 +66,38 @@ def test_a_broken_response_is_a_sentence(answer: bytes, why: str) -> None:
 def test_only_https_is_called(url: str) -> None:
     with pytest.raises(NotConnected, match=r"https://|names no host"):
         post(url)
+
+
+@pytest.mark.parametrize("path", ["/lögo.svg", "/a b", "/x?q=ü", "/\0", "/%20\x7f"])
+def test_an_address_that_no_request_can_hold_is_refused_before_connecting(path: str) -> None:
+    with pytest.raises(NotConnected) as error:
+        fetch(f"https://localhost:9{path}", seconds=5.0)
+
+    assert str(error.value) == "The address at localhost holds a space or a letter that has to be percent-encoded."
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [("localhost", "localhost"), ("LOCALHOST", "localhost"), ("me:secret@localhost", "localhost")],
+)
+def test_the_host_line_names_the_host_as_dns_knows_it(typed: str, sent: str) -> None:
+    with page(b"HTTP/1.1 204 No Content\r\n\r\n") as running:
+        post(running.url.replace("localhost", typed))
+
+        port = running.url.split(":")[2].partition("/")[0]
+        assert f"Host: {sent}:{port}".encode() in running.asked[0].splitlines()
+
+
+def test_a_host_in_its_own_script_is_asked_by_its_a_label() -> None:
+    async def nowhere(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return []
+
+    asked: list[str] = []
+    with pytest.raises(NotConnected, match=r"bücher\.example"):
+        asyncio.run(request("https://bücher.example/", seconds=5.0, resolve=nowhere))
+
+    assert asked == ["xn--bcher-kva.example"]
 
 
 def test_a_header_holds_no_line_break() -> None:
