@@ -131,7 +131,8 @@ class SendingDomainAdmin(ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: SendingDomain, form: Any, change: bool) -> None:
         obj.next_check_at = timezone.now()
-        super().save_model(request, obj, form, change)
+        # The rest is the worker's, which may have written it since the form was opened.
+        obj.save(update_fields=["selectors", "next_check_at"] if change else None)
         transaction.on_commit(_wake)
 
     def deletion(self, obj: SendingDomain) -> Deletion:

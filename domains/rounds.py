@@ -4,6 +4,7 @@ Nobody is asked while a page loads.
 """
 
 import datetime as dt
+import logging
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
@@ -16,6 +17,8 @@ from domains.models import SendingDomain
 from mail.addresses import is_reserved
 from mail.records import block_lists
 from mail.records.transport import PolicySeen
+
+log = logging.getLogger(__name__)
 
 LEASE = dt.timedelta(minutes=10)  # Longer than a look may take; a worker that dies costs that much.
 MOST_DOMAINS = 1_000  # Found by themselves; more would be a mistake, such as a From made of merge fields.
@@ -33,11 +36,15 @@ def discover(now: dt.datetime) -> int:
 
 
 def check_due(read_clock: Callable[[], dt.datetime], should_stop: Callable[[], bool]) -> int:
-    """Look at the domains that are due, one after the other; return their number."""
+    """Look at the domains that are due, one after the other; return the number of looks."""
     count = 0
     while not should_stop() and (domain := _claim(read_clock())) is not None:
-        found = look(domain.name, selectors_of(domain), read_clock(), store.policy_seen(domain))
-        store.save(domain, found, read_clock())
+        try:
+            found = look(domain.name, selectors_of(domain), read_clock(), store.policy_seen(domain))
+            store.save(domain, found, read_clock())
+        except Exception:  # Anybody's record may hold what we never thought of: the next domain is asked all the same.
+            log.exception("the look at the domain %s failed; it is asked again later", domain.name)
+            store.put_off(domain, read_clock())
         count += 1
     return count
 
@@ -80,6 +87,7 @@ def _claim(now: dt.datetime) -> SendingDomain | None:
         if is_reserved(domain.name) and not asks_examples():
             due.update(next_check_at=None)  # Examples do not exist, and nobody is asked for them.
         elif due.update(next_check_at=now + LEASE, taken_at=now):
+            domain.next_check_at = now + LEASE
             return domain
     return None
 

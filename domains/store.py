@@ -27,10 +27,9 @@ def save(domain: SendingDomain, found: Inspection, now: dt.datetime) -> None:
             _save_line(domain, known.get(finding.line), finding, rows, now)
         is_urgent = any(finding.state is State.BROKEN or finding.fault == COULD_NOT_ASK for finding in found.findings)
         sts = found.sts
+        _end_look(domain, now + (WHILE_BROKEN if is_urgent else BETWEEN_LOOKS))
         SendingDomain.objects.filter(pk=domain.pk).update(
             checked_at=now,
-            taken_at=None,
-            next_check_at=now + (WHILE_BROKEN if is_urgent else BETWEEN_LOOKS),
             sts={
                 "id": sts.id,
                 "text": sts.text,
@@ -38,6 +37,17 @@ def save(domain: SendingDomain, found: Inspection, now: dt.datetime) -> None:
             },
         )
         _forget_old_changes(domain)
+
+
+def put_off(domain: SendingDomain, now: dt.datetime) -> None:
+    """Store that a look came to nothing: what was known stays, and the next look is due in an hour."""
+    _end_look(domain, now + WHILE_BROKEN)
+
+
+def _end_look(domain: SendingDomain, next_check_at: dt.datetime) -> None:
+    """Store when the next look is due, unless somebody has asked for another one since this one began."""
+    ours = SendingDomain.objects.filter(pk=domain.pk, next_check_at=domain.next_check_at)
+    ours.update(taken_at=None, next_check_at=next_check_at)
 
 
 def policy_seen(domain: SendingDomain) -> PolicySeen:

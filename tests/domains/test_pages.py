@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from domains import rounds, tasks
+from domains.forms import SendingDomainForm
 from domains.models import SendingDomain
 from smtpservers.models import SmtpServer
 from tests.domains.zones import DOMAIN, WITHOUT_FILES
@@ -133,6 +134,24 @@ def test_a_domain_is_added_by_name(typed: dict[str, str], stored: tuple[str, str
         assert SendingDomain.objects.get().next_check_at is not None
     else:
         assert error in unescape(answer.content.decode())
+
+
+def test_an_edit_leaves_what_the_worker_wrote_meanwhile(dns: Nameserver, monkeypatch: pytest.MonkeyPatch) -> None:
+    domain, ops = checked(), client("ops")
+    clean = SendingDomainForm.clean
+    now = timezone.now()
+
+    def clean_while_a_look_ends(form: SendingDomainForm) -> Any:
+        SendingDomain.objects.update(checked_at=now, sts={"id": "new"})
+        return clean(form)
+
+    monkeypatch.setattr(SendingDomainForm, "clean", clean_while_a_look_ends)
+    ops.post(page(domain), {"selectors": "s9"})
+
+    found = SendingDomain.objects.get()
+    assert (found.selectors, found.checked_at, found.sts) == ("s9", now, {"id": "new"})
+    assert found.next_check_at is not None
+    assert found.next_check_at >= now
 
 
 def test_a_domain_that_is_listed_is_not_added_twice() -> None:

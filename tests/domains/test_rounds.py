@@ -185,6 +185,51 @@ def test_the_longest_domain_and_one_deleted_meanwhile_are_no_trouble(dns: Namese
     assert DnsFinding.objects.get(domain__name=longest, line="dmarc").record_name == f"_dmarc.{longest}"
 
 
+def test_a_record_with_an_address_that_no_request_can_hold_is_a_finding(dns: Nameserver) -> None:
+    dns.zone["default._bimi.acme.example"] = {"TXT": ["v=BIMI1; l=https://acme.example/lögo.svg; a="]}
+    SendingDomain.objects.create(name=DOMAIN, next_check_at=NOW)
+
+    assert check(NOW) == 1
+
+    assert state_of("bimi") == ("look", "bimi-unreachable")
+    assert "has to be percent-encoded" in DnsFinding.objects.get(line="bimi").sentence
+
+
+def test_one_domain_s_unexpected_error_is_logged_and_the_next_is_asked(
+    dns: Nameserver, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def senders_of(domain: str) -> Iterator[senders.Sender]:
+        if domain == DOMAIN:
+            raise UnicodeError("a record that nobody thought of")
+        yield from ()
+
+    SendingDomain.objects.create(name=DOMAIN, next_check_at=NOW - HOUR)
+    SendingDomain.objects.create(name="b.acme.example", next_check_at=NOW)
+    monkeypatch.setitem(senders.SENDERS, "test", senders_of)
+
+    assert check(NOW) == 2
+
+    assert list(DnsFinding.objects.values_list("domain__name", flat=True).distinct()) == ["b.acme.example"]
+    assert f"the look at the domain {DOMAIN} failed" in caplog.text
+    failed = SendingDomain.objects.get(name=DOMAIN)
+    assert (failed.next_check_at, failed.taken_at) == (NOW + HOUR, None)
+
+
+def test_what_is_saved_during_a_look_is_looked_at_next(dns: Nameserver) -> None:
+    domain = SendingDomain.objects.create(name=DOMAIN, next_check_at=NOW)
+    taken = rounds._claim(NOW)
+    assert taken is not None
+    found = rounds.look(DOMAIN, [], NOW, PolicySeen())
+    saved_at = NOW + dt.timedelta(seconds=30)
+    SendingDomain.objects.filter(pk=domain.pk).update(selectors="s9", next_check_at=saved_at)
+
+    store.save(taken, found, NOW + dt.timedelta(minutes=1))
+
+    domain.refresh_from_db()
+    assert (domain.checked_at, domain.next_check_at) == (NOW + dt.timedelta(minutes=1), saved_at)
+    assert check(NOW + dt.timedelta(minutes=2)) == 1
+
+
 def test_names_reserved_for_examples_are_never_asked_for() -> None:
     SendingDomain.objects.create(name="shop.example", next_check_at=NOW)
 
