@@ -34,7 +34,6 @@ NOT_TWICE = dt.timedelta(minutes=1)  # A token as new as this is not renewed bec
 FIRST_WAIT, LONGEST_WAIT = dt.timedelta(seconds=30), dt.timedelta(minutes=15)  # After failures.
 WAIT_SECONDS = SECONDS + 2  # For another process that is renewing, if there is no token to go on with.
 LOOK_SECONDS = 0.1
-SENTENCES_BEGIN = "OAuth account"  # And go on with its name: so other rooms know the pauses that come from it.
 
 State = OAuthAccount.State
 # Other rooms' reasons why nothing may be renewed just now; each returns a sentence, or an empty text.
@@ -47,11 +46,13 @@ class NoToken(Exception):
     """There is no token to sign in with; the text is a sentence that says why.
 
     :param needs_person: whether it stays so until a person acts.
+    :param awaits_account: whether it stays so until somebody connects the account.
     """
 
-    def __init__(self, why: str, *, needs_person: bool) -> None:
+    def __init__(self, why: str, *, needs_person: bool, awaits_account: bool = False) -> None:
         super().__init__(why)
         self.needs_person = needs_person
+        self.awaits_account = awaits_account
 
 
 def token_for(account: OAuthAccount, host: str, now: dt.datetime, *, refused: str = "") -> str:
@@ -73,9 +74,11 @@ def token_for(account: OAuthAccount, host: str, now: dt.datetime, *, refused: st
         return found
     if refused and (same := _usable(latest, now, "")):
         return same  # It is as good as new: the token is not what is wrong.
+    awaits_person = latest.state in (State.NEW, State.REFUSED)
     raise NoToken(
         f"{_named(account)}: {latest.last_error or 'There is no token yet. Open the account and connect it.'}",
-        needs_person=latest.state in (State.NEW, State.REFUSED),
+        needs_person=awaits_person,
+        awaits_account=awaits_person,
     )
 
 
@@ -104,7 +107,7 @@ def _read(account: OAuthAccount) -> OAuthAccount:
 
 
 def _named(account: OAuthAccount) -> str:
-    return f"{SENTENCES_BEGIN} {account.name}"
+    return f"OAuth account {account.name}"
 
 
 def _usable(account: OAuthAccount, now: dt.datetime, refused: str) -> str:

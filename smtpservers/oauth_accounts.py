@@ -3,21 +3,18 @@
 import datetime as dt
 
 from oauth.models import OAuthAccount
-from oauth.tokens import SENTENCES_BEGIN
 from smtpservers.limits import circuit_breaker
 from smtpservers.models import SmtpServer
 
 
 def follow(account: OAuthAccount, why: str, now: dt.datetime) -> None:
-    """Pause the account's servers because the provider refused it, or end such pauses.
+    """Pause the account's servers because the provider refused it, or end such pauses; others' pauses stay.
 
     :param why: the reason; empty: it works.
     """
     servers = SmtpServer.objects.filter(oauth_account=account)
-    if not why:
-        servers = servers.filter(paused_until=None, paused_reason__startswith=SENTENCES_BEGIN)
     for server_id in servers.order_by("pk").values_list("pk", flat=True):
         if why:
-            circuit_breaker.pause(server_id, why, None, now)
+            circuit_breaker.pause(server_id, why, None, now, awaits_account=True)
         else:
-            circuit_breaker.resume(server_id)
+            circuit_breaker.resume(server_id, only_if_awaiting_account=True)

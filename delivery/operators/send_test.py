@@ -267,7 +267,13 @@ async def _talk(
     try:
         connection = await connect(endpoint, steps.append)
     except ConnectionFailed as error:
-        judgement = judge_connection(error.stage, str(error), error.reply, needs_mending=error.needs_mending)
+        judgement = judge_connection(
+            error.stage,
+            str(error),
+            error.reply,
+            needs_mending=error.needs_mending,
+            awaits_account=error.awaits_account,
+        )
         return None, judgement, error.stage, error.reply, {}
     answer = await connection.send(
         composed.envelope_from,

@@ -166,7 +166,7 @@ def _sent_per_second(server_id: int, now: dt.datetime) -> float | None:
 
 def _pause(server_id: int, judgement: Judgement, why: str, now: dt.datetime) -> None:
     if judgement.server_pause is None:
-        circuit_breaker.pause(server_id, why, None, now)
+        circuit_breaker.pause(server_id, why, None, now, awaits_account=judgement.pause_awaits_account)
     elif judgement.is_full:
         reservations.note_full(server_id, why, now + judgement.server_pause, now)
         circuit_breaker.put_on_probation(server_id, now)

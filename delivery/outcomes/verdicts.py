@@ -63,6 +63,7 @@ class Judgement:
     server_failed: bool = False  # A failure for the server's circuit breaker.
     pauses_server: bool = False  # No message starts through this server …
     server_pause: dt.timedelta | None = None  # … for this long; None: until it is edited.
+    pause_awaits_account: bool = False  # It also ends once the server's OAuth account works.
     longest_pause: dt.timedelta | None = None  # Pauses in a row double up to this length.
     is_full: bool = False  # The pause comes from the provider's own quota, and is no failure.
     slowing: Slowing | None = None
@@ -245,13 +246,17 @@ def alone(judgement: Judgement) -> Judgement:
     )
 
 
-def judge_connection(stage: Stage, why: str, reply: Reply | None, *, needs_mending: bool = False) -> Judgement:
+def judge_connection(
+    stage: Stage, why: str, reply: Reply | None, *, needs_mending: bool = False, awaits_account: bool = False
+) -> Judgement:
     """Judge a connection that could not be made: the server failed, and the message only waits.
 
     :param needs_mending: whether only a person can repair it, as with a wrong certificate.
+    :param awaits_account: whether it is over once the server's OAuth account works.
     """
     if reply is None and needs_mending:
-        return Judgement("deferred", "deferred", why, "tls-cert", AT_ONCE, pauses_server=True)
+        deferred = Judgement("deferred", "deferred", why, "tls-cert", AT_ONCE, pauses_server=True)
+        return replace(deferred, pause_awaits_account=awaits_account)
     if reply is None:
         return Judgement("deferred", "deferred", why, "no-connection", AT_ONCE, server_failed=True)
     verdict = classify(stage, reply)

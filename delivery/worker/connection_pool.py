@@ -128,7 +128,13 @@ class ConnectionPool:
 
     async def _failed(self, error: ConnectionFailed) -> None:
         lane = self._lane
-        judgement = judge_connection(error.stage, str(error), error.reply, needs_mending=error.needs_mending)
+        judgement = judge_connection(
+            error.stage,
+            str(error),
+            error.reply,
+            needs_mending=error.needs_mending,
+            awaits_account=error.awaits_account,
+        )
         log.warning("server %s: %s", lane.server.name, judgement.reason)
         if not await lane.database(lane.is_unchanged):
             # The server was edited, perhaps its password: a failure with the old settings says nothing about the new.

@@ -473,7 +473,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
             return
         if not change:
             obj.tested_at = None
-        obj.paused_reason, obj.paused_until = "", None
+        obj.paused_reason, obj.paused_until, obj.pause_awaits_account = "", None, False
         obj.outage_at, obj.failures, obj.failed_at = None, 0, None
         obj.full_until, obj.full_reason = None, ""
         obj.slow_factor, obj.slowed_at, obj.learned_rate = 1.0, None, None

@@ -61,15 +61,29 @@ def trip(server_id: int, why: str, first: dt.timedelta, longest: dt.timedelta, n
     return length is not None and pause(server_id, why, now + length, now)
 
 
-def pause(server_id: int, why: str, until: dt.datetime | None, now: dt.datetime) -> bool:
+def pause(
+    server_id: int, why: str, until: dt.datetime | None, now: dt.datetime, *, awaits_account: bool = False
+) -> bool:
     """Pause the server until then; None: until a person edits or resumes it.
 
     A longer pause stays, and so does one without an end. Return whether this pause is in force.
+
+    :param awaits_account: whether it is over once the server's OAuth account works. It replaces no pause of another
+        kind: the account's trouble is found again after that one.
     """
     server = SmtpServer.objects.filter(pk=server_id)
-    if until is not None:
+    if awaits_account:
+        server = server.exclude(_paused(now) & Q(pause_awaits_account=False))
+    elif until is not None:
         server = server.filter(Q(paused_reason="") | Q(paused_until__lt=until))
-    return bool(server.update(paused_reason=why[:500], paused_until=until, outage_at=Coalesce("outage_at", Value(now))))
+    return bool(
+        server.update(
+            paused_reason=why[:500],
+            paused_until=until,
+            pause_awaits_account=awaits_account,
+            outage_at=Coalesce("outage_at", Value(now)),
+        )
+    )
 
 
 def put_on_probation(server_id: int, now: dt.datetime) -> None:
@@ -101,10 +115,21 @@ def note_answer(server_id: int) -> None:
     failing.update(failures=0, failed_at=None, outage_at=None)
 
 
-def resume(server_id: int) -> bool:
-    """End the pause of a server; False if it was not paused."""
+def resume(server_id: int, *, only_if_awaiting_account: bool = False) -> bool:
+    """End the pause of a server; False if it was not paused.
+
+    :param only_if_awaiting_account: leave a pause that has nothing to do with the server's OAuth account.
+    """
+    paused = SmtpServer.objects.filter(pk=server_id).exclude(paused_reason="")
+    if only_if_awaiting_account:
+        paused = paused.filter(pause_awaits_account=True)
     return bool(
-        SmtpServer.objects.filter(pk=server_id)
-        .exclude(paused_reason="")
-        .update(paused_reason="", paused_until=None, outage_at=None, failures=0, failed_at=None)
+        paused.update(
+            paused_reason="",
+            paused_until=None,
+            pause_awaits_account=False,
+            outage_at=None,
+            failures=0,
+            failed_at=None,
+        )
     )

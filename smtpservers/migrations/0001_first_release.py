@@ -183,6 +183,7 @@ class Migration(migrations.Migration):
                 ('tags_text_links', models.BooleanField(db_default=True, default=True, help_text='Off: the links of the text part, where the whole address is seen, get no codes.', verbose_name='tag text links')),
                 ('paused_reason', models.CharField(blank=True, editable=False, max_length=500)),
                 ('paused_until', models.DateTimeField(editable=False, null=True)),
+                ('pause_awaits_account', models.BooleanField(db_default=False, default=False, editable=False)),
                 ('outage_at', models.DateTimeField(editable=False, null=True)),
                 ('failures', models.PositiveIntegerField(default=0, editable=False)),
                 ('failed_at', models.DateTimeField(editable=False, null=True)),

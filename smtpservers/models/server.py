@@ -19,7 +19,7 @@ from smtpservers.mechanisms import PREFERRED
 SECRETS = ("password", "api_key")
 # Written by the system while mail is sent; such a change is no edit and is left out of the history.
 STATE = (
-    *("paused_until", "paused_reason", "outage_at", "failures", "failed_at"),
+    *("paused_until", "paused_reason", "pause_awaits_account", "outage_at", "failures", "failed_at"),
     *("last_success_at", "certificate_expires_at", "version"),
     *("unsubscribe_probed_at", "unsubscribe_problem"),
     *("full_until", "full_reason", "slow_factor", "slowed_at", "learned_rate", "learned_messages_per_connection"),
@@ -466,6 +466,8 @@ class SmtpServer(models.Model):
     # --- the system's state; the operator's switch is ``is_active``
     paused_reason = models.CharField(max_length=500, blank=True, editable=False)  # Empty: not paused.
     paused_until = models.DateTimeField(null=True, editable=False)  # None while paused: until edited or resumed.
+    # Whether the pause is over once the OAuth account works.
+    pause_awaits_account = models.BooleanField(default=False, db_default=False, editable=False)
     # The start of the present outage, kept through its pauses until mail is accepted again. None: no outage.
     outage_at = models.DateTimeField(null=True, editable=False)
     failures = models.PositiveIntegerField(default=0, editable=False)  # Consecutive failures of the server itself.

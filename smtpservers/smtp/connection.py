@@ -42,13 +42,23 @@ class ConnectionFailed(Exception):
     """No connection that mail may use; the server is at fault, not a message.
 
     :param needs_mending: whether it stays so until a person fixes it, as with a wrong certificate.
+    :param awaits_account: whether it stays so until the server's OAuth account works.
     """
 
-    def __init__(self, stage: Stage, why: str, reply: Reply | None = None, *, needs_mending: bool = False) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        why: str,
+        reply: Reply | None = None,
+        *,
+        needs_mending: bool = False,
+        awaits_account: bool = False,
+    ) -> None:
         super().__init__(why)
         self.stage = stage
         self.reply = reply
         self.needs_mending = needs_mending
+        self.awaits_account = awaits_account
 
 
 class Connection:
@@ -189,7 +199,9 @@ async def _token(endpoint: Endpoint, refused: str, observer: Observer | None) ->
         return await asyncio.to_thread(endpoint.token, refused)
     except NoToken as error:
         (observer or _ignore)(lost_step("token", "", str(error), began))
-        raise ConnectionFailed(Stage.AUTH, str(error), needs_mending=error.needs_person) from None
+        raise ConnectionFailed(
+            Stage.AUTH, str(error), needs_mending=error.needs_person, awaits_account=error.awaits_account
+        ) from None
 
 
 async def _connect(

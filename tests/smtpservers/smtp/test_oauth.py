@@ -184,6 +184,38 @@ def test_a_revoked_account_pauses_its_servers_until_it_works_again(peer: TokenPe
     assert set(Message.objects.values_list("status", flat=True)) == {"accepted"}
 
 
+def test_a_worker_s_pause_for_want_of_a_token_ends_when_the_account_is_connected(peer: TokenPeer, relay: Peer) -> None:
+    account = make_account()
+    OAuthAccount.objects.update(state="refused", last_error="Connect it.")  # No process saw the refusal happen.
+    row = relay_row(relay, account)
+    make_mailing(make_list(1))
+
+    run_drain()
+
+    row.refresh_from_db()
+    assert (row.paused_reason, row.pause_awaits_account) == ("OAuth account Newsletter: Connect it.", True)
+    assert tokens.renew(account.pk, timezone.now(), is_asked=True)
+    row.refresh_from_db()
+    assert row.paused_reason == ""
+
+
+def test_a_worker_s_pause_for_the_wrong_host_stays_when_tokens_are_renewed(
+    peer: TokenPeer, relay: Peer, settings: Any
+) -> None:
+    account = make_account()
+    row = relay_row(relay, account)
+    make_mailing(make_list(1))
+    asked_at, settings.OAUTH_TEST_SERVER = settings.OAUTH_TEST_SERVER, ""
+
+    run_drain()
+
+    settings.OAUTH_TEST_SERVER = asked_at
+    assert tokens.renew(account.pk, timezone.now(), is_asked=True)
+    row.refresh_from_db()
+    assert "Its tokens are never sent to 127.0.0.1." in row.paused_reason
+    assert not row.pause_awaits_account
+
+
 # --- nowhere else
 
 
