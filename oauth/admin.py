@@ -184,6 +184,9 @@ class OAuthAccountAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  
             raise Http404("Nobody signs in for this account.")
         if request.headers.get("Sec-Fetch-Site") in OTHER_SITES:
             return redirect("admin:oauth_oauthaccount_change", account.pk)
+        if why := tokens.why_held(timezone.now()):
+            self.message_user(request, why, messages.ERROR)
+            return redirect("admin:oauth_oauthaccount_change", account.pk)
         return _lead_to_provider(request, account)
 
     def _changeable(self, request: HttpRequest, account_id: int) -> OAuthAccount:

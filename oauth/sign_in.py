@@ -4,7 +4,7 @@ import base64
 import datetime as dt
 import hashlib
 import secrets
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import asdict
 from typing import Any
 
@@ -12,8 +12,9 @@ from django.views.decorators.debug import sensitive_variables
 
 from oauth import grants, tokens
 from oauth.client.providers import authorization_url
-from oauth.client.requests import GrantRefused, ProviderSilent
+from oauth.client.requests import GrantRefused, ProviderSilent, sent_back
 from oauth.models import OAuthAccount
+from words.texts import text as _
 
 PENDING = "oauth_sign_ins"  # In the session: the sign-ins that are on their way, by state; each tab has its own.
 MOST_PENDING = 5
@@ -39,6 +40,12 @@ def begin(account: OAuthAccount, session: MutableMapping[str, Any], now: dt.date
     return authorization_url(account.destination, grants.redirect_uri(), state, challenge)
 
 
+def why_sent_back(account: OAuthAccount, query: Mapping[str, str], verifier: str) -> str:
+    """Return what it means that the provider sent the browser back without a code."""
+    refused = sent_back(query, {"code": query.get("state", ""), "code_verifier": verifier})
+    return tokens.meaning_of(account, refused) if refused else _("You cancelled, or the provider refused.")
+
+
 def pending_account(state: str, session: MutableMapping[str, Any], now: dt.datetime) -> tuple[OAuthAccount, str] | None:
     """Return the account that a state belongs to, and PKCE's verifier; None if it expired or was never given.
 
@@ -59,16 +66,20 @@ def pending_account(state: str, session: MutableMapping[str, Any], now: dt.datet
 def finish(account: OAuthAccount, code: str, verifier: str, now: dt.datetime) -> None:
     """Exchange the code for tokens and store them.
 
-    :raises SignInFailed:
+    :raises SignInFailed: the tokens, the state and its reason are those of before; a working account goes on working.
     """
+    if why := tokens.why_held(now):
+        raise SignInFailed(why)
     claimed = tokens.claim(account.pk, now)
     if claimed is None:
         raise SignInFailed("The account is being renewed at this moment. Sign in again in a minute.")
     try:
         grant = grants.signed_in(claimed, code, verifier, now)
     except GrantRefused as error:
-        raise SignInFailed(tokens.note_refused(claimed, error, now)) from None
+        tokens.release(claimed)
+        raise SignInFailed(tokens.meaning_of(claimed, error)) from None
     except ProviderSilent as error:
-        raise SignInFailed(tokens.note_silent(claimed, str(error), now)) from None
+        tokens.release(claimed)
+        raise SignInFailed(str(error)) from None
     if not tokens.store(claimed, grant, now):
         raise SignInFailed("The account was changed meanwhile. Sign in again.")

@@ -9,4 +9,4 @@ from oauth import tokens
 @shared_task
 def renew_tokens() -> None:
     """Renew the tokens that end soon."""
-    tokens.renew_due(timezone.now())
+    tokens.renew_due(timezone.now)

@@ -138,14 +138,24 @@ def _wait_for_others(account: OAuthAccount, now: dt.datetime, refused: str) -> O
 # --- renewing
 
 
-def renew_due(now: dt.datetime) -> int:
+def renew_due(read_clock: Callable[[], dt.datetime]) -> int:
     """Renew the tokens that end soon, also of accounts that nobody uses just now: unused refresh tokens die.
 
+    One account's unexpected error leaves the others their turn.
+
+    :param read_clock: read for each account, since those before it may take their time.
     :return: how many were renewed.
     """
+    now = read_clock()
     due = OAuthAccount.objects.filter(_due(now)).exclude(state=State.REFUSED)
     due = due.exclude(flow__in=(OAuthAccount.Flow.MICROSOFT_USER, OAuthAccount.Flow.GOOGLE_USER), refresh_token="")
-    return sum(renew(pk, now) for pk in list(due.order_by("expires_at").values_list("pk", flat=True)))
+    renewed = 0
+    for account_id in list(due.order_by("expires_at").values_list("pk", flat=True)):
+        try:
+            renewed += renew(account_id, read_clock())
+        except Exception:  # Else the same account would keep all behind it from their tokens, round after round.
+            log.exception("the renewal of an OAuth account failed")
+    return renewed
 
 
 def renew(account_id: int, now: dt.datetime, *, unusable: Secret | None = None, is_asked: bool = False) -> bool:
@@ -218,13 +228,23 @@ def store(account: OAuthAccount, grant: Grant, now: dt.datetime) -> bool:
     return is_stored
 
 
+def release(account: OAuthAccount) -> None:
+    """Give the renewal back without a result: tokens and state stay as they are."""
+    OAuthAccount.objects.filter(pk=account.pk, renewing_until=account.renewing_until).update(renewing_until=None)
+
+
 def note_refused(account: OAuthAccount, error: GrantRefused, now: dt.datetime) -> str:
     """Store that the provider refused, and have other rooms act on it; return the sentence."""
-    why = explain(providers.provider_of(account.flow), account.needs_sign_in, error.error, error.words)
+    why = meaning_of(account, error)
     log.warning("the OAuth account %s is refused: %s", account.name, error.error)
     if _settle(account, State.REFUSED, now, last_error=why[:500], failures=F("failures") + 1):
         _tell(account, f"{_named(account)}: {why}", now)
     return why
+
+
+def meaning_of(account: OAuthAccount, error: GrantRefused) -> str:
+    """Return what the provider's refusal means, as a sentence for the person who can mend it."""
+    return explain(providers.provider_of(account.flow), account.needs_sign_in, error.error, error.words)
 
 
 def note_silent(account: OAuthAccount, why: str, now: dt.datetime) -> str:

@@ -28,12 +28,16 @@ def done(request: HttpRequest) -> HttpResponse:
     account, verifier = found
     code = request.GET.get("code", "")
     if not code:
-        messages.error(request, _("You cancelled, or the provider refused. The account is as it was before."))
+        messages.error(request, _as_before(sign_in.why_sent_back(account, request.GET, verifier)))
         return redirect("admin:oauth_oauthaccount_change", account.pk)
     try:
         sign_in.finish(account, code, verifier, now)
     except sign_in.SignInFailed as error:
-        messages.error(request, translated(error))
+        messages.error(request, _as_before(error))
     else:
         messages.success(request, _("%(account)s is connected.") % {"account": account})
     return redirect("admin:oauth_oauthaccount_change", account.pk)
+
+
+def _as_before(why: str | sign_in.SignInFailed) -> str:
+    return f"{translated(why)} {_('The account is as it was before.')}"

@@ -5,7 +5,8 @@ import re
 from oauth.client.providers import MICROSOFT
 from words.texts import text as _
 
-UNUSABLE = "unusable"  # The error of secrets of ours that can't be used; no provider was asked.
+# The error of secrets of ours that can't be used; no provider was asked. With its space no provider can say it.
+UNUSABLE = "unusable secret"
 # By the code that Microsoft's sentence begins with (learn.microsoft.com, Entra error codes).
 _MICROSOFT = {
     "7000215": _("The client secret is wrong. Enter the secret's Value, not its Secret ID."),

@@ -83,6 +83,18 @@ def ask(url: str, form: Mapping[str, str]) -> Grant:
     raise ProviderSilent(f"{host} answered {response.status} instead of a token.")
 
 
+def sent_back(query: Mapping[str, str], secrets: Mapping[str, str]) -> GrantRefused | None:
+    """Return the refusal that a provider sent the browser back with (RFC 6749 section 4.1.2.1); None if it names none.
+
+    :param query: of the address. Anybody may have written it.
+    :param secrets: what its sentence must not repeat, by the names of :func:`ask`.
+    """
+    why = query.get("error", "")
+    return (
+        GrantRefused(why, _without_secrets(query.get("error_description"), secrets)) if _ERROR.fullmatch(why) else None
+    )
+
+
 def _where(url: str) -> str:
     """Return the address to ask. Tests put their own server in front, and the real host into the path."""
     return url.replace("https://", f"{settings.OAUTH_TEST_SERVER}/", 1) if settings.OAUTH_TEST_SERVER else url

@@ -13,6 +13,7 @@ from django.contrib.auth.models import Group, User
 from django.contrib.messages import get_messages
 from django.test import Client
 
+from oauth import tokens
 from oauth.models import OAuthAccount
 from oauth.sign_in import PENDING
 from tests.oauth.making import FLOWS, make_account
@@ -272,7 +273,87 @@ def test_a_refused_code_is_said_and_nothing_is_stored(client: Client, on_its_way
 
     assert "Microsoft asks for a second factor." in said(client.get("/oauth/done", back))
 
-    assert (only().state, bool(only().refresh_token)) == ("refused", False)
+    assert (only().state, bool(only().refresh_token)) == ("new", False)
+
+
+STATE = ("state", "state_since", "last_error", "access_token", "refresh_token", "expires_at", "retry_at", "failures")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said_in_words"),
+    [
+        ((400, {"error": "invalid_grant", "error_description": "AADSTS50076: second factor"}), "a second factor."),
+        ((503, {}), "answered 503 instead of a token."),
+        ((200, {"access_token": "a", "token_type": "Bearer"}), "The provider gave no lasting sign-in."),
+    ],
+)
+@pytest.mark.parametrize("state", ["ok", "trouble", "refused"])
+def test_a_failed_sign_in_leaves_the_account_as_it_was(
+    client: Client, server: TokenServer, state: str, answer: tuple[int, Any], said_in_words: str
+) -> None:
+    account = make_account("microsoft user", server)
+    client.post(page_of(account, "connect"))
+    OAuthAccount.objects.update(state=state, last_error="Why it is so.", failures=1)
+    before = OAuthAccount.objects.values(*STATE).get()
+    back = server.come_back(client.get(page_of(account, "sign-in")).headers["Location"])
+    told: list[str] = []
+    server.answers = [answer]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(tokens.WATCHERS, "test", lambda account, why, now: told.append(why))
+        words = said(client.get("/oauth/done", back))
+
+    assert said_in_words in words
+    assert "The account is as it was before." in words
+    assert (OAuthAccount.objects.values(*STATE).get(), told) == (before, [])
+    back = server.come_back(client.get(page_of(account, "sign-in")).headers["Location"])
+    assert "is connected" in said(client.get("/oauth/done", back)), "the next one need not wait"
+
+
+def test_a_held_copy_signs_nobody_in(
+    client: Client, on_its_way: Any, server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account, back = on_its_way
+    monkeypatch.setitem(tokens.HOLDS, "test", lambda now: "This database was copied.")
+
+    assert "This database was copied." in said(client.get("/oauth/done", back))
+    begun = client.get(page_of(account, "sign-in"))
+
+    assert server.asked == []
+    assert begun.headers["Location"] == page_of(account)
+    assert "This database was copied." in said(begun)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (
+            {"error": "access_denied", "error_description": "AADSTS65001: no <script>alert(1)</script>\r\nconsent"},
+            "Nobody has consented to the permissions. Grant admin consent at Microsoft, then try again."
+            " Provider replied: AADSTS65001: no &lt;script&gt;alert(1)&lt;/script&gt; consent",
+        ),
+        ({"error": "access_denied"}, "The sign-in was cancelled or isn&#x27;t allowed."),
+        ({"error": "unusable secret", "error_description": "Call 0900."}, "You cancelled, or the provider refused."),
+        ({"error": "<b>"}, "You cancelled, or the provider refused."),
+        ({}, "You cancelled, or the provider refused."),
+    ],
+)
+def test_what_the_provider_sends_back_is_explained(
+    client: Client, on_its_way: Any, server: TokenServer, query: dict[str, str], expected: str
+) -> None:
+    _, back = on_its_way
+    state = back["state"]
+    if query.get("error_description"):
+        query = query | {"error_description": f"{query['error_description']} {state}"}
+
+    page = client.get("/oauth/done", {"state": state, **query}, follow=True).content.decode()
+
+    assert expected in page
+    assert "The account is as it was before." in page
+    assert "<script>alert(1)" not in page
+    assert "Call 0900" not in page
+    assert state not in page
+    assert server.asked == []
 
 
 def test_a_page_of_another_site_begins_no_sign_in(client: Client) -> None:

@@ -90,7 +90,7 @@ def test_a_refusal_is_a_sentence_and_waits_for_a_person(server: TokenServer, val
     asked = len(server.asked)
     with pytest.raises(NoToken, match=why):
         get(account, after(days=1))
-    assert (renew_due(after(days=1)), len(server.asked)) == (0, asked)
+    assert (renew_due(lambda: after(days=1)), len(server.asked)) == (0, asked)
 
 
 # --- renewed
@@ -144,7 +144,7 @@ def test_a_token_that_ends_soon_serves_while_the_provider_is_silent_and_no_longe
         get(account, after(minutes=3))
     assert not error.value.needs_person
     server.answers = []
-    assert renew_due(after(hours=1)) == 1
+    assert renew_due(lambda: after(hours=1)) == 1
     assert (latest(account).state, latest(account).failures) == ("ok", 0)
 
 
@@ -154,7 +154,7 @@ def test_waits_double_up_to_a_quarter_of_an_hour(server: TokenServer) -> None:
     now, waits = NOW, []
 
     for _ in range(8):
-        renew_due(now)
+        renew_due(lambda: now)  # noqa: B023 - called at once.
         retry_at = latest(account).retry_at
         assert retry_at is not None
         waits.append(retry_at - now)
@@ -164,13 +164,37 @@ def test_waits_double_up_to_a_quarter_of_an_hour(server: TokenServer) -> None:
     assert max(waits) <= dt.timedelta(minutes=18)
 
 
+def test_the_clock_is_read_for_each_account_of_a_round(server: TokenServer) -> None:
+    make_account()
+    make_account(name="Second")
+    moments = iter([NOW, NOW, after(minutes=3)])
+
+    assert renew_due(lambda: next(moments)) == 2
+
+    renewed = OAuthAccount.objects.order_by("renewed_at").values_list("renewed_at", flat=True)
+    assert list(renewed) == [NOW, after(minutes=3)]
+
+
+def test_one_account_s_unexpected_error_leaves_the_others_their_turn(
+    server: TokenServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken, well = make_account(), make_account(name="Second")
+    OAuthAccount.objects.filter(pk=broken.pk).update(cloud="of before", expires_at=NOW - dt.timedelta(days=1))
+    OAuthAccount.objects.filter(pk=well.pk).update(expires_at=NOW)
+
+    assert renew_due(lambda: NOW) == 1
+
+    assert latest(well).state == "ok"
+    assert "the renewal of an OAuth account failed" in caplog.text
+
+
 def test_a_rotated_refresh_token_replaces_the_old_one(server: TokenServer) -> None:
     server.rotates = True
     account, _ = expiring(server, flow="microsoft user")
 
-    assert renew_due(NOW) == 1
+    assert renew_due(lambda: NOW) == 1
     OAuthAccount.objects.update(expires_at=NOW)
-    assert renew_due(after(minutes=2)) == 1
+    assert renew_due(lambda: after(minutes=2)) == 1
 
     used = [form["refresh_token"] for _, form in server.asked]
     assert len(set(used)) == 2
@@ -187,7 +211,7 @@ def test_a_revoked_sign_in_is_told_once_and_an_asked_renewal_brings_it_back(
     gone = set(server.refresh_tokens)
     server.refresh_tokens.clear()
 
-    assert renew_due(NOW) == renew_due(after(minutes=2)) == 0
+    assert renew_due(lambda: NOW) == renew_due(lambda: after(minutes=2)) == 0
     [(name, why)] = told
     assert name == "Newsletter"
     assert why.startswith("OAuth account Newsletter: The password was changed or the sign-in was ended. Sign in again.")
