@@ -5,7 +5,6 @@ A notice is ordinary mail with a stream of its own. The failure of a notice is r
 
 import datetime as dt
 from collections.abc import Iterable
-from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,7 +18,7 @@ from django.utils import formats, translation
 from delivery.models import Incident, Mailing, Message, Notice
 from delivery.operators.notice_words import NoticeWords, words_for
 from delivery.outbox import mailings
-from domains.models import DnsChange, DnsFinding, SendingDomain
+from domains.models import DnsChange, DnsFinding
 from installation.site import site
 from mail.addresses import AddressInvalid, fold, parse_mailbox, readable_domain
 from mail.merge_fields import inert
@@ -35,6 +34,7 @@ INCIDENT_LASTS = dt.timedelta(days=1)  # How long an incident waits for an opera
 CERTIFICATE_WARNING = dt.timedelta(days=14)
 BETWEEN_DIGESTS = dt.timedelta(hours=1)  # For one mailing and server.
 DIGEST_RECIPIENTS = 500
+LOOKS_AT_ONCE = 100  # Domains' looks that are told in one round; the others follow in the next.
 REPORTED_STREAMS = (Mailing.Stream.CAMPAIGN, Mailing.Stream.SINGLE)
 ADMINISTRATORS = "admin"  # The role that may do everything.
 FAILURES = (Message.Status.BOUNCED, Message.Status.FAILED, Message.Status.EXPIRED)
@@ -161,26 +161,21 @@ def notice_certificates(now: dt.datetime) -> int:
 def notice_domains(now: dt.datetime) -> int:
     """Tell that a line of a domain's DNS broke or is good again: one notice for everything that one look found."""
     count = 0
-    words = words_for(site().language)
-    untold = (
-        DnsChange.objects.filter(is_told=False).select_related("domain").order_by("domain", "changed_at", "pk")[:200]
-    )
-    for (domain, changed_at), changes in groupby(untold, key=lambda change: (change.domain, change.changed_at)):
-        listed = list(changes)
-        told = _tell_of_domain(domain, changed_at, listed, words, now)
+    untold = DnsChange.objects.filter(is_told=False)
+    looks = untold.order_by("changed_at", "domain__name").values_list("domain", "changed_at").distinct()[:LOOKS_AT_ONCE]
+    for domain_id, changed_at in list(looks):
+        changes = list(untold.filter(domain=domain_id, changed_at=changed_at).select_related("domain").order_by("pk"))
+        told = _tell_of_look(changes, now) if changes else 0
         if told or changed_at < now - INCIDENT_LASTS:  # Without anybody to tell, only the page shows it.
-            DnsChange.objects.filter(pk__in=[change.pk for change in listed]).update(is_told=True)
+            DnsChange.objects.filter(pk__in=[change.pk for change in changes]).update(is_told=True)
         count += told
     return count
 
 
-def _tell_of_domain(
-    domain: SendingDomain, changed_at: dt.datetime, changes: list[DnsChange], words: NoticeWords, now: dt.datetime
-) -> int:
-    key = f"dns {domain.pk} {changed_at:%Y-%m-%dT%H:%M:%S.%f}"
-    to = _watchers(None)
-    if Notice.objects.filter(key=key).exists() or not to:
-        return 0
+def _tell_of_look(changes: list[DnsChange], now: dt.datetime) -> int:
+    """Tell of what one look at a domain found."""
+    words, domain = words_for(site().language), changes[0].domain
+    key = f"dns {domain.pk} {changes[0].changed_at:%Y-%m-%dT%H:%M:%S.%f}"
     lines = [
         f"{change.get_line_display()}: {_one_line(change.sentence)}"
         if change.after == DnsFinding.StateName.BROKEN
@@ -190,7 +185,7 @@ def _tell_of_domain(
     page = settings.BASE_URL + reverse("admin:domains_sendingdomain_change", args=[domain.pk])
     parts = [words.domain.format(domain=domain), "\n".join(lines), words.domain_page.format(url=page)]
     subject = words.domain_subject.format(domain=domain)
-    return _open(key, Notice.Kind.DOMAIN, subject, "\n\n".join(parts), map(_bare, to), site().language, now)
+    return tell(Notice.Kind.DOMAIN, key, subject, parts, watchers(), now)
 
 
 def notice_accounts(now: dt.datetime) -> int:
@@ -200,15 +195,13 @@ def notice_accounts(now: dt.datetime) -> int:
     count = 0
     for account in refused.exclude(pk__in=of_servers):
         assert account.state_since is not None
-        words, to = words_for(site().language), _watchers(None)
+        words = words_for(site().language)
         key = f"oauth {account.pk} {account.state_since:%Y-%m-%dT%H:%M:%S.%f}"
-        if Notice.objects.filter(key=key).exists() or not to:
-            continue
         page = settings.BASE_URL + reverse("admin:oauth_oauthaccount_change", args=[account.pk])
         facts = {"account": account.name, "reason": _one_line(account.last_error), "url": page}
-        text = f"{words.account.format(**facts)}\n\n{words.account_page.format(**facts)}"
+        lines = [words.account.format(**facts), words.account_page.format(**facts)]
         subject = words.account_subject.format(**facts)
-        count += _open(key, Notice.Kind.INCIDENT, subject, text, map(_bare, to), site().language, now)
+        count += tell(Notice.Kind.INCIDENT, key, subject, lines, watchers(), now)
     return count
 
 
@@ -361,9 +354,9 @@ def hold_administrators() -> None:
     list(Group.objects.select_for_update().filter(name=ADMINISTRATORS))
 
 
-def _watchers(server: SmtpServer | None) -> list[str]:
+def _watchers(server: SmtpServer) -> list[str]:
     """Return the recipients of notices about a server: its Mail to, else those of the site."""
-    return [server.mail_to] if server is not None and server.mail_to else watchers()
+    return [server.mail_to] if server.mail_to else watchers()
 
 
 def watchers() -> list[str]:

@@ -45,6 +45,21 @@ def test_what_one_look_found_is_one_notice_with_a_line_for_each_change() -> None
     assert not DnsChange.objects.filter(is_told=False).exists()
 
 
+def test_more_changes_than_one_round_tells_of_are_told_whole_in_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notices, "LOOKS_AT_ONCE", 3)
+    SiteSettings.objects.create(pk=1, alert_address="ops@shop.example")
+    for number in range(5):
+        domain = SendingDomain.objects.create(name=f"shop{number}.example")
+        for line in ("spf", "dmarc", "mx"):
+            change(domain, line, "good", "broken", NOW + dt.timedelta(seconds=number))
+
+    assert [notices.notice(NOW) for _ in range(3)] == [3, 2, 0]
+
+    texts = list(Mailing.objects.filter(stream="notice").values_list("text", flat=True))
+    assert [text.count(" is wrong.") for text in texts] == [3] * 5
+    assert not DnsChange.objects.filter(is_told=False).exists()
+
+
 def test_the_notice_is_in_the_language_of_the_site_and_goes_to_administrators() -> None:
     get_user_model().objects.create_superuser("boss", "boss@shop.example")
     SiteSettings.objects.create(pk=1, language="de")
