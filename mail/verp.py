@@ -86,9 +86,15 @@ def is_unsubscribe_address(address: str) -> bool:
     return name == _UNSUBSCRIBE and _TAG.fullmatch(letters) is not None
 
 
-def _read(address: str, part: str, keys: Sequence[str]) -> Tag | None:
+def letters_of(address: str) -> str:
+    """Return the letters in an address that have the form of a tag, whoever made them; empty if there are none."""
     letters = address.rpartition("@")[0].rpartition("+")[2].lower()
-    if not _TAG.fullmatch(letters):
+    return letters if _TAG.fullmatch(letters) else ""
+
+
+def _read(address: str, part: str, keys: Sequence[str]) -> Tag | None:
+    letters = letters_of(address)
+    if not letters:
         return None
     number = int.from_bytes(base64.b32decode(letters.upper())[:_NUMBER_BYTES])
     tag = Tag(*divmod(number, ATTEMPTS))

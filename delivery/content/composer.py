@@ -92,7 +92,6 @@ class Composer:
         self._make_links = {name: urls() for name, urls in LINKS.items()}
         self._secret_links = secret_links.makers(mailing, server)
         self._provider_headers = provider_headers(server.preset, server.provider_configuration)
-        self._make_tag = verp.tags(settings.TOKEN_KEYS)
         domain = mailto_domain(server)
         self._unsubscribe_address = verp.unsubscribe_addresses(domain, settings.TOKEN_KEYS) if domain else None
         self._site_language = mailing.site_language
@@ -119,6 +118,7 @@ class Composer:
         if redirected_to:
             unsubscribe_url, _ = self._make_tokens(tokens.NOBODY)
         make_address = self._unsubscribe_address
+        envelope_from = message.envelope_from or self._return_path.of(message)
         deadline = monotonic() + COMPOSE_SECONDS
         recipient = Recipient(
             address=address,
@@ -127,13 +127,12 @@ class Composer:
             unsubscribe_url=self._unsubscribe_url(unsubscribe_url, message, original.email),
             unsubscribe_address=make_address(tokens.NOBODY if redirected_to else message.pk) if make_address else "",
             feedback_id=feedback_id,
-            reference=self._reference(message) if self._provider_headers else "",
+            reference=self._return_path.tag(message, envelope_from) if self._provider_headers else "",
             intended=(message.email or "(missing)") if redirected_to else "",
             budget=Budget(lambda: monotonic() > deadline),
         )
         content = compiled.build(recipient, date)
         rcpt_to = envelope_address(redirected_to or message.email)
-        envelope_from = message.envelope_from or self._return_path.of(message)
         is_7bit = compiled.is_7bit and (rcpt_to + envelope_from).isascii() and not needs_smtputf8(address)
         return Composed(content, envelope_from, rcpt_to, self._header_from, not is_7bit)
 
@@ -173,12 +172,6 @@ class Composer:
         values["email"] = email
         values |= name_values(first, last, server.unknown_first_name, server.unknown_last_name)
         return values
-
-    def _reference(self, message: Outgoing) -> str:
-        """Return the tag of a message's present attempt, as a return path would have it."""
-        if message.redirected_to or self._mailing.stream == Mailing.Stream.NOTICE:
-            return self._make_tag(tokens.NOBODY, 0)
-        return self._make_tag(message.pk, message.attempt_count + 1)
 
     def _unsubscribe_url(self, built_in: str, message: Outgoing, email: str) -> str:
         template = self._server.linked_unsubscribe_url

@@ -27,6 +27,7 @@ class ReturnPath:
         self.address = address
         self.is_tagged = is_tagged  # Whether each message has its own VERP tag in it.
         self._tagged = verp.tagger(address, settings.TOKEN_KEYS) if is_tagged else None
+        self._make_tag = verp.tags(settings.TOKEN_KEYS)
         self._is_ours = stream == Mailing.Stream.NOTICE
 
     @classmethod
@@ -42,11 +43,17 @@ class ReturnPath:
         Mail to our own operators, notices and redirected messages, gets the tag of ``NOBODY``: its bounce is recorded,
         and starts no further mail.
         """
-        if self._tagged is None:
-            return self.address
-        if self._is_ours or message.redirected_to:
-            return self._tagged(NOBODY, 0)
-        return self._tagged(message.pk, message.attempt_count + 1)
+        return self.address if self._tagged is None else self._tagged(*self._numbers(message))
+
+    def tag(self, message: Outgoing, address: str) -> str:
+        """Return the bare tag of a message's present attempt, for a header of its provider.
+
+        :param address: the attempt's envelope sender, whose tag needs no second signature.
+        """
+        return (verp.letters_of(address) if self.is_tagged else "") or self._make_tag(*self._numbers(message))
+
+    def _numbers(self, message: Outgoing) -> tuple[int, int]:
+        return (NOBODY, 0) if self._is_ours or message.redirected_to else (message.pk, message.attempt_count + 1)
 
 
 def mailto_domain(server: SmtpServer) -> str:

@@ -11,6 +11,7 @@ from delivery.content import return_paths, tokens
 from delivery.content.composer import Composer
 from delivery.content.message import Outgoing, Person
 from delivery.models import Mailing
+from mail import verp
 from mail.message.dkim import _SIGNED
 from smtpservers.models import SmtpServer
 from smtpservers.presets import PRESETS
@@ -86,6 +87,34 @@ def test_the_tag_names_message_and_attempt_with_and_without_a_return_path(preset
 
     [tag] = tags_in(content)
     assert return_paths.tag_of(f"bounces+{tag}@shop.example") == (4711, 3)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"return_path": "bounces@shop.example", "use_return_path": True},
+        {"return_path": "bounces@shop.example", "use_return_path": True, "use_verp": False},
+        {"return_path": f"{'b' * 50}@shop.example", "use_return_path": True},
+        {},
+    ],
+)
+def test_a_message_s_tag_is_signed_once(monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]) -> None:
+    signed: list[str] = []
+    proof = verp.proof_of_message
+    monkeypatch.setattr(verp, "proof_of_message", lambda part, *more: signed.append(part) or proof(part, *more))
+
+    content = composed(outgoing(), "postmark", **fields)
+
+    assert len(tags_in(content)) == 1
+    assert signed == ["return path"]
+
+
+def test_an_envelope_of_before_an_edit_gives_no_other_tag() -> None:
+    fields = {"return_path": "bounces@shop.example", "use_return_path": True}
+
+    content = composed(outgoing(envelope_from="news+sale@shop.example"), "postmark", **fields)
+
+    assert [return_paths.tag_of(f"a+{tag}@shop.example") for tag in tags_in(content)] == [(4711, 3)]
 
 
 def test_a_copy_has_its_own_tag_and_mail_to_operators_that_of_nobody() -> None:
