@@ -19,6 +19,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 from kombu.exceptions import OperationalError
+from unfold.views import ChangeList
 
 from adminpages.instants import stamp
 from adminpages.pages import Deletion, ModelAdmin
@@ -84,6 +85,15 @@ MEANINGS = {
 }
 
 
+class DomainList(ChangeList):  # type: ignore[misc]  # unfold ships no types.
+    """The list, with the states of each domain's lines."""
+
+    def get_queryset(self, *args: Any, **kwargs: Any) -> QuerySet[SendingDomain]:
+        found: QuerySet[SendingDomain] = super().get_queryset(*args, **kwargs)
+        known = DnsFinding.objects.only("domain_id", "line", "state")
+        return found.prefetch_related(Prefetch("findings", known, to_attr="known"))
+
+
 @admin.register(SendingDomain)
 class SendingDomainAdmin(ModelAdmin):
     form = SendingDomainForm
@@ -93,6 +103,7 @@ class SendingDomainAdmin(ModelAdmin):
     search_help_text = _("Search by domain.")
     ordering = ("name",)
     list_per_page = 50
+    show_full_result_count = False  # It would be counted once more.
     actions = None
     change_form_outer_before_template = "domains/findings.html"
     empty_hint = _("Domains that your servers and campaigns send from appear here, with what's wrong with their DNS.")
@@ -103,10 +114,8 @@ class SendingDomainAdmin(ModelAdmin):
 
     # --- the list
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[SendingDomain]:
-        found: QuerySet[SendingDomain] = super().get_queryset(request)
-        known = DnsFinding.objects.only("domain_id", "line", "state", "asked_at")
-        return found.prefetch_related(Prefetch("findings", known, to_attr="known"))
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[DomainList]:
+        return DomainList
 
     @admin.display(description=_("Domain"), ordering="name")
     def name_shown(self, domain: SendingDomain) -> str:
@@ -159,15 +168,18 @@ class SendingDomainAdmin(ModelAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        domain = self.get_object(request, object_id)
-        if domain is None or not self.has_view_permission(request, domain):
-            refused: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
-            return refused
-        context = {**self._shown(request, domain), **(extra_context or {})}
         if "part" in request.GET:
-            return TemplateResponse(request, "domains/findings_part.html", {"original": domain, **context})
-        response: HttpResponse = super().change_view(request, object_id, form_url, context)
+            domain = self.get_object(request, object_id)
+            if domain is not None and self.has_view_permission(request, domain):
+                context = {"original": domain, **self._shown(request, domain)}
+                return TemplateResponse(request, "domains/findings_part.html", context)
+        response: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
         return response
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        if (domain := context.get("original")) is not None:
+            context.update(self._shown(request, domain))
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def _shown(self, request: HttpRequest, domain: SendingDomain) -> dict[str, Any]:
         known = {finding.line: finding for finding in DnsFinding.objects.filter(domain=domain)}

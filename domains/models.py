@@ -26,7 +26,6 @@ class SendingDomain(models.Model):
             " try the usual ones."
         ),
     )
-    created_at = models.DateTimeField(auto_now_add=True, editable=False)
     checked_at = models.DateTimeField(null=True, editable=False)  # The last time that every line was asked for.
     # When it is due. None: it is not asked for by itself.
     next_check_at = models.DateTimeField(null=True, editable=False)
@@ -79,7 +78,6 @@ class DnsFinding(models.Model):
     rows = models.JSONField(default=list)  # Of the alignment's matrix.
     changed_at = models.DateTimeField()  # Of the state or the fault.
     asked_at = models.DateTimeField()  # The last time that DNS answered.
-    good_at = models.DateTimeField(null=True)  # The last time that it was good.
     unanswered_at = models.DateTimeField(null=True)  # The last look, if DNS did not answer it.
     unanswered = models.CharField(max_length=300, blank=True)  # Why not.
 

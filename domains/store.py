@@ -77,7 +77,6 @@ def _save_line(
         "rows": rows,
         "changed_at": known.changed_at if known is not None and is_same else now,
         "asked_at": now,
-        "good_at": now if finding.state is State.GOOD else known.good_at if known is not None else None,
         "unanswered_at": None if is_answered else now,
         "unanswered": "" if is_answered else finding.sentence[:300],
     }

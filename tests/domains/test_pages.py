@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.db import connection
 from django.test import Client, override_settings
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -160,6 +162,19 @@ def test_a_domain_that_is_listed_is_not_added_twice() -> None:
     answer = client("ops").post(reverse(ADD), {"name": "bücher.example", "selectors": ""})
 
     assert "This domain is already listed." in answer.content.decode()
+
+
+@pytest.mark.parametrize("part", ["", "?part"])
+def test_the_page_reads_its_domain_and_findings_once(dns: Nameserver, part: str) -> None:
+    domain, ops = checked(), client("ops")
+    ops.get(page(domain))  # Content types and the like are cached from here on.
+
+    with CaptureQueriesContext(connection) as found:
+        ops.get(page(domain) + part)
+
+    tables = [query["sql"].partition(' FROM "')[2].partition('"')[0] for query in found.captured_queries]
+    ours = sorted(table for table in tables if table.startswith("domains_"))
+    assert ours == ["domains_dnschange", "domains_dnsfinding", "domains_sendingdomain"]
 
 
 def test_a_list_of_many_domains_costs_no_query_for_each(dns: Nameserver, django_assert_max_num_queries: Any) -> None:
