@@ -4,8 +4,9 @@ Everything else is refused at once, so that there is no relay and nothing is eve
 """
 
 import asyncio
+import ipaddress
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -18,37 +19,55 @@ log = logging.getLogger(__name__)
 
 MAIL_BYTES = 1024 * 1024
 SLACK_BYTES = 64 * 1024  # For commands, and a mail that is a little too long to be told so.
+LINE_BYTES = 64 * 1024  # Bounces quote mail with longer lines than RFC 5321 section 4.5.3.1.6 allows.
 RECIPIENTS = 10
 REFUSALS = 20  # Then the sender is sent away: nobody may try tags one after the other.
 IDLE_SECONDS = 60.0
 LONGEST_SECONDS = 600.0  # However busy a sender seems.
+LINGER_SECONDS = 5.0  # For a client to read the last words; then the connection is cut.
 CONNECTIONS = 20
+CONNECTIONS_EACH = 5  # From one network outside.
 NOT_OURS = "550 5.1.1 No such address here"
 TOO_MANY = "421 4.7.0 Too many unknown addresses"
+FULL = "452 4.2.2 This address got enough mail today, please try again tomorrow"
 LATER = "451 4.3.0 It could not be stored, please try again later"
 
 
 class Conversation(SMTP):
-    """One connection. Its limits count whatever is sent, not only complete commands."""
+    """One connection. Its limits count whatever is sent, not only complete commands.
+
+    Its end does not depend on the client: a closed connection waits until all answers are read, so it is cut then.
+    """
+
+    line_length_limit = LINE_BYTES
 
     def __init__(self, reception: "Reception", **options: Any) -> None:
         super().__init__(reception, **options)
         self.refused = 0
         self._reception = reception
         self._sent_bytes = 0  # Since the last MAIL.
+        self._socket: asyncio.BaseTransport | None = None  # Beneath TLS, too.
         self._end: asyncio.TimerHandle | None = None
+        self._cut: asyncio.TimerHandle | None = None
+        self.network: str | None = None  # Of the client.
+        self.ended = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._reception.connections.add(self)
-        if self._end is None:
+        if self._socket is None:  # Once more with STARTTLS.
+            self._socket = transport
+            self.network = network_of(transport)
+            self._reception.connections.add(self)
             self._end = self.loop.call_later(LONGEST_SECONDS, self.leave)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._reception.connections.discard(self)
-        if self._end is not None:
-            self._end.cancel()
+        for timer in (self._end, self._cut):
+            if timer is not None:
+                timer.cancel()
         super().connection_lost(error)
+        self._abort()  # After a TLS handshake that failed it is still open.
+        self.ended.set()
 
     def data_received(self, data: bytes) -> None:
         self._sent_bytes += len(data)
@@ -62,22 +81,57 @@ class Conversation(SMTP):
         self._sent_bytes = 0
 
     def leave(self, last_words: bytes = b"421 4.4.2 Goodbye\r\n") -> None:
-        """End the connection, after its last words."""
-        if self.transport is not None:
+        """End the connection, after its last words if the client reads them soon."""
+        if self.transport is not None and self._cut is None:
+            self._cut = self.loop.call_later(LINGER_SECONDS, self._abort)
             self.transport.write(last_words)  # type: ignore[attr-defined]  # Typed as the base of all transports.
             self.transport.close()
+
+    def _abort(self) -> None:
+        if self._socket is not None:
+            self._socket.abort()  # type: ignore[attr-defined]  # Typed as the base of all transports.
+
+    def _timeout_cb(self) -> None:
+        # aiosmtpd's own only closes, and so waits for a client that reads nothing.
+        self.leave(b"")
 
 
 class LmtpConversation(LMTP, Conversation):
     """The same by LMTP (RFC 2033): each recipient gets an answer of its own after the mail."""
 
 
-class Refusal(asyncio.Protocol):
-    """A connection beyond the limit."""
+class Door(asyncio.Protocol):
+    """A connection that just came: it becomes a conversation, or is beyond a limit."""
+
+    def __init__(self, reception: "Reception", make: Callable[[], Conversation]) -> None:
+        self._reception, self._make = reception, make
 
     def connection_made(self, transport: Any) -> None:
-        transport.write(b"421 4.3.2 Too many connections, please try again later\r\n")
-        transport.close()
+        if self._reception.has_room(network_of(transport)):
+            conversation = self._make()
+            transport.set_protocol(conversation)
+            conversation.connection_made(transport)
+        else:
+            transport.write(b"421 4.3.2 Too many connections, please try again later\r\n")
+            transport.close()  # The system takes so few bytes at once, whether anybody reads them or not.
+
+
+def network_of(transport: asyncio.BaseTransport) -> str | None:
+    """Return the network that a client is counted under; None for our own machines."""
+    peer = transport.get_extra_info("peername")
+    return outside_network(str(peer[0])) if peer else None
+
+
+def outside_network(address: str) -> str | None:
+    """Return an IPv4 address, or the /64 of an IPv6 address: one customer has all of it.
+
+    None for addresses that are nobody's outside. A mail server or proxy of ours brings the mail of everybody.
+    """
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    ip = (ip.ipv4_mapped or ip) if isinstance(ip, ipaddress.IPv6Address) else ip
+    if not ip.is_global:
+        return None
+    return str(ip) if ip.version == 4 else str(ipaddress.ip_network((ip, 64), strict=False))
 
 
 @dataclass(eq=False)
@@ -89,6 +143,14 @@ class Reception:
     connections: set[Conversation] = field(default_factory=set)
     storing: set["asyncio.Future[None]"] = field(default_factory=set)
     hidden: ClassVar = ("250-AUTH",)  # aiosmtpd offers it even without a way to sign in.
+
+    def has_room(self, network: str | None) -> bool:
+        """Tell whether another client may connect.
+
+        :param network: of :func:`outside_network`.
+        """
+        of_same = sum(each.network == network for each in self.connections) if network else 0
+        return len(self.connections) < CONNECTIONS and of_same < CONNECTIONS_EACH
 
     async def handle_EHLO(
         self, server: Conversation, session: Session, envelope: Envelope, hostname: str, responses: list[str]
@@ -111,6 +173,8 @@ class Reception:
             return "452 4.5.3 Too many recipients"
         try:
             purpose = await self.storage.purpose(address)
+            if purpose is not None and not await self.storage.has_room(address, purpose):
+                return FULL
         except DatabaseAway:
             return LATER
         if purpose is not None:

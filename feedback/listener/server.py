@@ -12,13 +12,12 @@ from pathlib import Path
 import trustme
 
 from feedback.listener.conversation import (
-    CONNECTIONS,
     IDLE_SECONDS,
     MAIL_BYTES,
     Conversation,
+    Door,
     LmtpConversation,
     Reception,
-    Refusal,
 )
 from feedback.listener.storage import Storage
 
@@ -37,9 +36,7 @@ async def listening(
     loop = asyncio.get_running_loop()
     reception = Reception(Storage(), is_lmtp)
 
-    def connect() -> asyncio.Protocol:
-        if len(reception.connections) >= CONNECTIONS:
-            return Refusal()
+    def converse() -> Conversation:
         conversation: Conversation = (LmtpConversation if is_lmtp else Conversation)(
             reception,
             hostname=name,
@@ -52,7 +49,7 @@ async def listening(
         )
         return conversation
 
-    server = await loop.create_server(connect, host, port)
+    server = await loop.create_server(lambda: Door(reception, converse), host, port)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -60,9 +57,12 @@ async def listening(
         if reception.storing:
             await asyncio.wait(reception.storing, timeout=STOP_SECONDS)
             await asyncio.sleep(0)  # Each conversation says its 250.
-        for conversation in list(reception.connections):
+        left = list(reception.connections)
+        for conversation in left:
             conversation.leave(b"421 4.3.2 Shutting down\r\n")
         reception.storage.close()
+        for conversation in left:
+            await conversation.ended.wait()  # Who reads nothing is cut off.
         await server.wait_closed()
 
 

@@ -4,9 +4,10 @@ The database is asked in threads, so that a slow answer to one sender delays no 
 """
 
 import asyncio
+import datetime as dt
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
@@ -19,6 +20,7 @@ from feedback.intake import store
 from feedback.intake.addresses import OurAddresses, Purpose, our_addresses
 from feedback.models import Forward, RawReport
 from feedback.probes import arrived, key_in
+from mail.addresses import fold
 from mail.incoming.mime import MOST_HEADER_BYTES, Part, parse_headers, split, with_plain_line_ends
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,8 @@ Result = TypeVar("Result")
 THREADS = 4
 CLOSE_SECONDS = 10.0  # For what is being stored.
 FRESH_SECONDS = 10.0  # How long the servers' addresses are remembered.
+# Addresses that everybody can guess. The senders of more mail in a day come again, or complain of it.
+MOST_A_DAY = {Purpose.ROLE: 100, Purpose.REPORT: 5_000}
 
 
 class DatabaseAway(Exception):
@@ -49,13 +53,21 @@ class Storage:
             self._known = await self._in_thread(our_addresses), clock.steady()
         return self._known[0].purpose(address)
 
+    async def has_room(self, address: str, purpose: Purpose) -> bool:
+        """Tell whether an address may get another mail today.
+
+        :raises DatabaseAway:
+        """
+        most = MOST_A_DAY.get(purpose)
+        return most is None or await self._in_thread(lambda: _count_today(address)) < most
+
     async def take(self, content: bytes, sender: str, recipients: Sequence[str]) -> None:
-        """Store a mail once for each recipient. It is committed on return.
+        """Store a mail once for each tag and return path, and once for all other addresses. It is committed on return.
 
         :param sender: of the envelope; empty for the null sender.
         :raises DatabaseAway:
         """
-        addressed = [(address, await self.purpose(address)) for address in recipients]
+        addressed = _each_once([(address, await self.purpose(address)) for address in recipients])
         await self._in_thread(lambda: _take(content, sender, addressed))
 
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
@@ -85,6 +97,20 @@ def _asked(work: Callable[[], Result]) -> Result:
         raise DatabaseAway from None
 
 
+def _each_once(addressed: Iterable[tuple[str, Purpose | None]]) -> list[tuple[str, Purpose | None]]:
+    """Return recipients of one mail without repetitions, and one of those that people read."""
+    once: dict[str, tuple[str, Purpose | None]] = {}
+    for address, purpose in addressed:
+        once.setdefault("" if purpose in MOST_A_DAY else fold(address), (address, purpose))
+    return list(once.values())
+
+
+def _count_today(address: str) -> int:
+    since = clock.now() - dt.timedelta(days=1)
+    mails = RawReport.objects.filter(source=RawReport.Source.LISTENER, received_at__gt=since)
+    return mails.filter(envelope_to=fold(address)).count()
+
+
 def _take(content: bytes, sender: str, addressed: Sequence[tuple[str, Purpose | None]]) -> None:
     now = clock.now()
     head = split(with_plain_line_ends(content[: 2 * MOST_HEADER_BYTES]))[0][:MOST_HEADER_BYTES]
@@ -95,6 +121,7 @@ def _take(content: bytes, sender: str, addressed: Sequence[tuple[str, Purpose | 
                 continue
             # As a mail server that delivers it (RFC 5321 section 4.4).
             envelope = f"Return-Path: <{sender}>\r\nDelivered-To: {address}\r\n".encode("utf-8", "surrogateescape")
-            taken = store.take(RawReport.Source.LISTENER, envelope + content, now=now, envelope_to=address)
-            if taken.is_new and purpose in (Purpose.REPORT, Purpose.ROLE):
+            to = fold(address) if purpose in MOST_A_DAY else address
+            taken = store.take(RawReport.Source.LISTENER, envelope + content, now=now, envelope_to=to)
+            if taken.is_new and purpose in MOST_A_DAY:
                 Forward.objects.create(raw_id=taken.raw_id, address=address)

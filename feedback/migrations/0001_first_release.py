@@ -160,6 +160,10 @@ class Migration(migrations.Migration):
             index=models.Index(condition=models.Q(('mailbox_id__isnull', False)), fields=['mailbox_id'], name='raw_report_mailbox'),
         ),
         migrations.AddIndex(
+            model_name='rawreport',
+            index=models.Index(condition=models.Q(('source', 'listener')), fields=['envelope_to', 'received_at'], name='raw_report_today'),
+        ),
+        migrations.AddIndex(
             model_name='relayedunsubscribe',
             index=models.Index(condition=models.Q(('due_at__isnull', False)), fields=['due_at'], name='relay_due'),
         ),

@@ -58,6 +58,10 @@ class RawReport(models.Model):
             models.Index(
                 fields=["mailbox_id"], condition=models.Q(mailbox_id__isnull=False), name="raw_report_mailbox"
             ),
+            # The listener: how much came for an address today.
+            models.Index(
+                fields=["envelope_to", "received_at"], condition=models.Q(source="listener"), name="raw_report_today"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -110,6 +111,15 @@ class Talk:
             return ""
         return line.decode().strip()
 
+    def ends(self) -> bool:
+        """Wait for the end of the connection, whatever is still said."""
+        try:
+            while self._socket.recv(65_536):
+                pass
+        except ConnectionResetError:
+            pass
+        return True
+
     def deliver(self, *recipients: str, content: bytes = b"Subject: x\r\n\r\nhello\r\n", sender: str = "") -> str:
         self.say(f"MAIL FROM:<{sender}>")
         for recipient in recipients:
@@ -117,6 +127,30 @@ class Talk:
         self.say("DATA")
         self.send(content + b".\r\n")
         return self.answer()
+
+
+class Deaf:
+    """A sender that asks for more answers than the system stores, and reads none."""
+
+    def __init__(self, port: int, is_secured: bool = False) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._socket.settimeout(20)
+        self._socket.connect(("127.0.0.1", port))
+        self._socket.recv(1000)
+        if is_secured:
+            self._socket.sendall(b"STARTTLS\r\n")
+            self._socket.recv(1000)
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            self._socket = context.wrap_socket(self._socket)
+        self._socket.settimeout(0.1)
+        with contextlib.suppress(OSError):  # Until nothing moves any more.
+            for _ in range(100):
+                self._socket.sendall(b"EHLO a\r\n" * 1_000)
+
+    def close(self) -> None:
+        self._socket.close()
 
 
 Deliver = Callable[..., str]

@@ -1,19 +1,23 @@
 """What the listener takes and refuses, over real sockets."""
 
+import datetime as dt
 import itertools
 import smtplib
 import ssl
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from django.db import OperationalError
+from django.utils import timezone
 
 from feedback.intake import store
+from feedback.intake.addresses import Purpose
 from feedback.listener import conversation, storage
 from feedback.models import Forward, RawReport
 from smtpservers.models import SmtpServer
-from tests.feedback.listener.conftest import RETURN_PATH, TAGGED, UNSUBSCRIBE, Talk, running
+from tests.feedback.listener.conftest import RETURN_PATH, TAGGED, UNSUBSCRIBE, Deaf, Talk, running
 
 
 def stored() -> list[bytes]:
@@ -71,14 +75,41 @@ def test_a_mail_is_stored_before_250_with_its_envelope(port: int) -> None:
     assert not Forward.objects.exists()
 
 
-def test_what_people_write_to_postmaster_is_kept_for_forwarding(port: int) -> None:
-    with Talk(port) as talk:
-        talk.deliver("postmaster@news.example.org", "fbl@news.example.org", sender="ann@example.net")
-
-    assert sorted(Forward.objects.values_list("address", flat=True)) == [
+def test_what_people_write_to_postmaster_is_kept_once_for_forwarding(port: int) -> None:
+    to = (
+        "Postmaster@news.example.org",
+        "postmaster@NEWS.example.org",
         "fbl@news.example.org",
-        "postmaster@news.example.org",
-    ]
+        "abuse@news.example.org",
+    )
+    with Talk(port) as talk:
+        assert talk.deliver(*to, sender="ann@example.net") == "250 2.0.0 Stored"
+
+    assert Forward.objects.get().address == "Postmaster@news.example.org"
+    assert RawReport.objects.get().envelope_to == "postmaster@news.example.org"
+
+
+def test_a_recipient_that_is_named_twice_gets_one_mail(port: int) -> None:
+    with Talk(port) as talk:
+        assert talk.deliver(TAGGED, TAGGED.upper(), UNSUBSCRIBE, UNSUBSCRIBE.title()) == "250 2.0.0 Stored"
+
+    assert [raw.envelope_to for raw in RawReport.objects.order_by("pk")] == [TAGGED, UNSUBSCRIBE]
+
+
+def test_an_address_that_everybody_can_guess_gets_so_much_mail_a_day(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(storage.MOST_A_DAY, Purpose.ROLE, 2)
+    with Talk(port) as talk:
+        for number in range(2):
+            talk.deliver("postmaster@news.example.org", content=b"Subject: %d\r\n\r\nhello\r\n" % number)
+        talk.say("MAIL FROM:<>")
+
+        assert talk.say("RCPT TO:<Postmaster@news.example.org>").startswith("452 4.2.2")
+        assert talk.say(f"RCPT TO:<{TAGGED}>").startswith("250")
+        assert talk.say("RCPT TO:<abuse@news.example.org>").startswith("250")
+        RawReport.objects.update(received_at=timezone.now() - dt.timedelta(days=1, seconds=1))
+        assert talk.say("RCPT TO:<postmaster@news.example.org>").startswith("250")
 
 
 def test_after_twenty_refused_recipients_the_sender_is_sent_away(port: int) -> None:
@@ -166,6 +197,82 @@ def test_a_silent_sender_is_left(server: SmtpServer, tmp_path: Path, monkeypatch
     monkeypatch.setattr("feedback.listener.server.IDLE_SECONDS", 0.3)
     with running(tmp_path) as port, Talk(port) as talk:
         assert talk.answer() == ""
+
+
+@pytest.mark.parametrize("is_secured", [False, True])
+def test_senders_who_read_no_answer_hold_no_connection(
+    server: SmtpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_secured: bool
+) -> None:
+    monkeypatch.setattr("feedback.listener.server.IDLE_SECONDS", 0.5)
+    monkeypatch.setattr(conversation, "LINGER_SECONDS", 0.2)
+    with running(tmp_path) as port:
+        deaf = [Deaf(port, is_secured) for _ in range(conversation.CONNECTIONS)]
+        ends_at = time.monotonic() + 20
+
+        while (late := Talk(port, greets=False)).greeting.startswith("421") and time.monotonic() < ends_at:
+            late.close()
+
+        assert late.greeting.startswith("220")
+        late.close()
+        for sender in deaf:
+            sender.close()
+
+
+def test_a_stop_waits_for_nobody_who_reads_no_answer(
+    server: SmtpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conversation, "LINGER_SECONDS", 0.2)
+    with running(tmp_path) as port:  # It says so itself if it does not end.
+        deaf = Deaf(port)
+    deaf.close()
+
+
+def test_a_failed_handshake_leaves_no_connection_open(port: int) -> None:
+    with Talk(port) as talk:
+        talk.say("STARTTLS")
+        talk.send(b"no TLS at all\r\n" * 10)
+
+        assert talk.ends()
+
+
+def test_outside_each_network_has_so_many_connections() -> None:
+    reception = conversation.Reception(storage=None)  # type: ignore[arg-type]
+    of_one = conversation.outside_network("2600:1f18::1")
+
+    def connect(network: str | None) -> bool:
+        if is_room := reception.has_room(network):
+            one = object.__new__(conversation.Conversation)
+            one.network = network
+            reception.connections.add(one)
+        return is_room
+
+    assert [connect(of_one) for _ in range(6)] == [True] * 5 + [False]
+    assert connect(conversation.outside_network("2600:1f18::ffff:1")) is False
+    assert connect(conversation.outside_network("8.8.8.8")) is True
+    assert [connect(None) for _ in range(15)] == [True] * 14 + [False]
+    reception.connections.clear()
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("8.8.8.8", "8.8.8.8"),
+        ("::ffff:8.8.8.8", "8.8.8.8"),
+        ("2600:1f18::1", "2600:1f18::/64"),
+        ("127.0.0.1", None),
+        ("::1", None),
+        ("172.18.0.1", None),
+        ("fe80::1%eth0", None),
+    ],
+)
+def test_our_own_machines_are_no_network_outside(address: str, network: str | None) -> None:
+    assert conversation.outside_network(address) == network
+
+
+def test_a_bounce_with_long_lines_is_taken(port: int) -> None:
+    with Talk(port) as talk:
+        assert talk.deliver(TAGGED, content=b"x" * (64 * 1024 - 2) + b"\r\n").startswith("250")
+        assert talk.deliver(TAGGED, content=b"x" * (64 * 1024 + 1) + b"\r\n").startswith("500")
 
 
 def test_a_sender_who_drips_is_left_in_the_end(
