@@ -13,8 +13,8 @@ from feedback.webhooks.sns import signature as sns
 from feedback.webhooks.sns.scaleway_authority import INTERMEDIATE, ROOT
 from words.texts import text as _
 
-_CERTIFICATES = re.compile(r"https://messaging\.s3\.[a-z]{2}-[a-z]{3}\.scw\.cloud/")
-_CONFIRMATIONS = re.compile(r"https://sns\.mnq\.[a-z]{2}-[a-z]{3}\.scaleway\.com/")
+_CERTIFICATES = re.compile(r"https://messaging\.s3\.[a-z]{2}-[a-z]{3}\.scw\.cloud/[\w./-]+\.pem", re.ASCII)
+_CONFIRMATIONS = re.compile(r"https://sns\.mnq\.[a-z]{2}-[a-z]{3}\.scaleway\.com/\?[\w.:%=&+-]+", re.ASCII)
 _LONGEST_CHAIN = 4
 
 _KINDS = {
@@ -69,7 +69,7 @@ def check_chain(
     root, *known = (load_pem_x509_certificate(pem) for pem in authorities)
     one = found[0]
     for _step in range(_LONGEST_CHAIN):
-        if not one.not_valid_before_utc <= world.now <= one.not_valid_after_utc:
+        if not sns.is_current(one, world.now):
             break
         if _is_issued(one, root):
             return found[0]

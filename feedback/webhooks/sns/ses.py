@@ -79,11 +79,11 @@ def _kind(name: str, said: Any, has_reply: bool) -> EventKind:
 
 
 def _prove(post: Post, keys: Keys, world: World) -> None:
-    sns.prove(post, keys, world, sns.AMAZON, sns.only_certificate)
+    sns.prove(post, keys, world, sns.AMAZON_CERTIFICATE, sns.only_certificate)
 
 
 def _answer(post: Post, keys: Keys, world: World) -> Answer | None:
-    return sns.confirm(post, world, sns.AMAZON)
+    return sns.confirm(post, world, sns.AMAZON_CONFIRMATION)
 
 
 ADAPTER = Adapter(

@@ -3,16 +3,21 @@
 Scaleway signs in the same way, with certificates of its own authority.
 """
 
-import binascii
+import datetime as dt
 import re
 from collections.abc import Callable
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.x509 import Certificate, load_pem_x509_certificate
+from cryptography.x509 import (
+    Certificate,
+    DuplicateExtension,
+    UnsupportedGeneralNameType,
+    load_pem_x509_certificate,
+)
 
 from feedback.webhooks.adapter import Answer, KeyField, Keys, Post, TryLater, Unproved, World
 from feedback.webhooks.event import at_path, parse_json
@@ -41,10 +46,14 @@ TOPICS = KeyField(
     is_long=True,
     check=check_topics,
 )
-# Starts of addresses. Up to the slash there is no room for a user name, a port or another host.
-AMAZON = re.compile(r"https://sns\.[a-z]{2,4}(?:-[a-z]+)+-[0-9]\.amazonaws\.com(?:\.cn)?/")
+# Whole addresses: there is no room for a user name, a port, another host, or a query beside the one to confirm with.
+_HOST = r"https://sns\.[a-z]{2,4}(?:-[a-z]+)+-[0-9]\.amazonaws\.com(?:\.cn)?/"
+AMAZON_CERTIFICATE = re.compile(_HOST + r"SimpleNotificationService-[0-9a-f]{32}\.pem")
+AMAZON_CONFIRMATION = re.compile(_HOST + r"\?Action=ConfirmSubscription&[\w.:%=&+-]+", re.ASCII)
 _NOTIFICATION = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
 _CONFIRMATION = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
+# What a certificate raises that is none, or has a key of an unknown kind. Most of it is only read when asked for.
+_MALFORMED = (ValueError, UnsupportedAlgorithm, DuplicateExtension, UnsupportedGeneralNameType)
 _HASHES = {"1": hashes.SHA1, "2": hashes.SHA256}  # Version 1 is what SNS signs with by default.
 
 CheckCertificate = Callable[[list[Certificate], World], Certificate]
@@ -64,7 +73,7 @@ def envelope_of(body: bytes) -> dict[str, Any]:
 def prove(post: Post, keys: Keys, world: World, urls: re.Pattern[str], check: CheckCertificate) -> None:
     """Prove the signature of an envelope, and that its topic is one of the hook's.
 
-    :param urls: how the addresses begin that certificates may be fetched from.
+    :param urls: the addresses that certificates may be fetched from.
     :param check: returns the certificate that signs, after its own proof.
     :raises Unproved: if the topic is foreign or the signature wrong.
     :raises TryLater: if the certificate can't be fetched now.
@@ -79,11 +88,14 @@ def prove(post: Post, keys: Keys, world: World, urls: re.Pattern[str], check: Ch
         raise Unproved(_("The topic isn't one of this server's. Enter its ARN under Topics."))
     url = at_path(envelope, "SigningCertURL")
     make_hash = _HASHES.get(str(envelope.get("SignatureVersion")))
-    if make_hash is None or not isinstance(url, str) or not urls.match(url):
+    if make_hash is None or not isinstance(url, str) or not urls.fullmatch(url):
         raise Unproved(_("The signing certificate isn't the provider's."))
     signature, signed = decoded(str(envelope.get("Signature", ""))), signed_text(envelope)
-    certificate = check(_certificates(url, world), world)
-    key = certificate.public_key()
+    found = _certificates(url, world)
+    try:
+        key = check(found, world).public_key()
+    except _MALFORMED as error:
+        raise Unproved(_("The signing certificate can't be read.")) from error
     if not isinstance(key, RSAPublicKey):
         raise Unproved(_("The signing certificate isn't the provider's."))
     try:
@@ -121,7 +133,7 @@ def confirm(post: Post, world: World, urls: re.Pattern[str]) -> Answer | None:
     if envelope["Type"] != "SubscriptionConfirmation":
         return Answer()
     url = envelope["SubscribeURL"]
-    if not urls.match(url):
+    if not urls.fullmatch(url):
         raise Unproved(_("The address to confirm the topic at isn't the provider's."))
     if not world.may_confirm():
         raise TryLater("This restored copy waits to be confirmed.")
@@ -133,8 +145,18 @@ def confirm(post: Post, world: World, urls: re.Pattern[str]) -> Answer | None:
 
 
 def only_certificate(found: list[Certificate], world: World) -> Certificate:
-    """Return the certificate that Amazon serves. The address it came from is its proof."""
+    """Return the certificate that Amazon serves. The address it came from is its proof, and its dates count.
+
+    :raises Unproved: if it has expired, or is not valid yet.
+    """
+    if not is_current(found[0], world.now):
+        raise Unproved(_("The signing certificate has expired, or this server's clock is wrong."))
     return found[0]
+
+
+def is_current(certificate: Certificate, now: dt.datetime) -> bool:
+    """Tell whether a certificate is valid at an instant, by its dates."""
+    return certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
 
 
 def _certificates(url: str, world: World) -> list[Certificate]:
@@ -145,7 +167,7 @@ def _certificates(url: str, world: World) -> list[Certificate]:
     parts = re.findall(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", document, re.DOTALL)[:5]
     try:
         found = [load_pem_x509_certificate(part) for part in parts]
-    except (ValueError, binascii.Error) as error:
+    except _MALFORMED as error:
         raise Unproved(_("The signing certificate can't be read.")) from error
     if not found:
         raise Unproved(_("The signing certificate can't be read."))

@@ -69,7 +69,7 @@ def remembered(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[float, bytes]
 
 def _documents() -> dict[str, bytes]:
     return {
-        CERTIFICATE_URL: certificate(rsa_key()),
+        CERTIFICATE_URL: certificate(rsa_key(), until=timezone.now() + dt.timedelta(days=300)),
         "https://postal.example.org/.well-known/jwks.json": jwks(),
         CONFIRM_URL: b"<ConfirmSubscriptionResponse/>",
     }

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:brilliance"
 FORM = "application/x-www-form-urlencoded"
-CERTIFICATE_URL = "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-1234.pem"
+CERTIFICATE_URL = "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-" + "0123456789abcdef" * 2 + ".pem"
 
 
 def body_of(provider: str, post: Any) -> tuple[bytes, dict[str, str]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificate, load_pem_x509_certificates
 
 from feedback.webhooks.adapter import Post, TryLater, Unproved
@@ -188,7 +189,14 @@ def test_both_versions_of_sns_signatures_are_proved(version: str, subject: dict[
 @pytest.mark.parametrize(
     "url",
     [
-        "http://sns.eu-central-1.amazonaws.com/a.pem",
+        CERTIFICATE_URL.replace("https", "http"),
+        CERTIFICATE_URL.replace(".pem", ".pem?x"),
+        CERTIFICATE_URL.replace(".pem", ".pem#x"),
+        CERTIFICATE_URL.replace(".pem", ".pem\n"),
+        CERTIFICATE_URL.replace(".com/", ".com:443/"),
+        CERTIFICATE_URL.replace(".com/", ".com/x/../"),
+        CERTIFICATE_URL.replace("0123", "01234"),
+        CERTIFICATE_URL.replace("abcdef", "ABCDEF"),
         "https://sns.eu-central-1.amazonaws.com.evil.example/a.pem",
         "https://evil.example/sns.eu-central-1.amazonaws.com/a.pem",
         "https://bucket.s3.amazonaws.com/a.pem",
@@ -207,6 +215,40 @@ def test_no_certificate_is_fetched_from_another_host(url: Any) -> None:
 
     with pytest.raises(Unproved, match="certificate isn't the provider's"):
         prove("ses", Post(signed_envelope(SAMPLES["ses"], SigningCertURL=url)), world)
+
+    assert world.fetched == []
+
+
+@pytest.mark.parametrize("region", ["us-gov-west-1.amazonaws.com", "cn-north-1.amazonaws.com.cn"])
+def test_every_region_has_its_certificates(region: str) -> None:
+    url = CERTIFICATE_URL.replace("eu-central-1.amazonaws.com", region)
+
+    prove("ses", Post(signed_envelope(SAMPLES["ses"], SigningCertURL=url)), Outside({url: certificate(rsa_key())}))
+
+
+@pytest.mark.parametrize("days", [-301, 301])
+def test_a_certificate_of_another_time_proves_nothing(days: int) -> None:
+    with pytest.raises(Unproved, match="certificate has expired, or this server's clock"):
+        prove("ses", genuine("ses"), now=NOW + dt.timedelta(days=days))
+
+
+def test_a_certificate_whose_key_nobody_knows_proves_nothing() -> None:
+    der = load_pem_x509_certificate(certificate(rsa_key())).public_bytes(Encoding.DER)
+    unknown = der.replace(bytes.fromhex("06092a864886f70d010101"), bytes.fromhex("06092a864886f70d01017f"))
+    pem = b"-----BEGIN CERTIFICATE-----\n%b\n-----END CERTIFICATE-----\n" % base64.b64encode(unknown)
+
+    with pytest.raises(Unproved, match="can't be read"):
+        prove("ses", genuine("ses"), Outside({CERTIFICATE_URL: pem}))
+
+
+@pytest.mark.parametrize("rest", ["#x", "?Action=Unsubscribe&Token=y", "x?Action=ConfirmSubscription&Token=y"])
+def test_a_topic_is_confirmed_at_the_whole_address_alone(rest: str) -> None:
+    world = outside()
+    url = f"https://sns.eu-central-1.amazonaws.com/{rest}"
+    post = Post(signed_envelope("x", Type="SubscriptionConfirmation", Token="y", SubscribeURL=url))
+
+    with pytest.raises(Unproved, match="address to confirm"):
+        ADAPTERS["ses"].answer(post, keys_of("ses"), world.world())
 
     assert world.fetched == []
 
@@ -256,7 +298,7 @@ def test_an_allowed_topic_is_confirmed_and_no_other_address_is_called() -> None:
 def test_a_restored_copy_confirms_no_topic() -> None:
     world = outside()
     world.may_confirm = False
-    url = "https://sns.eu-central-1.amazonaws.com/?Action=ConfirmSubscription"
+    url = "https://sns.eu-central-1.amazonaws.com/?Action=ConfirmSubscription&Token=y"
     post = Post(signed_envelope("x", Type="SubscriptionConfirmation", Token="y", SubscribeURL=url))
 
     with pytest.raises(TryLater, match="restored copy"):
