@@ -90,9 +90,9 @@ def figures(now: dt.datetime, user: Person) -> list[dict[str, Any]]:
         },
         {"label": _("Queued"), "value": today["queued"], "hint": _("Waiting, sending or scheduled to retry.")},
         {
-            "label": _("Not accepted today"),
+            "label": _("Bounced or failed today"),
             "value": today["failed"],
-            "hint": _("Bounced, failed or unconfirmed since midnight."),
+            "hint": _("Bounced, failed or unconfirmed since midnight. Includes bounces of mail accepted earlier."),
             "is_bad": today["failed"] > 0,
             "link": f"{reverse('delivery:messages')}?status={NOT_ACCEPTED}"
             if today["failed"] and user.has_perm("delivery.view_message")
@@ -110,7 +110,7 @@ def chart(now: dt.datetime) -> dict[str, Any]:
         "labels": [instants.day(day, today) for day, _accepted, _failed in days],
         "datasets": [
             {"label": _("Accepted"), "data": [row[1] for row in days], "colour": "accepted"},
-            {"label": _("Not accepted"), "data": [row[2] for row in days], "colour": "bad"},
+            {"label": _("Bounced or failed"), "data": [row[2] for row in days], "colour": "bad"},
         ],
     }
     return {

@@ -57,6 +57,8 @@ class MailingOutcome(models.Model):
 class ServerOutcome(models.Model):
     """The number of all attempts by server, quarter of an hour and outcome, for the days on the dashboard."""
 
+    LATE = "late"  # Counted as accepted before, and reported as bounced or failed in this quarter of an hour.
+
     quarter_at = models.DateTimeField()
     server_name = models.CharField(max_length=100)
     outcome = models.CharField(max_length=12)

@@ -19,10 +19,11 @@ from contacts.models import Suppression
 from db.dialect import instant
 from db.rows import rows
 from delivery.content.message import Outgoing, without_recipient
-from delivery.models import Mailing, Message
-from delivery.outcomes import consequences, unreachable_domains
+from delivery.models import FAILED, Mailing, Message, ServerOutcome
+from delivery.outcomes import consequences, server_outcomes, unreachable_domains
 from mail.addresses import domain_of
 from mail.replies.rules import Repeats
+from smtpservers.models import SmtpServer
 
 Status = Message.Status
 REPORTED_STREAMS = (Mailing.Stream.CAMPAIGN, Mailing.Stream.SINGLE)
@@ -73,6 +74,7 @@ def record(outcomes: Sequence[LateOutcome], now: dt.datetime) -> set[int]:
         first.setdefault(outcome.message.pk, outcome)
     changed = _update_messages(first, now)
     decisive = [outcome for pk, outcome in first.items() if pk in changed]
+    _count_for_days(decisive, now)
     _stop_campaigns(decisive)
     _report_again(decisive)
     _suppress(outcomes, changed, now)
@@ -114,6 +116,14 @@ def _update_messages(outcomes: Mapping[int, LateOutcome], now: dt.datetime) -> s
             [connection.ops.adapt_datetimefield_value(now), *parameters],
         )
         return {row[0] for row in cursor.fetchall()}
+
+
+def _count_for_days(outcomes: Iterable[LateOutcome], now: dt.datetime) -> None:
+    """Count today what was counted as accepted once; an unconfirmed message counts as not accepted already."""
+    bad = [each for each in outcomes if each.message.status == Status.ACCEPTED and _STATUS[each.kind] in FAILED]
+    ids = {each.server_id for each in bad}
+    names = dict(SmtpServer.objects.filter(pk__in=ids).order_by().values_list("pk", "name"))
+    server_outcomes.add(Counter((names.get(each.server_id, ""), ServerOutcome.LATE) for each in bad), now)
 
 
 def _stop_campaigns(outcomes: Iterable[LateOutcome]) -> None:

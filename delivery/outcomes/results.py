@@ -21,7 +21,7 @@ from delivery.content.copies import COPIED_STREAMS, copy_addresses
 from delivery.models import Batch, Mailing, Message, StatusCount
 from delivery.outbox import leases
 from delivery.outbox.mailings import CANCELLED_REASON
-from delivery.outcomes import account_limits, consequences
+from delivery.outcomes import account_limits, consequences, server_outcomes
 from delivery.outcomes.result import Result
 from delivery.outcomes.verdicts import Judgement
 from mail.addresses import fold
@@ -238,7 +238,6 @@ def _count_outcomes(groups: Iterable[tuple[Result, int]], batches: Mapping[int, 
         if result.stream == Mailing.Stream.CAMPAIGN and result.message.copy_of is None:
             of_mailings[result.mailing_id, server, outcome] += number
     minute = now.replace(second=0, microsecond=0)
-    quarter = minute.replace(minute=minute.minute - minute.minute % 15)
     adapt = connection.ops.adapt_datetimefield_value
     with connection.cursor() as cursor:
         # Sorted, so that two workers cannot deadlock.
@@ -250,13 +249,7 @@ def _count_outcomes(groups: Iterable[tuple[Result, int]], batches: Mapping[int, 
                 " DO UPDATE SET number = o.number + excluded.number",
                 [mailing_id, server, adapt(minute), outcome, number, adapt(now)],
             )
-        for (server, outcome), number in sorted(of_servers.items()):
-            cursor.execute(
-                "INSERT INTO delivery_serveroutcome AS o (quarter_at, server_name, outcome, number)"
-                " VALUES (%s, %s, %s, %s) ON CONFLICT (quarter_at, server_name, outcome)"
-                " DO UPDATE SET number = o.number + excluded.number",
-                [adapt(quarter), server, outcome, number],
-            )
+    server_outcomes.add(of_servers, now)
 
 
 def _make_copies(results: Iterable[Result], now: dt.datetime) -> None:

@@ -103,7 +103,10 @@ def reasons(mailing_id: int, most: int = 10) -> list[tuple[str, str, int]]:
 
 
 def per_day(start: dt.date, end: dt.date, zone: dt.tzinfo) -> list[tuple[dt.date, int, int]]:
-    """Return (day, accepted, not accepted) for every day from ``start`` to ``end``, both included."""
+    """Return (day, accepted, not accepted) for every day from ``start`` to ``end``, both included.
+
+    A message that bounced after it was accepted counts in both, the second time on the day of the report.
+    """
     begin = dt.datetime.combine(start, dt.time.min, tzinfo=zone)
     finish = dt.datetime.combine(end + dt.timedelta(days=1), dt.time.min, tzinfo=zone)
     rows = (
@@ -112,7 +115,7 @@ def per_day(start: dt.date, end: dt.date, zone: dt.tzinfo) -> list[tuple[dt.date
         .values("day")
         .annotate(
             accepted=Coalesce(Sum("number", filter=Q(outcome="accepted")), 0),
-            failed=Coalesce(Sum("number", filter=Q(outcome__in=FAILED)), 0),
+            failed=Coalesce(Sum("number", filter=Q(outcome__in=(*FAILED, ServerOutcome.LATE))), 0),
         )
         .order_by("day")
     )

@@ -51,7 +51,7 @@ def test_every_role_sees_figures_and_the_fleet(db: None, role: str) -> None:
 
     page = dashboard(role)
 
-    for words in ("Sent today", "Quota used", "Queued", "Not accepted today", "Server quotas", "96 of 120"):
+    for words in ("Sent today", "Quota used", "Queued", "Bounced or failed today", "Server quotas", "96 of 120"):
         assert words in page
     assert "relay.example.com" not in page
 

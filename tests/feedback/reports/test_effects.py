@@ -8,7 +8,8 @@ import pytest
 from django.conf import settings
 
 from contacts.models import ConsentEvent, Subscription, Suppression
-from delivery.models import Incident, Mailing, Message, ScoreCount, StatusCount, StopTally
+from delivery.models import Incident, Mailing, Message, ScoreCount, ServerOutcome, StatusCount, StopTally
+from delivery.records import figures
 from feedback.models import Feedback, RawReport, Report, Seen
 from mail import verp
 from smtpservers.models import SmtpServer
@@ -203,6 +204,24 @@ def test_the_order_of_reports_makes_no_difference(
         {"bounced": 1},
         {},
     )
+
+
+def test_what_bounces_after_acceptance_counts_on_the_day_of_its_report_once(
+    server: SmtpServer, mailing: Mailing
+) -> None:
+    messages = [sent_to(f"p{number}@customer.example", mailing, server) for number in range(4)]
+    unsure = sent_to(ANN, mailing, server, status="unconfirmed")  # Counted as not accepted when it was sent.
+
+    for message, diagnostic in zip(messages, (GONE, FULL, SPAM), strict=False):
+        mail(bounce(message, diagnostic))
+    mail(bounce(messages[0], number=2))
+    mail(bounce(unsure))
+    post(server, complaint(messages[3]))
+    process()
+
+    assert figures.per_day(NOW.date(), NOW.date(), dt.UTC) == [(NOW.date(), 0, 3)]
+    assert figures.today(NOW + dt.timedelta(days=1), dt.UTC)["failed"] == 0
+    assert set(ServerOutcome.objects.values_list("server_name", "outcome")) == {(server.name, "late")}
 
 
 @pytest.mark.parametrize("before", ["bounced", "failed", "expired", "cancelled", "suppressed"])
