@@ -25,15 +25,15 @@ class FeedbackConfig(AppConfig):
         from feedback.records import erasure, retention
         from feedback.records.campaign_report import count_auto_replies, count_complaints
         from feedback.records.contact_page import feedback_of
+        from feedback.records.late_figures import late_counts
         from feedback.records.segment_fields import FEEDBACK
         from feedback.records.still_suppressed import at_providers
-        from feedback.records.unsubscribe_figures import unsubscribed
         from feedback.unsubscribe import count_unsubscribed
 
         CATCH_UPS.register("mailboxes", read_again)
         CONDITION_KINDS.register("feedback", FEEDBACK)
         OTHER_SECRETS.register("raw reports", reseal)
-        LATE_COUNTS.register("feedback", unsubscribed)
+        LATE_COUNTS.register("feedback", late_counts)
         LATE_OUTCOMES.register(gettext_noop("Unsubscribed"), count_unsubscribed)
         LATE_OUTCOMES.register(gettext_noop("Complaints"), count_complaints)
         LATE_OUTCOMES.register(gettext_noop("Auto-replies"), count_auto_replies)

@@ -22,13 +22,15 @@ from mail.replies.words import MEANINGS, Meaning, meaning_of
 from registry import Registry
 
 OUTCOMES = ("accepted", "deferred", "bounced", "failed", "unconfirmed", "suppressed")
-COLUMNS = (*OUTCOMES, "unsubscribed")
+LATE_COLUMNS = ("late_bounces", "complaints", "unsubscribed")
+COLUMNS = (*OUTCOMES, *LATE_COLUMNS)
 FEW = 20  # Attempts. A domain with fewer may be one person's, and only users who may see recipients see its name.
 
 
 class LateCount(NamedTuple):
-    """Feedback that came later: the people who unsubscribed after mail of one campaign through one server."""
+    """Feedback that came later, on one day, about mail of one campaign through one server."""
 
+    column: str  # One of ``LATE_COLUMNS``.
     day: dt.date
     mailing_id: int
     server_name: str
@@ -63,7 +65,7 @@ class FiguresQuery:
             rows = rows.filter(day__lte=self.end)
         return rows
 
-    def unsubscribed(self) -> list[LateCount]:
+    def late(self) -> list[LateCount]:
         return [
             late
             for source in LATE_COUNTS.values()
@@ -85,6 +87,8 @@ class FiguresLine:
     failed: int = 0
     unconfirmed: int = 0
     suppressed: int = 0
+    late_bounces: int = 0  # Of mail that counts as accepted.
+    complaints: int = 0
     unsubscribed: int = 0
 
     @property
@@ -135,18 +139,21 @@ Counts = dict[str, Counter[str]]
 
 def figures(asked: FiguresQuery, now: dt.datetime) -> Figures:
     """Return the selected figures. Tables are sorted from most to least, and days by date."""
-    late = asked.unsubscribed()
+    late = asked.late()
     days = _counts(asked, "day")
     by_mailing = _counts(asked, "mailing_id")
     servers = _counts(asked, "server_name")
     providers = _counts(asked, "provider")
     at = providers_of({one.domain for one in late}, now, ask=lambda domains: {}) if late else {}
     for one in late:
-        days[one.day.isoformat()]["unsubscribed"] += one.number
-        by_mailing[str(one.mailing_id)]["unsubscribed"] += one.number
-        servers[one.server_name]["unsubscribed"] += one.number
         provider = at[one.domain]
-        providers[provider if provider in providers else Tally.OTHER]["unsubscribed"] += one.number
+        for counts in (
+            days[one.day.isoformat()],
+            by_mailing[str(one.mailing_id)],
+            servers[one.server_name],
+            providers[provider if provider in providers else Tally.OTHER],
+        ):
+            counts[one.column] += one.number
     if not asked.names_all_domains:
         _fold_few(providers)
     total = FiguresLine("", "All").plus(sum(by_mailing.values(), Counter()))
@@ -169,7 +176,10 @@ def _counts(asked: FiguresQuery, column: str) -> Counts:
 
 
 def _fold_few(providers: Counts) -> None:
-    few = [name for name, counts in providers.items() if name_of(name) == name and counts.total() < FEW]
+    def tried(counts: Counter[str]) -> int:
+        return sum(counts[outcome] for outcome in OUTCOMES)
+
+    few = [name for name, counts in providers.items() if name_of(name) == name and tried(counts) < FEW]
     for name in few:
         providers[Tally.OTHER].update(providers.pop(name))
 

@@ -11,7 +11,7 @@ from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Su
 from delivery.content.tokens import preferences_url, unsubscribe_url
 from delivery.models import Message
 from feedback.models import Feedback
-from feedback.records.unsubscribe_figures import unsubscribed
+from feedback.records.late_figures import late_counts
 from feedback.unsubscribe import count_unsubscribed
 from publicpages.words.preferences import PREFERENCES
 from tests.publicpages.conftest import path_of
@@ -256,10 +256,10 @@ def test_an_undo_lifts_no_suppression_that_came_otherwise(message: Message, ann:
 
 def test_figures_leave_out_who_took_it_back(message: Message) -> None:
     leave(message, scope="list")
-    before = sum(late.number for late in unsubscribed(None, None))
+    before = sum(late.number for late in late_counts(None, None))
     leave(message, scope="undo")
 
-    assert (before, list(unsubscribed(None, None))) == (1, [])
+    assert (before, list(late_counts(None, None))) == (1, [])
 
 
 def test_who_left_everything_is_told_so_and_asked_nothing(message: Message) -> None:

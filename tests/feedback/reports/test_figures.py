@@ -7,6 +7,7 @@ import pytest
 from django.db.models import Max
 
 from campaigns.reports import tally as campaigns_tally
+from campaigns.reports.figures import FiguresLine, FiguresQuery, figures
 from campaigns.reports.report import late_outcomes
 from campaigns.reports.tally import tally
 from contacts.models import Contact
@@ -56,6 +57,34 @@ def test_the_report_of_a_campaign_follows_what_came_back(server: SmtpServer, mai
     counts = {status: number for status, number in status_counts.by_status(mailing.pk).items() if number}
     assert counts == {"accepted": 3, "bounced": 1, "failed": 1}
     assert dict(late_outcomes([mailing.pk])) == {"Unsubscribed": 0, "Complaints": 1, "Auto-replies": 1}
+
+
+def test_late_bounces_and_complaints_are_columns_of_a_period_s_figures(server: SmtpServer, mailing: Mailing) -> None:
+    single = make_mailing("single")
+    gone, full, big, blocked, told, twice = (
+        sent_to(f"p{number}@customer.example", mailing, server) for number in range(6)
+    )
+    copy = sent_to("boss@shop.example", mailing, server, has_contact=False, copy_of=gone, copy_kind="cc")
+    alone = sent_to("ann@elsewhere.example", single, server)
+    diagnostics = ("550 5.1.1 gone", "452 4.2.2 full", "552 5.3.4 too big", "550 5.7.1 blocked using zen.spamhaus.org")
+    for message, diagnostic in zip((gone, full, big, blocked), diagnostics, strict=True):
+        mail(bounce(message, diagnostic))
+    mail(bounce(gone, number=2))
+    for message in (told, twice, twice, copy, alone):
+        post(server, event("SpamComplaint", message, ID=message.pk))
+    process()
+
+    def numbers(line: FiguresLine) -> tuple[int, int]:
+        return line.late_bounces, line.complaints
+
+    found = figures(FiguresQuery(start=NOW.date(), end=NOW.date()), NOW)
+    assert numbers(found.total) == (4, 4)
+    assert [(line.label, *numbers(line)) for line in found.days] == [("2026-11-30", 4, 4)]
+    assert [(line.label, *numbers(line)) for line in found.servers] == [("Alpha", 4, 4)]
+    assert [(line.label, *numbers(line)) for line in found.lists] == [("News", 4, 2)]
+    assert numbers(figures(FiguresQuery(mailing_ids=[mailing.pk]), NOW).total) == (4, 2)
+    assert numbers(figures(FiguresQuery(start=NOW.date() + dt.timedelta(days=1)), NOW).total) == (0, 0)
+    assert numbers(figures(FiguresQuery(server_name="Beta"), NOW).total) == (0, 0)
 
 
 def test_attempts_count_once_by_utc_day_provider_and_from_domain(
