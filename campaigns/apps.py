@@ -14,9 +14,11 @@ class CampaignsConfig(AppConfig):
         from campaigns.content import from_domains
         from campaigns.lifecycle import restored_copy
         from campaigns.lifecycle.servers import users_of_servers
+        from campaigns.preflight.upcoming import senders_through, upcoming_servers
         from campaigns.reports.segment_fields import CAMPAIGN
         from contacts.segments.query import CONDITION_KINDS, SEGMENT_USERS
         from delivery.operators.restored_copy import PREPARATIONS, TELLERS
+        from delivery.operators.session_check import OTHER_SENDERS, UPCOMING
         from domains.senders import FROM_DOMAINS, SENDERS
         from smtpservers.routing import rules
 
@@ -25,5 +27,7 @@ class CampaignsConfig(AppConfig):
         rules.SERVER_USERS.register("campaigns", users_of_servers)
         FROM_DOMAINS.register("campaigns", from_domains.campaign_domains)
         SENDERS.register("campaigns", from_domains.senders)
+        UPCOMING.register("campaigns", upcoming_servers)
+        OTHER_SENDERS.register("campaigns", senders_through)
         TELLERS.register("campaigns", restored_copy.tell)
         PREPARATIONS.register("campaigns", restored_copy.prepare)

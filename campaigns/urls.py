@@ -35,6 +35,7 @@ urlpatterns = [
     path("<int:campaign_id>/review/", review.review, name="review"),
     path("<int:campaign_id>/schedule/", review.schedule, name="schedule"),
     path("<int:campaign_id>/override/", review.override, name="override"),
+    path("<int:campaign_id>/ask-again/", review.ask_again, name="ask_again"),
     path("<int:campaign_id>/approval/", review.ask_approval, name="ask_approval"),
     path("approvals/<int:approval_id>/", review.decide, name="decide"),
     path("<int:campaign_id>/start/", review.start_anyway, name="start_anyway"),

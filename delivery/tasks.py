@@ -11,7 +11,7 @@ from django.conf import settings
 
 from delivery import clock, clock_steps, hints, identity
 from delivery.health import heartbeats
-from delivery.operators import notices, restored_copy, trials
+from delivery.operators import notices, restored_copy, session_check, trials
 from delivery.outbox import mailings, plan, status_counts
 from delivery.outcomes import recovery, results, unreachable_domains
 from delivery.worker.drain import drain
@@ -20,6 +20,7 @@ from delivery.worker.drain import drain
 # child killed while it held the lock would block its successors forever.
 _is_stopping = RawValue("b", 0)
 SILENT_AFTER = dt.timedelta(seconds=20)
+SESSION_SECONDS = 60  # A task ends after the session during which this time is over.
 
 
 @worker_shutting_down.connect
@@ -84,3 +85,10 @@ def deliver() -> int:
     if sent and not should_stop() and plan.is_anything_due(now):
         hints.ring(deliver)  # At once: a campaign must not wait for beat.
     return sent
+
+
+@shared_task
+def check_sessions() -> None:
+    """Try the servers that upcoming campaigns use, and those that a page asked for, without sending anything."""
+    began = clock.now()
+    session_check.check_due(clock.now, lambda: should_stop() or (clock.now() - began).total_seconds() > SESSION_SECONDS)

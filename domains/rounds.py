@@ -5,10 +5,11 @@ Nobody is asked while a page loads.
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.db.models import Q
 
 from domains import senders, store
 from domains.inspection import Inspection, Inspector, Subject, tracking_host_of
@@ -69,6 +70,21 @@ def look(domain: str, selectors: Sequence[str], now: dt.datetime, sts: PolicySee
 def ask_again(domain: SendingDomain, now: dt.datetime) -> None:
     """Have the errand look at a domain at once."""
     SendingDomain.objects.filter(pk=domain.pk).update(next_check_at=now)
+
+
+def ask_about(names: Collection[str], now: dt.datetime) -> int:
+    """Have the errand look at the domains with these names at once; return how many of them are listed."""
+    idle = SendingDomain.objects.filter(name__in=names).exclude(_is_due(now))
+    return idle.update(next_check_at=now)
+
+
+def is_any_due(names: Collection[str], now: dt.datetime) -> bool:
+    """Whether a look at one of these domains is under way or about to begin."""
+    return SendingDomain.objects.filter(_is_due(now), name__in=names).exists()
+
+
+def _is_due(now: dt.datetime) -> Q:
+    return Q(next_check_at__lte=now) | Q(taken_at__gt=now - LEASE)
 
 
 def asks_examples() -> bool:

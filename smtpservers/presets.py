@@ -63,6 +63,7 @@ class Preset:
     constant_username: str = ""  # The same for every customer.
     is_key_username: bool = False  # The API key is both user name and password.
     password_ends_on: dt.date | None = None  # From then on it signs in with OAuth alone, unless somebody sees to it.
+    takes_app_passwords: bool = False  # It refuses the account's own password, which ``warning`` says.
     needs_sign_in: bool = True  # Off: it connects without signing in, or may.
     other_hosts: tuple[tuple[str, str], ...] = ()  # (host, purpose), in addition to ``host``.
     fills: Mapping[str, Any] = field(default_factory=dict)  # Further fields of the form, by name.
@@ -275,6 +276,7 @@ _ALL = (
         signs_in_as=_FULL_ADDRESS,
         signs_in_with=_FOR_APPS,
         bulk=Bulk.NO,
+        takes_app_passwords=True,
         warning=_("Google has refused the account's password since May 2025. Use an OAuth account or an app password."),
         fills={"max_per_day": 500},
         hints=(
@@ -297,6 +299,7 @@ _ALL = (
         signs_in_as=_FULL_ADDRESS,
         signs_in_with=_FOR_APPS,
         bulk=Bulk.NO,
+        takes_app_passwords=True,
         warning=_("Google has refused the account's password since May 2025. Use an OAuth account or an app password."),
         fills={"max_per_day": 2000},
         hints=(

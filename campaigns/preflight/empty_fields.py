@@ -15,8 +15,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from campaigns.content.build import Built
+from campaigns.preflight.checks.message import is_empty_greeting
 from campaigns.preflight.finding import Finding, Severity, found
-from campaigns.preflight.message_checks import is_empty_greeting
 from contacts.attributes.rules import RESERVED
 from mail.merge_fields import name_values, names_without_default, parse
 from smtpservers.models import SmtpServer

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from campaigns.content.frozen import frozen_content
 from campaigns.models import Campaign
 from campaigns.preflight import send_tests
-from campaigns.preflight.message_checks import html_bytes
+from campaigns.preflight.checks.message import html_bytes
 from campaigns.preflight.refusals import doubts
 from contacts.models import Contact
 from delivery.content.attachments import shown_by_address

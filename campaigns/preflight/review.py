@@ -4,7 +4,7 @@ Reads the database and changes nothing.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 
@@ -15,27 +15,25 @@ from django.utils.translation import ngettext
 from campaigns.content.written import Written
 from campaigns.forecast.forecast import Forecast
 from campaigns.forecast.inputs import forecast_of
-from campaigns.forecast.words import quota_reset, waiting_for_quota
 from campaigns.models import Campaign
+from campaigns.preflight.checks import dns, recipients, sessions, volume
+from campaigns.preflight.checks import servers as server_checks
+from campaigns.preflight.checks.message import empty_greeting, findings, form, html_bytes, postal_address
+from campaigns.preflight.checks.routes import MailRoute, carried, routes_of
 from campaigns.preflight.empty_fields import counted_fields, empty_fields, fields_of, is_missing
-from campaigns.preflight.finding import OF_MESSAGES, Finding, Severity, found, in_order
-from campaigns.preflight.message_checks import empty_greeting, findings, form, html_bytes, postal_address
-from campaigns.preflight.people import INVALID, PeopleReport, people_of
+from campaigns.preflight.finding import BLOCK, CHECKS, FATAL, OF_MESSAGES, WARN, Finding, found, in_order
+from campaigns.preflight.people import PeopleReport, people_of
 from campaigns.preflight.refusals import refusals_of
 from campaigns.preflight.samples import Sample, samples
 from campaigns.preflight.senders import addresses, senders
 from campaigns.schedule.schedule import timing_refusals, zone_for
 from contacts.segments.audience import reached
-from delivery.content.copies import copy_addresses
 from installation.site import site
 from mail.mailbox_providers import PROVIDERS
 from smtpservers.models import SmtpServer
-from smtpservers.presets import PRESETS, Bulk
 from smtpservers.routing.fleet import Fleet
 from words.texts import translated
 
-FATAL, BLOCK, WARN, INFORM = Severity
-BULK_WITHOUT_ASKING = 500
 SAMPLE_SECONDS = 8.0  # For all samples together; some hundredths of a second each are usual.
 ROLES = (
     "abuse",
@@ -75,6 +73,7 @@ class Review:
     html_bytes: int  # Size of the largest HTML among the samples; 0 without HTML.
     passed: tuple[str, ...]  # Titles of the checks without findings.
     written: Written  # The campaign as it was checked.
+    routes: tuple[MailRoute, ...]  # The ways to real mailboxes, whose DNS and servers were looked up.
 
 
 def review(campaign: Campaign, now: dt.datetime) -> Review:
@@ -92,9 +91,7 @@ def review_of(written: Written, fleet: Fleet, sample_seconds: float = SAMPLE_SEC
     :raises NotCounted: as :func:`review` does.
     """
     now = fleet.now
-    contents = [
-        (letter, content, fleet.carriers(content.mail_from, content.server_ids)) for letter, content in written.contents
-    ]
+    contents = carried(written, fleet)
     eligible = {server.pk for _, _, some in contents for server in some}
     servers = [server for server in fleet.servers if server.pk in eligible]
     report = people_of(written.headcounts, now)
@@ -131,9 +128,15 @@ def review_of(written: Written, fleet: Fleet, sample_seconds: float = SAMPLE_SEC
     missing = {name: numbers[f"without_{position}"] for position, name in enumerate(names)}
     found_here += _of_messages(written, taken, fields, missing, numbers, report.reached)
     found_here += _of_setting(written, fleet, servers, report, expected, numbers)
+    routes = routes_of(contents)
+    found_here += _of_routes(routes, numbers, now)
     ordered = in_order(found_here)
     failed = {finding.check_id for finding in ordered}
-    checked = OF_MESSAGES if any(some for _, some in taken) else []
+    checked = [*(OF_MESSAGES if any(some for _, some in taken) else ()), "M14", "C1", "C2", "C7"]
+    if routes and "D0" not in failed:
+        checked += dns.ALWAYS
+    if routes and "S0" not in failed:
+        checked += sessions.ALWAYS
     return Review(
         tuple(ordered),
         report,
@@ -142,13 +145,10 @@ def review_of(written: Written, fleet: Fleet, sample_seconds: float = SAMPLE_SEC
         tuple(senders(addresses(written, fleet))),
         max((len(sample.named.content) for _, some in taken for sample in some), default=None),
         max((html_bytes(sample.named.html) for _, some in taken for sample in some), default=0),
-        tuple(_title(check_id) for check_id in [*checked, "M14", "C1", "C2", "C6"] if check_id not in failed),
+        tuple(CHECKS[check_id].title for check_id in checked if check_id not in failed),
         written,
+        tuple(routes),
     )
-
-
-def _title(check_id: str) -> str:
-    return found(check_id, INFORM, "").title
 
 
 def _refusals(written: Written, fleet: Fleet) -> Iterator[Finding]:
@@ -218,160 +218,23 @@ def _of_setting(
     expected: Forecast,
     numbers: dict[str, int],
 ) -> Iterator[Finding]:
-    yield from _unsubscribe_pages(servers)
-    yield from _copies(written.campaign, servers, report.reached)
-    yield from _room(expected, fleet, zone_for(written.campaign))
-    yield from _bulk(servers, report.reached)
-    yield from _consent(report)
-    yield from _addresses(numbers, report.reached)
-    yield from _unreachable(servers, report)
+    yield from server_checks.unsubscribe_pages(servers)
+    yield from server_checks.copies_made(written.campaign, servers, report.reached)
+    yield from server_checks.room(expected, fleet, zone_for(written.campaign))
+    yield from server_checks.bulk_allowed(servers, report.reached)
+    yield from recipients.consent(report)
+    yield from recipients.addresses(numbers, report.reached)
+    yield from recipients.unreachable(servers, report)
 
 
-def _unsubscribe_pages(servers: Iterable[SmtpServer]) -> Iterator[Finding]:
-    for server in servers:
-        if not server.use_unsubscribe_link or server.relays_unsubscribes or not server.has_unsubscribe_page:
-            continue
-        if server.unsubscribe_problem:
-            yield found(
-                "M5",
-                BLOCK,
-                _("One-click unsubscribe doesn't work on the page of %(server)s: %(problem)s")
-                % {"server": server.name, "problem": server.unsubscribe_problem},
-                _("Ask an administrator to fix the page or use the built-in one."),
-            )
-        elif server.unsubscribe_probed_at is None:
-            yield found(
-                "M5",
-                WARN,
-                _("The unsubscribe page of %(server)s hasn't been tested yet.") % {"server": server.name},
-                _("It's tested automatically within minutes."),
-            )
-
-
-def _copies(campaign: Campaign, servers: Iterable[SmtpServer], number: int) -> Iterator[Finding]:
-    if not campaign.sends_copies:
-        return
-    for server in servers:
-        copies = copy_addresses(server)
-        if copies and number > 1:
-            sentence = ngettext(
-                "Each message through %(server)s makes %(n)s copy, which counts towards the quota.",
-                "Each message through %(server)s makes %(n)s copies, which count towards the quota.",
-                len(copies),
-            ) % {"server": server.name, "n": len(copies)}
-            if any(kind == "cc" for kind, _address in copies):
-                sentence += " " + _("Every recipient sees the CC addresses.")
-            yield found(
-                "M14",
-                WARN,
-                sentence,
-                _("Turn off Send copies if you don't want that."),
-            )
-
-
-def _room(expected: Forecast, fleet: Fleet, zone: dt.tzinfo) -> Iterator[Finding]:
-    if not expected.total:
-        return
-    # A campaign without any server waits for the first one.
-    severity = BLOCK if fleet.servers else WARN
-    for label, number in expected.blocked:
-        sentence = _("No server may send %(n)s of the messages.") % {"n": f"{number:,}"}
-        if label:
-            sentence = _("No server may send %(n)s of the messages (%(which)s).") % {"n": f"{number:,}", "which": label}
-        yield found("C1", severity, sentence, _("Ask an administrator to add a server or change the routing rules."))
-    left = expected.left - sum(number for _, number in expected.blocked)
-    if left > 0 and expected.expires_at is not None:
-        sentence = _("%(left)s of %(total)s messages won't be sent before the end of the schedule.")
-        numbers = {"left": f"{left:,}", "total": f"{expected.total:,}"}
-        yield found("C1", WARN, sentence % numbers, _("Start earlier, end later or use more servers."))
-    elif left > 0:
-        sentence = _("With the current settings, %(left)s of %(total)s messages can't be sent.")
-        sentence %= {"left": f"{left:,}", "total": f"{expected.total:,}"}
-        why = " ".join(f"{name} {obstacle}." for name, obstacle in expected.idle[:3] if obstacle)
-        yield found(
-            "C1",
-            BLOCK,
-            f"{sentence} {why}".strip(),
-            _("Ask an administrator to activate servers or raise their quotas."),
-        )
-    elif expected.next_period:
-        until = quota_reset(expected, zone)
-        yield found(
-            "C1", WARN, waiting_for_quota(expected.next_period, until), _("Use more servers, or send to fewer people.")
-        )
-
-
-def _bulk(servers: Iterable[SmtpServer], number: int) -> Iterator[Finding]:
-    for server in servers:
-        preset = PRESETS.get(server.preset)
-        if preset is None or preset.bulk is Bulk.YES or (preset.bulk is Bulk.STREAM and server.host != preset.host):
-            continue
-        is_forbidden = preset.bulk is Bulk.NO
-        yield found(
-            "C2",
-            BLOCK if is_forbidden and number > BULK_WITHOUT_ASKING else WARN,
-            preset.warnings(server.host)[0],
-            _("Choose other servers than %(server)s.") % {"server": server.name},
-        )
-
-
-def _consent(report: PeopleReport) -> Iterator[Finding]:
-    left_out = sum(each.number for each in report.left_out)
-    if left_out:
-        why = ", ".join(f"{each.number:,} {each.title}" for each in report.left_out[:4])
-        sentence = ngettext("%(n)s person is excluded: %(why)s.", "%(n)s people are excluded: %(why)s.", left_out)
-        yield found("C3", INFORM, sentence % {"n": f"{left_out:,}", "why": why})
-
-
-def _addresses(numbers: dict[str, int], number: int) -> Iterator[Finding]:
-    if not number:
-        return
-    if roles := numbers["roles"]:
-        sentence = ngettext(
-            "%(n)s address is a shared mailbox, not a person's (info@, sales@, …).",
-            "%(n)s addresses are shared mailboxes, not a person's (info@, sales@, …).",
-            roles,
-        )
-        yield found(
-            "C4",
-            WARN if roles * 20 > number else INFORM,
-            sentence % {"n": f"{roles:,}"},
-            _("Check that they agreed. Shared mailboxes complain more often."),
-        )
-    for name, most in ((one.name, one.bulk_per_day) for one in PROVIDERS):
-        if most and numbers[name] > most:
-            yield found(
-                "C5",
-                WARN,
-                _("%(n)s recipients use %(provider)s, which applies bulk sender rules from %(most)s messages a day.")
-                % {"n": f"{numbers[name]:,}", "provider": name, "most": f"{most:,}"},
-                _("Check that SPF, DKIM and DMARC pass, and grow slowly."),
-            )
-
-
-def _unreachable(servers: Iterable[SmtpServer], report: PeopleReport) -> Iterator[Finding]:
-    """Yield the people whose messages fail before a server is asked. No name server is asked for it."""
-    is_checked = any(not server.handles_email_validation for server in servers)
-    failing = [each for each in report.doubtful if is_checked or each.reason == INVALID]
-    # Somebody may have two of the reasons.
-    number = min(sum(each.number for each in failing), report.reached)
-    if not number:
-        return
-    sentence = ngettext(
-        "%(n)s of %(all)s recipient won't be reached: %(why)s.",
-        "%(n)s of %(all)s recipients won't be reached: %(why)s.",
-        report.reached,
-    ) % {
-        "n": f"{number:,}",
-        "all": f"{report.reached:,}",
-        "why": ", ".join(f"{each.title} ({each.number:,})" for each in failing) if failing[1:] else failing[0].title,
-    }
-    yield found(
-        "C6",
-        BLOCK if number == report.reached else WARN,
-        sentence,
-        _("Correct these addresses, or remove these people from the lists."),
-    )
+def _of_routes(routes: Sequence[MailRoute], numbers: Mapping[str, int], now: dt.datetime) -> Iterator[Finding]:
+    """Yield what is known of the way to real mailboxes: volume and reputation, DNS, and the servers' sessions."""
+    people = {one.name: numbers.get(one.name, 0) for one in volume.BULK}
+    expected = volume.volume_of(people, [route.sender.author for route in routes], now)
+    yield from volume.large_providers(expected)
+    yield from volume.reputation(expected)
+    yield from dns.of_domains(routes, [one.name for one in expected.strict], now)
+    yield from sessions.of_sessions(routes, now)
 
 
 def _kinds_of_people(written: Written, fields: list[str], now: dt.datetime) -> dict[str, int]:

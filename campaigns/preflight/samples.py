@@ -8,7 +8,7 @@ from django.conf import settings
 
 from campaigns.content.written import Written
 from campaigns.models import Campaign
-from campaigns.preflight.message_checks import CheckContext, ParsedMessage, parse_message
+from campaigns.preflight.checks.message import CheckContext, ParsedMessage, parse_message
 from contacts.models import Contact
 from delivery.content import message_ids, tokens
 from delivery.content.composer import Composer

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET
 
 from adminpages.access import needs
 from campaigns.models import Campaign
-from campaigns.preflight.message_checks import GMAIL_CLIPS_AT
+from campaigns.preflight.checks.message import GMAIL_CLIPS_AT
 from campaigns.preflight.preview import build_preview, in_dark_mode, server_for
 from campaigns.preflight.refusals import audience
 from campaigns.views.pages import campaign_or_404, page

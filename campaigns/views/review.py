@@ -22,7 +22,9 @@ from campaigns.forecast.words import late_in_words, words
 from campaigns.forms.review import ScheduleForm, SendTestsForm
 from campaigns.lifecycle import approvals
 from campaigns.models import Approval, Campaign
-from campaigns.preflight.finding import Severity
+from campaigns.preflight import inquiry
+from campaigns.preflight.checks.routes import carried, routes_of
+from campaigns.preflight.finding import Severity, by_weight
 from campaigns.preflight.preview import sample_subject
 from campaigns.preflight.review import review as look
 from campaigns.schedule import schedule as campaign_schedule
@@ -30,6 +32,7 @@ from campaigns.tasks import ring
 from campaigns.views.pages import COUNTING_SECONDS, campaign_or_404, held_in_words, is_outdated, log, page
 from campaigns.views.pending import waits_for_numbers
 from delivery import clock
+from smtpservers.routing.fleet import Fleet
 from words.instants import stamp
 from words.time_zones import place
 
@@ -66,22 +69,28 @@ def _context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
     found = look(campaign, now)
     standing = approvals.standing(found.written, found.people.reached)
     unanswered = approvals.unanswered(found)
+    overridden = approvals.overrides(found.written)
+    if any(finding.check_id == "S0" for finding in found.findings):
+        inquiry.want_sessions(found.routes, now)
     return {
         "campaign": campaign,
         "audience": names_of(campaign),
         "experiment": found.written.experiment,
         "variants": [(letter, sample_subject(varied.subject)) for letter, varied in found.written.contents if letter],
         "review": found,
+        "weights": by_weight(found.findings, overridden),
+        "is_asking": inquiry.is_under_way(found.routes, now),
         "forecast": words(found.forecast, timezone.get_current_timezone()),
         "counted_at": found.written.headcounts.counted_at(),
         "starts": _starts(found.written, now),
         "hours": campaign_schedule.hours_of(campaign),
         "schedule_form": ScheduleForm.of(campaign, now),
         "tests_form": SendTestsForm(initial={"recipients": getattr(request.user, "email", "")}),
-        "overrides": approvals.overrides(found.written),
+        "overrides": overridden,
         "standing": standing,
         "tolerance": allowances.rule(),
         "unanswered": unanswered,
+        "overridable": {each.check_id: each for each in unanswered if each.severity == Severity.BLOCK},
         "late": late_in_words(found.forecast, timezone.get_current_timezone()),
         "warnings": sum(finding.severity == Severity.WARN for finding in found.findings),
         "is_ready": not unanswered and standing.is_met,
@@ -137,6 +146,16 @@ def override(request: HttpRequest, campaign_id: int) -> HttpResponse:
     else:
         log(request, campaign_id, f"Overrode check {check_id}: {reason.strip()[:500]}")
         messages.success(request, _("Check overridden. Any edit turns it back on."))
+    return redirect("campaigns:review", campaign_id)
+
+
+@require_POST
+@needs("campaigns.queue_campaign")
+def ask_again(request: HttpRequest, campaign_id: int) -> HttpResponse:
+    """Have a worker ask DNS and the servers that this campaign would use."""
+    written, fleet = Written(campaign_or_404(campaign_id)), Fleet(clock.now())
+    inquiry.ask_again(routes_of(carried(written, fleet)), fleet.now)
+    messages.success(request, _("DNS and servers are being asked. Open this page again in a minute."))
     return redirect("campaigns:review", campaign_id)
 
 

@@ -37,6 +37,11 @@ class ReturnPath:
         path._set_up(address, is_tagged, stream)
         return path
 
+    @property
+    def of_nobody(self) -> str:
+        """The envelope sender of no message, for a question to a server."""
+        return self._tagged(NOBODY, 0) if self._tagged is not None else self.address
+
     def of(self, message: Outgoing) -> str:
         """Return the envelope sender of a message's present attempt.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from delivery.content.test_inbox import leads_to_test_inbox
+from delivery.content.test_inbox import is_this_machine, leads_to_test_inbox
 from domains.senders import ProviderInclude, Sender
 from mail.addresses import AddressInvalid, domain_of, parse_mailbox
 from smtpservers import presets
@@ -36,6 +36,24 @@ def senders_of_any(domain: str) -> Iterator[Sender]:
         if not leads_to_test_inbox(server):
             has_own = server.use_return_path and server.return_path
             yield _sender(server, domain, _domains(server)[1] if has_own else domain)
+
+
+def sender_through(server: SmtpServer, mail_from: str) -> Sender | None:
+    """Return what mail through a server carries; None for the test inbox, a server on this machine, or a damaged row.
+
+    :param mail_from: a From that overrides the server's own; empty: none.
+    """
+    if is_this_machine(server.host) or leads_to_test_inbox(server):
+        return None
+    author, envelope = _domains(server)
+    if mail_from:
+        has_own = server.use_return_path and server.return_path
+        try:
+            author = domain_of(parse_mailbox(mail_from).address)
+        except AddressInvalid:
+            return None
+        envelope = envelope if has_own else author
+    return _sender(server, author, envelope) if author and envelope else None
 
 
 def provider_includes() -> Iterator[ProviderInclude]:

@@ -19,10 +19,10 @@ class Server(Protocol):
 def leads_to_test_inbox(server: Server) -> bool:
     """Whether mail through ``server`` ends in the embedded mailbox."""
     ports = (settings.SANDBOX_PLAIN_PORT, settings.SANDBOX_STARTTLS_PORT, settings.SANDBOX_AUTH_PORT)
-    return settings.SANDBOX_ENABLED and server.port in ports and _is_this_machine(server.host)
+    return settings.SANDBOX_ENABLED and server.port in ports and is_this_machine(server.host)
 
 
-def _is_this_machine(host: str) -> bool:
+def is_this_machine(host: str) -> bool:
     """Whether a host is written as this machine's own; a name of others that points here is not looked up."""
     name = host.strip("[]").rstrip(".").lower()
     if name in OWN_NAMES or name.endswith(".localhost") or name == socket.gethostname().lower():

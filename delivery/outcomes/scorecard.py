@@ -18,6 +18,10 @@ from mail.replies.rules import RULES, Action
 ACCEPTED, DELIVERED = "accepted", "delivered"
 # The names of feedback's kinds for answers in the session, so that both count alike.
 HARD, SOFT, CONTENT, SERVER = "hard", "soft", "content", "server"
+COMPLAINT = "complaint"
+# Of the rate of complaints. Below either of the first two it says nothing.
+LEAST_COMPLAINTS, LEAST_ACCEPTED = 3, 1_000
+WARN_PER_MILLE, STOP_PER_MILLE = 1, 3
 MOST_PROVIDERS = 300  # Of a day; later ones count together.
 _RULES = {rule.name: rule for rule in RULES}
 

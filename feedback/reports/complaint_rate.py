@@ -11,10 +11,9 @@ from typing import NamedTuple
 from campaigns.reports.providers import name_of
 from delivery.outcomes import consequences, scorecard
 from delivery.outcomes.account_limits import STOPPED_FOR_COMPLAINTS
+from delivery.outcomes.scorecard import LEAST_ACCEPTED, LEAST_COMPLAINTS, STOP_PER_MILLE, WARN_PER_MILLE
 from feedback.models import Feedback
 
-LEAST_COMPLAINTS, LEAST_ACCEPTED = 3, 1_000  # Below either of them a rate says nothing.
-WARN_PER_MILLE, STOP_PER_MILLE = 1, 3
 INCIDENT = "complaints"
 
 

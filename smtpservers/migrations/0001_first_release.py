@@ -266,4 +266,27 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('server', 'quarter_at'), name='one_entry_each_quarter')],
             },
         ),
+        migrations.CreateModel(
+            name='ServerSession',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('wanted_at', models.DateTimeField(null=True)),
+                ('taken_at', models.DateTimeField(null=True)),
+                ('asked_at', models.DateTimeField(null=True)),
+                ('version', models.PositiveIntegerField(default=0)),
+                ('fault', models.CharField(blank=True, choices=[('', 'none'), ('connection', 'connection'), ('tls', 'TLS'), ('sign-in', 'sign-in')], default='', max_length=10)),
+                ('is_temporary', models.BooleanField(default=False)),
+                ('sentence', models.CharField(blank=True, max_length=500)),
+                ('is_encrypted', models.BooleanField(default=False)),
+                ('is_signed_in', models.BooleanField(default=False)),
+                ('mechanism', models.CharField(blank=True, max_length=16)),
+                ('extensions', models.CharField(blank=True, max_length=500)),
+                ('senders', models.JSONField(default=dict)),
+                ('server', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='session', to='smtpservers.smtpserver')),
+            ],
+            options={
+                'default_permissions': (),
+                'indexes': [models.Index(fields=['wanted_at'], name='session_wanted')],
+            },
+        ),
     ]

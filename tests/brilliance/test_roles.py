@@ -140,6 +140,7 @@ EXPECTED = {
     "campaigns/<int:campaign_id>/review/": PEOPLE,
     "campaigns/<int:campaign_id>/schedule/": PEOPLE,
     "campaigns/<int:campaign_id>/override/": "a",
+    "campaigns/<int:campaign_id>/ask-again/": PEOPLE,
     "campaigns/<int:campaign_id>/approval/": PEOPLE,
     "campaigns/approvals/<int:approval_id>/": PEOPLE,
     "campaigns/<int:campaign_id>/start/": PEOPLE,

@@ -9,7 +9,7 @@ from django.urls import reverse
 from campaigns.content.build import build
 from campaigns.markup.starter_templates import starters
 from campaigns.models import Campaign, Layout
-from campaigns.preflight.message_checks import GMAIL_CLIPS_AT
+from campaigns.preflight.checks.message import GMAIL_CLIPS_AT
 from campaigns.preflight.preview import build_preview, in_dark_mode, links_in, sample_subject
 from contacts.models import Attribute, Contact, ContactList
 from mail.merge_fields import parse

@@ -12,9 +12,10 @@ from campaigns.markup.convert import from_markdown, from_mjml
 from campaigns.markup.starter_templates import SAMPLE_SENTENCES, starters
 from campaigns.markup.visible_links import links_of
 from campaigns.models import Campaign, Experiment, Variant
-from campaigns.preflight import empty_fields, message_checks, samples
+from campaigns.preflight import empty_fields, samples
+from campaigns.preflight.checks import message
+from campaigns.preflight.checks.message import CheckContext, ParsedMessage
 from campaigns.preflight.finding import Finding, Severity
-from campaigns.preflight.message_checks import CheckContext, ParsedMessage
 from campaigns.preflight.preview import build_preview
 from campaigns.preflight.refusals import MOST_UNKNOWN, refusals
 from campaigns.preflight.review import review, review_of
@@ -30,7 +31,7 @@ CONTEXT = CheckContext("Alpha", "smtp.example.net", "shop.example", URL, own=("h
 LEAVE = f'<p><a href="{URL}">Unsubscribe</a></p>'
 
 
-def message(html: str = LEAVE, text: str = f"Hello. {URL}", **headers: str) -> ParsedMessage:
+def composed(html: str = LEAVE, text: str = f"Hello. {URL}", **headers: str) -> ParsedMessage:
     """Return a sound message with other headers; an empty one is left out."""
     usual = {
         "From": "Shop <news@shop.example>",
@@ -48,19 +49,19 @@ def message(html: str = LEAVE, text: str = f"Hello. {URL}", **headers: str) -> P
     made.set_content(text)
     if html:
         made.add_alternative(html, subtype="html")
-    return message_checks.parse_message(made.as_bytes().replace(b"\n", b"\r\n"))
+    return message.parse_message(made.as_bytes().replace(b"\n", b"\r\n"))
 
 
 def told(seen: ParsedMessage, context: CheckContext = CONTEXT) -> dict[str, Severity]:
-    return {finding.check_id: finding.severity for finding in message_checks.findings(seen, context)}
+    return {finding.check_id: finding.severity for finding in message.findings(seen, context)}
 
 
 def sentences(seen: ParsedMessage, check_id: str) -> list[str]:
-    return [finding.sentence for finding in message_checks.findings(seen, CONTEXT) if finding.check_id == check_id]
+    return [finding.sentence for finding in message.findings(seen, CONTEXT) if finding.check_id == check_id]
 
 
 def test_a_sound_message_has_no_findings() -> None:
-    assert list(message_checks.findings(message(), CONTEXT)) == []
+    assert list(message.findings(composed(), CONTEXT)) == []
 
 
 @pytest.mark.parametrize(
@@ -81,11 +82,11 @@ def test_a_sound_message_has_no_findings() -> None:
     ],
 )
 def test_headers(headers: dict[str, str], check: str, severity: Severity) -> None:
-    assert told(message(**headers)) == {check: severity}
+    assert told(composed(**headers)) == {check: severity}
 
 
 def test_the_form_of_the_bytes() -> None:
-    sound = message()
+    sound = composed()
     long_line = replace(sound, content=sound.content + b"x" * 999 + b"\r\n")
     bare = replace(sound, content=sound.content.replace(b"Hello.", b"Hello.\n"))
 
@@ -97,11 +98,11 @@ def test_the_form_of_the_bytes() -> None:
     ("host", "address"), [("smtp.gmail.com", "shop@gmail.com"), ("smtp.protonmail.ch", "shop@proton.me")]
 )
 def test_ones_own_provider_may_send_for_a_free_mailbox(host: str, address: str) -> None:
-    assert told(message(From=f"Shop <{address}>"), replace(CONTEXT, host=host)) == {}
+    assert told(composed(From=f"Shop <{address}>"), replace(CONTEXT, host=host)) == {}
 
 
 def test_a_name_that_only_ends_like_a_provider_is_no_fraud() -> None:
-    assert told(message(From="Acme.com and Olive.com <news@shop.example>")) == {}
+    assert told(composed(From="Acme.com and Olive.com <news@shop.example>")) == {}
 
 
 @pytest.mark.parametrize(
@@ -133,13 +134,13 @@ def test_a_link_that_people_do_not_see_is_told_from_one_they_do(html: str, hidde
     [link], _ = links_of(html)
 
     assert link.hidden == hidden
-    assert ("M6" in told(message(html))) == bool(hidden)
+    assert ("M6" in told(composed(html))) == bool(hidden)
 
 
 def test_one_visible_link_is_enough_and_both_parts_need_one() -> None:
-    assert told(message(f'<div style="display:none">{LEAVE}</div>{LEAVE}')) == {}
-    assert told(message("<p>Hello</p>")) == {"M6": Severity.BLOCK}
-    assert told(message(text="Hello.")) == {"M6": Severity.BLOCK}
+    assert told(composed(f'<div style="display:none">{LEAVE}</div>{LEAVE}')) == {}
+    assert told(composed("<p>Hello</p>")) == {"M6": Severity.BLOCK}
+    assert told(composed(text="Hello.")) == {"M6": Severity.BLOCK}
 
 
 @pytest.mark.parametrize(
@@ -162,7 +163,7 @@ def test_one_visible_link_is_enough_and_both_parts_need_one() -> None:
     ],
 )
 def test_links(url: str, severity: Severity | None) -> None:
-    assert told(message(f'{LEAVE}<a href="{url}">Sale</a>')) == ({"M11": severity} if severity else {})
+    assert told(composed(f'{LEAVE}<a href="{url}">Sale</a>')) == ({"M11": severity} if severity else {})
 
 
 def test_every_link_at_fault_is_named() -> None:
@@ -171,7 +172,7 @@ def test_every_link_at_fault_is_named() -> None:
         '<a href="#">Menu</a> <a href=" ">Shop</a> <a href="">Call us</a> <a href="/sale">Sale</a>',
     ]
 
-    said = sentences(message(LEAVE + "".join(links)), "M11")
+    said = sentences(composed(LEAVE + "".join(links)), "M11")
 
     assert sorted(said) == [
         "A link has no address: “Menu”, “Shop”, “Call us”.",
@@ -185,39 +186,39 @@ def test_every_link_at_fault_is_named() -> None:
     ["[FNAME]", "[First Name]", "{first_name}", "{{ firstname }}", "%FIRSTNAME%", "*|FNAME|*", "*|Email|*", "${name}"],
 )
 def test_merge_fields_of_other_programs_are_named(left: str) -> None:
-    said = sentences(message(f"{LEAVE}<p>Dear {left}, [LNAME]</p>"), "M10")
+    said = sentences(composed(f"{LEAVE}<p>Dear {left}, [LNAME]</p>"), "M10")
 
     assert said == [f"2 merge fields are left in the message: {left}, [LNAME]."]
 
 
 @pytest.mark.parametrize("meant", ["[Coat]", "{margin:0}", "100% name%", "a-name-b", "[1]", "{}", "5 %email"])
 def test_brackets_that_are_no_merge_fields_are_left_alone(meant: str) -> None:
-    assert told(message(f"{LEAVE}<p>{meant}</p>")) == {}
+    assert told(composed(f"{LEAVE}<p>{meant}</p>")) == {}
 
 
 def test_parts_and_size() -> None:
-    assert told(message(text=" ")) == {"M6": Severity.BLOCK, "M9": Severity.WARN}
-    assert told(message(f"{LEAVE}<form><input></form>")) == {"M9": Severity.WARN}
-    assert told(message(LEAVE + "<p>word</p>" * 10_000)) == {"M9": Severity.WARN}
-    assert told(message(), replace(CONTEXT, largest=(("Alpha", 100),))) == {"M13": Severity.BLOCK}
-    assert [finding.check_id for finding in message_checks.size(26_000_000, ())] == ["M13"]
+    assert told(composed(text=" ")) == {"M6": Severity.BLOCK, "M9": Severity.WARN}
+    assert told(composed(f"{LEAVE}<form><input></form>")) == {"M9": Severity.WARN}
+    assert told(composed(LEAVE + "<p>word</p>" * 10_000)) == {"M9": Severity.WARN}
+    assert told(composed(), replace(CONTEXT, largest=(("Alpha", 100),))) == {"M13": Severity.BLOCK}
+    assert [finding.check_id for finding in message.size(26_000_000, ())] == ["M13"]
 
 
 def test_who_has_no_name_is_not_greeted_as_nobody() -> None:
-    empty = list(message_checks.empty_greeting(message(text="Dear Zoë,\nsnow"), message(text="Dear ,\nsnow")))
-    filled = list(message_checks.empty_greeting(message(text="Dear Zoë,\nsnow"), message(text="Dear friend,\nsnow")))
-    french = list(message_checks.empty_greeting(message(text="Bonjour !"), message(text="Bonjour !")))
+    empty = list(message.empty_greeting(composed(text="Dear Zoë,\nsnow"), composed(text="Dear ,\nsnow")))
+    filled = list(message.empty_greeting(composed(text="Dear Zoë,\nsnow"), composed(text="Dear friend,\nsnow")))
+    french = list(message.empty_greeting(composed(text="Bonjour !"), composed(text="Bonjour !")))
 
     assert [finding.sentence for finding in empty] == ["People without a name are greeted with “Dear ,”."]
     assert (filled, french) == ([], [])
 
 
 def test_the_postal_address() -> None:
-    seen = message(LEAVE + "<p>Shop, 1 Main Street,<br>Springfield</p>")
+    seen = composed(LEAVE + "<p>Shop, 1 Main Street,<br>Springfield</p>")
 
-    assert list(message_checks.postal_address(seen, ["1 Main Street\nSpringfield"], 5)) == []
-    [warning] = message_checks.postal_address(seen, ["2 Side Street"], 0)
-    [block] = message_checks.postal_address(seen, [], 5)
+    assert list(message.postal_address(seen, ["1 Main Street\nSpringfield"], 5)) == []
+    [warning] = message.postal_address(seen, ["2 Side Street"], 0)
+    [block] = message.postal_address(seen, [], 5)
     assert (warning.severity, block.severity) == (Severity.WARN, Severity.BLOCK)
 
 
@@ -227,13 +228,13 @@ def test_sample_words_and_links_of_every_template_are_found() -> None:
         for starter in starters()[:-1]
     ]
     for body in bodies:
-        words, addresses = (finding.sentence for finding in message_checks.sample_text(message(body)))
+        words, addresses = (finding.sentence for finding in message.sample_text(composed(body)))
         assert "sample sentences of the template are still in the message" in words
         assert "to the template's example address: https://example.com/" in addresses
-    [words, _] = message_checks.sample_text(message("".join(bodies)))
+    [words, _] = message.sample_text(composed("".join(bodies)))
     assert words.sentence.startswith(f"{len(SAMPLE_SENTENCES)} sample sentences")
     mine = '<p>Thank you for reading,</p><a href="https://example.com/sale">Sale</a>'
-    assert list(message_checks.sample_text(message(mine))) == []
+    assert list(message.sample_text(composed(mine))) == []
 
 
 # --- of a whole campaign
@@ -407,12 +408,12 @@ def test_people_whose_message_would_fail_here_are_told_before(sound: Campaign, s
             Contact.objects.filter(first_name__iexact=name).update(email=address, email_key=address, domain=domain)
 
     give("ann@shop.example.org", "bea@x.test", "cleo@gone.org")
-    assert "C6" not in by_id(sound)  # Its provider judges the addresses.
+    assert "C7" not in by_id(sound)  # Its provider judges the addresses.
     assert "Reachable recipients" in review(sound, NOW).passed
     SmtpServer.objects.update(handles_email_validation=False)
-    some = by_id(sound)["C6"]
+    some = by_id(sound)["C7"]
     UnreachableDomain.objects.create(domain="gone.org", kind="no-domain", found_at=NOW - dt.timedelta(hours=1))
-    everybody = by_id(sound)["C6"]
+    everybody = by_id(sound)["C7"]
 
     assert (some.severity, some.sentence) == (
         Severity.WARN,
@@ -547,9 +548,9 @@ def test_findings_are_told_in_the_language_of_the_reader(monkeypatch: pytest.Mon
         b"From: \xf0\x9f\x8e\x81 <a@gmail.com>\r\nSubject: RE: X\r\nContent-Type: text/html\r\n\r\n"
         b'<p>{{ first_name }}, *|FNAME|*</p><a href="">x</a><a href="http://bit.ly/x">y</a><form></form>'
     )
-    context = message_checks.CheckContext("Alpha", "smtp.alpha.example", "alpha.example", "https://alpha.example/u/1")
-    seen = message_checks.parse_message(bad)
-    said = [*message_checks.findings(seen, context), *message_checks.postal_address(seen, ["1 Street"], 2)]
+    context = message.CheckContext("Alpha", "smtp.alpha.example", "alpha.example", "https://alpha.example/u/1")
+    seen = message.parse_message(bad)
+    said = [*message.findings(seen, context), *message.postal_address(seen, ["1 Street"], 2)]
     monkeypatch.setattr(TRANSLATOR, "gettext", lambda text: f"⟦{text}⟧")
     monkeypatch.setattr(TRANSLATOR, "ngettext", lambda one, several, number: f"⟦{several}⟧")
 

@@ -340,7 +340,7 @@ def is_empty_greeting(words: str) -> bool:
 
 
 def sample_text(seen: ParsedMessage) -> Iterator[Finding]:
-    """M15: no sentence and no link of a starter template that is meant to be replaced."""
+    """M16: no sentence and no link of a starter template that is meant to be replaced."""
     body = _squeeze(seen.text) + _squeeze(html_entities.unescape(re.sub(r"<[^<>]*>", " ", seen.html)))
     left = [f"“{sentence}”" for sentence in SAMPLE_SENTENCES if _squeeze(sentence) in body]
     if left:
@@ -350,7 +350,7 @@ def sample_text(seen: ParsedMessage) -> Iterator[Finding]:
             len(left),
             sentences=_listed(left, 3),
         )
-        yield found("M15", WARN, sentence, _("Replace them with your own words."))
+        yield found("M16", WARN, sentence, _("Replace them with your own words."))
     urls = dict.fromkeys(url.partition("?")[0] for url in _urls(seen))
     if samples := [url for url in urls if url in sample_links()]:
         sentence = ngettext(
@@ -359,7 +359,7 @@ def sample_text(seen: ParsedMessage) -> Iterator[Finding]:
             len(samples),
             links=_listed(samples),
         )
-        yield found("M15", WARN, sentence, _("Enter your own address."))
+        yield found("M16", WARN, sentence, _("Enter your own address."))
 
 
 def links(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:

@@ -1,0 +1,60 @@
+"""The checks of the people who would get a campaign: exclusions, shared mailboxes, who is out of reach (C3, C4, C7)."""
+
+from collections.abc import Iterable, Iterator
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from campaigns.preflight.finding import BLOCK, INFORM, WARN, Finding, found
+from campaigns.preflight.people import INVALID, PeopleReport
+from smtpservers.models import SmtpServer
+
+
+def consent(report: PeopleReport) -> Iterator[Finding]:
+    left_out = sum(each.number for each in report.left_out)
+    if left_out:
+        why = ", ".join(f"{each.number:,} {each.title}" for each in report.left_out[:4])
+        sentence = ngettext("%(n)s person is excluded: %(why)s.", "%(n)s people are excluded: %(why)s.", left_out)
+        yield found("C3", INFORM, sentence % {"n": f"{left_out:,}", "why": why})
+
+
+def addresses(numbers: dict[str, int], number: int) -> Iterator[Finding]:
+    if not number:
+        return
+    if roles := numbers["roles"]:
+        sentence = ngettext(
+            "%(n)s address is a shared mailbox, not a person's (info@, sales@, …).",
+            "%(n)s addresses are shared mailboxes, not a person's (info@, sales@, …).",
+            roles,
+        )
+        yield found(
+            "C4",
+            WARN if roles * 20 > number else INFORM,
+            sentence % {"n": f"{roles:,}"},
+            _("Check that they agreed. Shared mailboxes complain more often."),
+        )
+
+
+def unreachable(servers: Iterable[SmtpServer], report: PeopleReport) -> Iterator[Finding]:
+    """Yield the people whose messages fail before a server is asked. No name server is asked for it."""
+    is_checked = any(not server.handles_email_validation for server in servers)
+    failing = [each for each in report.doubtful if is_checked or each.reason == INVALID]
+    # Somebody may have two of the reasons.
+    number = min(sum(each.number for each in failing), report.reached)
+    if not number:
+        return
+    sentence = ngettext(
+        "%(n)s of %(all)s recipient won't be reached: %(why)s.",
+        "%(n)s of %(all)s recipients won't be reached: %(why)s.",
+        report.reached,
+    ) % {
+        "n": f"{number:,}",
+        "all": f"{report.reached:,}",
+        "why": ", ".join(f"{each.title} ({each.number:,})" for each in failing) if failing[1:] else failing[0].title,
+    }
+    yield found(
+        "C7",
+        BLOCK if number == report.reached else WARN,
+        sentence,
+        _("Correct these addresses, or remove these people from the lists."),
+    )
