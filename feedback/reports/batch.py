@@ -99,7 +99,7 @@ def settle_early(now: dt.datetime) -> int:
 def _statements(raw: RawReport, content: bytes, said: Content) -> Iterable[Statement]:
     if isinstance(said, Reading):
         return statements.of_mail(content, said)
-    return statements.of_webhook(raw.provider, said)
+    return statements.of_webhook(raw.provider, content, said)
 
 
 def _unseen(items: Sequence[_Item]) -> list[_Item]:
@@ -168,6 +168,7 @@ def _report(items: Sequence[_Item], now: dt.datetime) -> _Outcome:
             outcome.forgotten.add(item.raw.pk)
     for group in by_message.values():
         _keep_to_recipient(group)
+        _keep_to_tag(group)
     effects.settle([report for report in outcome.reports if report.message and report.state == State.APPLIED], now)
     _count_ours(outcome.reports, items)
     for report in outcome.reports:
@@ -252,6 +253,19 @@ def _keep_to_recipient(group: Sequence[tuple[Report, _Item]]) -> None:
         for report, _ in group:
             if report.kind == Feedback.Kind.HARD_BOUNCE:
                 report.kind = Feedback.Kind.SOFT_BOUNCE
+
+
+def _keep_to_tag(group: Sequence[tuple[Report, _Item]]) -> None:
+    """Let no event of a webhook that names somebody else take effect on the recipient of its tag.
+
+    A bounce by mail may name the address that the recipient's mail goes on to; a provider names whom it sent to.
+    """
+    for report, item in group:
+        message, named = report.message, item.statement.recipients
+        if message is None or item.raw.source != RawReport.Source.WEBHOOK or is_anonymous(message):
+            continue
+        if named and message.email_key not in map(fold, named):
+            report.state, report.reason = State.NOTED, ANOTHER_RECIPIENT
 
 
 def _count_ours(reports: Sequence[Report], items: Sequence[_Item]) -> None:

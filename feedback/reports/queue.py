@@ -28,6 +28,9 @@ MOST_STATEMENTS = 500  # Events and mails in one transaction, unless a single re
 CLAIMED_FOR = dt.timedelta(minutes=1)
 MOST_TRIES = 3
 
+# What a report may cause that nobody foresaw. It must not hold up those of the same batch.
+_FAILURES = (Error, ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
+
 State = RawReport.State
 
 
@@ -90,10 +93,10 @@ def _read(raw: RawReport, reader: Reader) -> Read:
 
 
 def _apply(read: Sequence[Read], now: dt.datetime) -> None:
-    """Apply a batch. If the database refuses it, each raw report is tried alone, and again later if it is the one."""
+    """Apply a batch. If it fails, each raw report is tried alone, and again later if it is the one."""
     try:
         batch.apply(read, now)
-    except Error:
+    except _FAILURES:
         log.warning("a batch of reports failed, and is tried one by one", exc_info=len(read) == 1)
         if len(read) > 1:
             for each in read:

@@ -135,7 +135,7 @@ def _answer(what: str, provider: str, content: bytes) -> Content | str | Unreada
         if what == "text":
             return _text_of_request(content) if provider else _text_of_mail(content)
         reading = read(content)
-    except (RecursionError, MemoryError, LookupError, ValueError) as error:
+    except (RecursionError, MemoryError, LookupError, ValueError, ArithmeticError, TypeError, AttributeError) as error:
         return Unreadable(str(error)[:250] or "It cannot be taken apart.")
     return Unreadable(reading.reason) if reading.form is Form.UNREADABLE else reading
 

@@ -109,13 +109,14 @@ def _kind_of_mail(reading: Reading, recipient: ReportedRecipient | None) -> str:
     return _OF_NOTE.get(reading.form, NOTHING)
 
 
-def of_webhook(provider: str, events: Sequence[Event]) -> Iterator[Statement]:
+def of_webhook(provider: str, content: bytes, events: Sequence[Event]) -> Iterator[Statement]:
     """Yield what a provider's request says, event by event."""
-    for event in events:
+    digest = hashlib.sha256(content).hexdigest()
+    for number, event in enumerate(events):
         kind, verdict = _judge(event)
         yield Statement(
             kind,
-            _identity(provider, event),
+            _identity(provider, event, place=f"{digest} {number}"),
             # The tag stands where a report by mail has its envelope id.
             Clues(
                 envelope_ids=(event.tag,) if event.tag else (),
@@ -146,10 +147,14 @@ def _judge(event: Event) -> tuple[str, Verdict | None]:
     return _OF_MAIL[said], verdict
 
 
-def _identity(provider: str, event: Event) -> bytes:
+def _identity(provider: str, event: Event, place: str) -> bytes:
+    """Return what tells an event from all others.
+
+    :param place: its place in its request, which is all that an event without id and time has of its own.
+    """
     if event.event_id:
         return "\n".join(("webhook", provider, event.event_id, event.kind, event.recipient)).encode()
-    second = f"{event.at:%Y-%m-%dT%H:%M:%S}" if event.at else ""
+    second = f"{event.at:%Y-%m-%dT%H:%M:%S}" if event.at else place
     about = event.tag or event.message_id
     return "\n".join(
         ("webhook", provider, "", event.kind, about, event.recipient, str(event.code or ""), event.enhanced, second)

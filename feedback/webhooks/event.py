@@ -6,6 +6,7 @@ characters that no database stores.
 
 import datetime as dt
 import json
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -94,7 +95,7 @@ def parse_json(body: bytes) -> Any:
     """
     try:
         return json.loads(body)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, ArithmeticError, RecursionError) as error:
         raise ValueError("The body is not JSON.") from error
 
 
@@ -139,11 +140,15 @@ def bare_address(value: object) -> str:
     return text[:LONGEST_NAME].strip()
 
 
-def from_epoch(value: object) -> dt.datetime | None:
-    """Return the instant of seconds since 1970, as number or text; None for anything else."""
+def from_epoch(value: object, per_second: int = 1) -> dt.datetime | None:
+    """Return the instant of a time since 1970, as number or text; None for anything else.
+
+    :param per_second: 1,000 for milliseconds.
+    """
     try:
-        return dt.datetime.fromtimestamp(float(value), dt.UTC) if isinstance(value, int | float | str) else None
-    except (ValueError, OverflowError, OSError):
+        seconds = float(value) / per_second if isinstance(value, int | float | str) else math.nan
+        return _believed(dt.datetime.fromtimestamp(seconds, dt.UTC))
+    except (ValueError, ArithmeticError, OSError):
         return None
 
 
@@ -152,9 +157,14 @@ def from_iso(value: object) -> dt.datetime | None:
     text = re.sub(r"(\.\d{6})\d+", r"\1", cut(value, 64))
     try:
         found = dt.datetime.fromisoformat(text)
-    except ValueError:
+        return _believed(found.astimezone(dt.UTC)) if found.tzinfo else None
+    except (ValueError, ArithmeticError):
         return None
-    return found.astimezone(dt.UTC) if found.tzinfo else None
+
+
+def _believed(at: dt.datetime) -> dt.datetime | None:
+    """Return an instant that may be one of mail; at the ends of the calendar there is none in every zone."""
+    return at if 1970 <= at.year < 2200 else None
 
 
 def _bracketed(message_id: str) -> str:

@@ -38,7 +38,7 @@ def _event(told: dict[str, Any]) -> Event | None:
         tag=cut(told.get("X-Mailin-custom"), 500).removeprefix("brilliance:"),
         message_id=told.get("message-id"),
         reply=told.get("reason"),
-        at=from_epoch(epoch / 1000 if isinstance(epoch, int | float) else told.get("ts_event")),
+        at=from_epoch(epoch, per_second=1_000) or from_epoch(told.get("ts_event")),
     )
 
 

@@ -373,3 +373,33 @@ def test_late_hard_bounces_stop_a_running_campaign_and_leave_a_finished_one(serv
     assert "do not exist" in Mailing.objects.get(pk=running.pk).waiting_reason
     assert Mailing.objects.get(pk=finished.pk).state == "open"
     assert not Mailing.objects.get(pk=finished.pk).is_reported
+
+
+def test_an_event_that_names_somebody_else_has_no_effect_on_the_recipient_of_its_tag(
+    server: SmtpServer, mailing: Mailing
+) -> None:
+    message = sent_to(ANN, mailing, server)
+    sent_to("ben@customer.example", mailing, server)
+
+    post(server, event("Bounce", message, Type="HardBounce", ID=1, Email="ben@customer.example"))
+    process()
+    assert (status(message), kinds(), Suppression.objects.count()) == ("accepted", [], 0)
+    report = Report.objects.get()
+    assert (report.state, report.message, report.reason) == (
+        "noted", message, "The report names another recipient for this."
+    )  # fmt: skip
+    post(server, event("Bounce", message, Type="HardBounce", ID=2, Email="Ann@Customer.example"))
+    process()
+
+    assert (status(message), kinds(), reason_of(ANN)) == ("bounced", ["hard"], "hard_bounce")
+
+
+def test_two_events_of_one_post_without_id_and_time_are_two(server: SmtpServer, mailing: Mailing) -> None:
+    first, second = ({"RecordType": "SubscriptionChange", "Email": ANN, "SuppressSending": on} for on in (False, False))
+
+    post(server, first, second)
+    process()
+    post(server, first, second)  # The same bytes are the same request.
+    process()
+
+    assert Report.objects.count() == 2

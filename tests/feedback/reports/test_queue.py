@@ -6,11 +6,11 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 
 from contacts.models import Suppression
 from delivery.models import Message, ScoreCount, StopTally
@@ -143,6 +143,44 @@ def test_a_report_that_takes_too_long_ends_only_its_reader(monkeypatch: pytest.M
     assert isinstance(greedy, Unreadable)
     assert isinstance(ended, Unreadable)
     assert not isinstance(fine, Unreadable)
+
+
+@pytest.mark.parametrize("error", ["OverflowError", "ZeroDivisionError", "TypeError", "AttributeError", "KeyError"])
+def test_a_report_that_nobody_foresaw_is_not_understood_and_ends_no_reader(
+    monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    start = "from feedback.reports import reader; reader.read = lambda content: exec(content)"
+    monkeypatch.setattr(reader, "_CODE", f"{start}; reader.work()")
+
+    with Reader() as own:
+        odd = own.read_mail(f"raise {error}('odd')".encode())
+        process = own._process
+        own.read_mail(b"raise ValueError('again')")
+        assert own._process is process
+
+    assert isinstance(odd, Unreadable)
+    assert "odd" in odd.why
+
+
+@pytest.mark.django_db
+def test_a_report_that_cannot_be_applied_holds_up_no_other_and_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    server, mailing = make_server(), make_mailing()
+    odd = mail(bounce(sent_to("ann@customer.example", mailing, server)))
+    mail(bounce(sent_to("ben@customer.example", mailing, server)))
+    whole = batch.apply
+
+    def apply(read: Sequence[batch.Read], now: dt.datetime) -> None:
+        with transaction.atomic():
+            whole(read, now)
+            if any(raw.pk == odd and not isinstance(said, Unreadable) for raw, _, said in read):
+                raise OverflowError("date value out of range")
+
+    monkeypatch.setattr(batch, "apply", apply)
+    for turn in range(queue.MOST_TRIES + 1):
+        process(NOW + turn * 2 * queue.CLAIMED_FOR)
+
+    assert [row.email for row in Feedback.objects.all()] == ["ben@customer.example"]
+    assert RawReport.objects.get(pk=odd).state == "unreadable"
 
 
 def test_the_reader_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:

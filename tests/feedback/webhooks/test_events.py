@@ -3,6 +3,7 @@
 Kinds are compared as far as both have a word for them. A sample says where django-anymail differs, and how.
 """
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from feedback.webhooks.adapters import ADAPTERS
-from feedback.webhooks.event import EventKind
+from feedback.webhooks.event import EventKind, from_epoch, from_iso
 from tests.feedback.webhooks.oracle import ORACLES, anymail_kinds
 from tests.feedback.webhooks.posts import body_of
 
@@ -95,9 +96,28 @@ def test_a_sample_with_any_value_replaced_by_garbage_ends_nothing(provider: str,
             assert len(event.text) <= 600
 
 
+@pytest.mark.parametrize(
+    "at",
+    [
+        *(from_epoch(value) for value in (10**400, -(10**400), 1e999, "nan", "1e300", -(2**40), 2**40, None, [])),
+        *(from_iso(f"{day}T00:00:00{zone}") for day in ("0001-01-01", "9999-12-31") for zone in ("+23:00", "-23:00")),
+        *(from_iso(value) for value in ("2026-11-30T08:00:00", "2026-13-01T00:00:00Z", "", None, 7)),
+    ],
+)  # fmt: skip
+def test_a_time_that_no_mail_has_is_none(at: dt.datetime | None) -> None:
+    assert at is None
+
+
+def test_milliseconds_are_a_time_too() -> None:
+    assert (
+        from_epoch(1_796_025_605_000, per_second=1_000) == from_epoch("1796025605") == from_iso("2026-11-30T08:00:05Z")
+    )
+
+
 def _damaged(value: Any) -> list[Any]:
     """Return copies in which one value each, at any depth, is something else."""
-    found: list[Any] = [None, 7, 1e999, "\0x\ud800" * 700, [], {}, [None], True]
+    ends = ["0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00"]  # Of the calendar.
+    found: list[Any] = [None, 7, 10**400, 1e999, "\0x\ud800" * 700, [], {}, [None], True, *ends]
     if isinstance(value, dict):
         found += [{**value, key: other} for key in value for other in _damaged(value[key])]
     if isinstance(value, list):
