@@ -76,7 +76,11 @@ class SecretPathFilter(logging.Filter):
     """Cuts the same out of records, tracebacks too, that another formatter writes."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = without_secret_paths(record.getMessage()), ()
+        if isinstance(record.args, tuple):  # uvicorn's formatter takes its five values out of them.
+            record.args = tuple(without_secret_paths(arg) if isinstance(arg, str) else arg for arg in record.args)
+        text = record.getMessage()
+        if (kept := without_secret_paths(text)) != text:  # Of other types, or a path in several values.
+            record.msg, record.args = kept, ()
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:

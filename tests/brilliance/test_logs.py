@@ -156,6 +156,43 @@ def test_the_servers_that_we_run_in_log_no_secret_path_not_even_in_a_traceback()
     assert stream.getvalue().count("ValueError: /hooks/ses/… is odd") == 4
 
 
+class OfUvicorn(logging.Formatter):
+    """Takes a record of the access log apart as uvicorn.logging.AccessFormatter does."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        client, method, path, version, status = record.args  # type: ignore[misc]  # Five, or it fails.
+        return f'{client} - "{method} {path} HTTP/{version}" {status:d}'
+
+
+@pytest.mark.parametrize("path", ["/hooks/ses/CANARYq7Zt-0_aaaa?x=CANARY", "/healthz"])
+def test_the_access_log_of_uvicorn_keeps_its_values_and_no_secret(path: str) -> None:
+    stream = io.StringIO()
+    logger = logging.getLogger("uvicorn.access")
+    logger.addHandler(handler := logging.StreamHandler(stream))
+    handler.setFormatter(OfUvicorn())
+    try:
+        logger.error('%s - "%s %s HTTP/%s" %d', "203.0.113.9:5", "POST", path, "1.1", 200)
+    finally:
+        logger.removeHandler(handler)
+
+    shown = path if path == "/healthz" else "/hooks/ses/…"
+    assert stream.getvalue() == f'203.0.113.9:5 - "POST {shown} HTTP/1.1" 200\n'
+
+
+@pytest.mark.parametrize(
+    ("msg", "args"),
+    [
+        ("%s", (Path("/hooks/ses/CANARYq7Zt-0_aaaa"),)),
+        ("/hooks/%s/%s", ("ses", "CANARYq7Zt-0_aaaa")),
+        ("/hooks/ses/CANARYq7Zt-0_aaaa 100%", ()),
+    ],
+)
+def test_a_secret_path_is_cut_wherever_a_record_has_it(msg: str, args: tuple[object, ...]) -> None:
+    SecretPathFilter().filter(record := logging.makeLogRecord({"msg": msg, "args": args}))
+
+    assert "CANARY" not in record.getMessage()
+
+
 def test_gunicorn_with_its_access_log_on_writes_no_secret_of_a_webhook(tmp_path: Path, db: None) -> None:
     (port,) = free_ports(1)
     log, canary = tmp_path / "log", "CANARYq7Zt0aaaaaaaaaaaaaaaaaaaaa"
