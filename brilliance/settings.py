@@ -233,6 +233,7 @@ CELERY_BEAT_SCHEDULE = {  # In seconds.
     "process-reports": {"task": "feedback.tasks.process_reports", "schedule": 2.0},
     "check-sessions": {"task": "delivery.tasks.check_sessions", "schedule": 30.0},
     "check-domains": {"task": "domains.tasks.check_domains", "schedule": 60.0},
+    "forget-domain-reports": {"task": "domains.tasks.forget_reports", "schedule": 3600.0},
     "retention": {"task": "contacts.tasks.apply_retention", "schedule": 6 * 3600.0},
     "send-resets": {"task": "accounts.by_mail.tasks.send_resets", "schedule": 10.0},
     "renew-tokens": {"task": "oauth.tasks.renew_tokens", "schedule": 60.0},

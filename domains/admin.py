@@ -23,7 +23,7 @@ from unfold.views import ChangeList
 
 from adminpages.instants import stamp
 from adminpages.pages import Deletion, ModelAdmin
-from domains import rounds, tasks
+from domains import rounds, tasks, views
 from domains.forms import SendingDomainForm
 from domains.models import DnsFinding, SendingDomain
 from mail.addresses import is_reserved
@@ -146,13 +146,30 @@ class SendingDomainAdmin(ModelAdmin):
 
     def deletion(self, obj: SendingDomain) -> Deletion:
         return Deletion(
-            [gettext("The domain with its findings and their changes")],
+            [gettext("The domain with its findings, their changes and its reports")],
             [gettext("A domain that servers or campaigns send from is added again within a minute")],
         )
 
     def get_urls(self) -> list[URLPattern]:
         ask = self.admin_site.admin_view(require_POST(self.ask_view))
-        return [path("<int:domain_id>/ask/", ask, name="domains_sendingdomain_ask"), *super().get_urls()]
+        return [
+            path("<int:domain_id>/ask/", ask, name="domains_sendingdomain_ask"),
+            path(
+                "<int:domain_id>/reports/",
+                self.admin_site.admin_view(self.reports_view),
+                name="domains_sendingdomain_reports",
+            ),
+            *super().get_urls(),
+        ]
+
+    def reports_view(self, request: HttpRequest, domain_id: int) -> HttpResponse:
+        """Show what receivers report of a domain."""
+        return views.reports(
+            request,
+            domain_id,
+            may_view=self.has_view_permission(request),
+            may_upload=self.has_change_permission(request),
+        )
 
     def ask_view(self, request: HttpRequest, domain_id: int) -> HttpResponse:
         """Have the worker ask DNS again, and return to the page, which follows it."""

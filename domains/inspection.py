@@ -30,11 +30,7 @@ class Subject:
     provider_includes: Sequence[ProviderInclude] = ()
     tracking_host: str = ""
     block_lists: Sequence[BlockList] = ()
-
-    @property
-    def report_address(self) -> str:
-        """The address for DMARC and TLS reports in the records to paste."""
-        return f"dmarc@{self.domain}"
+    report_address: str = ""  # For DMARC and TLS reports, in the records to paste; empty: one at the domain.
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +51,7 @@ class Inspector:
         :param sts: what the last look remembered of the MTA-STS policy.
         """
         self._subject, self._ask, self._fetch, self._now = subject, ask, fetch, now
+        self._report_address = subject.report_address or f"dmarc@{subject.domain}"
         self._rows: Sequence[Match] = ()
         self._sts = sts
 
@@ -63,15 +60,13 @@ class Inspector:
         checks: dict[Line, Callable[[], Finding]] = {
             Line.SPF: self._spf,
             Line.DKIM: self._keys,
-            Line.DMARC: lambda: dmarc.check(self._subject.domain, self._ask, self._subject.report_address),
+            Line.DMARC: lambda: dmarc.check(self._subject.domain, self._ask, self._report_address),
             Line.ALIGNMENT: self._alignment,
             Line.RETURN_PATH: self._return_path,
             Line.MX: lambda: mail_hosts.check_mx(self._subject.domain, self._ask),
             Line.PTR: lambda: mail_hosts.check_ptr(self._relays(), self._ask),
             Line.MTA_STS: self._mta_sts,
-            Line.TLS_RPT: lambda: transport.check_tls_rpt(
-                self._subject.domain, self._ask, self._subject.report_address
-            ),
+            Line.TLS_RPT: lambda: transport.check_tls_rpt(self._subject.domain, self._ask, self._report_address),
             Line.BIMI: lambda: bimi.check(self._subject.domain, self._ask, self._fetch),
             Line.TRACKING: lambda: mail_hosts.check_tracking(self._subject.tracking_host, self._ask),
             Line.BLOCK_LISTS: self._block_lists,

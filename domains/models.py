@@ -1,10 +1,18 @@
-"""The domains that mail is sent from, the findings about them, and the changes of those findings."""
+"""The domains that mail is sent from, the findings about them and their changes, and what receivers report of them."""
+
+import datetime as dt
+import secrets
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from mail.addresses import readable_domain
 from mail.records.finding import Line, State
+
+
+def new_report_tag() -> str:
+    """Return letters for the address of a domain's reports, which survive servers that fold case."""
+    return "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz234567") for _ in range(10))
 
 
 class SendingDomain(models.Model):
@@ -30,6 +38,7 @@ class SendingDomain(models.Model):
     # When it is due. None: it is not asked for by itself.
     next_check_at = models.DateTimeField(null=True, editable=False)
     taken_at = models.DateTimeField(null=True, editable=False)  # When a worker began the look that is under way.
+    report_tag = models.CharField(max_length=12, unique=True, default=new_report_tag, editable=False)
     # Of the last MTA-STS policy, to notice what senders would miss: id, text, and since when it is in test mode.
     sts = models.JSONField(default=dict, editable=False)
 
@@ -112,3 +121,85 @@ class DnsChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.domain}: {self.line} {self.before} → {self.after}"
+
+
+class DomainReport(models.Model):
+    """A report about a domain that was counted, so that its repetition is not. What it says is in the counts."""
+
+    class Kind(models.TextChoices):
+        DMARC = "dmarc", _("DMARC report")
+        TLS = "tls", _("TLS report")
+
+    domain = models.ForeignKey(SendingDomain, on_delete=models.CASCADE, related_name="reports")
+    kind = models.CharField(max_length=8, choices=Kind)
+    identity = models.CharField(max_length=64, unique=True)  # SHA-256 of kind, organisation, its number and the domain.
+    organisation = models.CharField(max_length=255)  # Untrusted text.
+    policy = models.CharField(max_length=12, blank=True)  # Of DMARC, as the reporter saw it.
+    begins_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+    total = models.BigIntegerField()  # Messages, or sessions.
+    failed = models.BigIntegerField()
+
+    class Meta:
+        ordering = ["-begins_at", "-id"]
+        default_permissions = ()
+        indexes = [models.Index(fields=["domain", "-begins_at"], name="report_of_domain")]  # The page: the newest.
+
+    def __str__(self) -> str:
+        return f"{self.organisation} {self.day}"
+
+    @property
+    def day(self) -> dt.date:
+        """The day that it is about, in UTC."""
+        return self.begins_at.astimezone(dt.UTC).date()
+
+
+class DmarcCount(models.Model):
+    """Messages of one day from one network that had the same results, as receivers report them."""
+
+    domain = models.ForeignKey(SendingDomain, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=64, unique=True)  # SHA-256 of all columns but the number.
+    day = models.DateField()  # In UTC.
+    author = models.CharField(max_length=253)  # The domain of From.
+    network = models.CharField(max_length=45, blank=True)  # A /24 or /48; empty: of the many that are counted together.
+    dkim_domain = models.CharField(max_length=253, blank=True)
+    dkim_selector = models.CharField(max_length=63, blank=True)
+    dkim_result = models.CharField(max_length=12)
+    spf_domain = models.CharField(max_length=253, blank=True)
+    spf_result = models.CharField(max_length=12)
+    is_dkim_aligned = models.BooleanField()
+    is_spf_aligned = models.BooleanField()
+    disposition = models.CharField(max_length=12)
+    messages = models.BigIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        indexes = [
+            models.Index(fields=["domain", "day"], name="dmarc_of_day"),  # The page's figures.
+            models.Index(fields=["day"], name="dmarc_day"),  # Retention.
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.network} {self.messages}"
+
+
+class TlsCount(models.Model):
+    """Sessions of one day that ended alike, as others report them who sent mail to the domain."""
+
+    domain = models.ForeignKey(SendingDomain, on_delete=models.CASCADE, related_name="+")
+    day = models.DateField()
+    policy = models.CharField(max_length=16)  # Of mail.aggregates.
+    result = models.CharField(max_length=32, blank=True)  # Empty: encrypted.
+    host = models.CharField(max_length=253, blank=True)
+    sessions = models.BigIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["domain", "day", "policy", "result", "host"], name="tls_of_day"),
+        ]
+        indexes = [models.Index(fields=["day"], name="tls_day")]  # Retention.
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.result or 'encrypted'} {self.sessions}"

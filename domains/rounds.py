@@ -15,6 +15,8 @@ from domains import senders, store
 from domains.inspection import Inspection, Inspector, Subject, tracking_host_of
 from domains.lookups import Lookups
 from domains.models import SendingDomain
+from domains.reports.addresses import address_for
+from domains.senders import Sender
 from mail.addresses import is_reserved
 from mail.records import block_lists
 from mail.records.transport import PolicySeen
@@ -56,15 +58,23 @@ def look(domain: str, selectors: Sequence[str], now: dt.datetime, sts: PolicySee
     :param domain: an A-label.
     """
     lookups = Lookups()
+    ours = senders.senders_of(domain)
     subject = Subject(
         domain,
-        senders=senders.senders_of(domain),
+        senders=ours,
         selectors=selectors,
         provider_includes=senders.provider_includes(),
         tracking_host=tracking_host_of(urlsplit(settings.BASE_URL).hostname or ""),
         block_lists=block_lists.with_key(settings.SPAMHAUS_KEY) if settings.ASK_BLOCK_LISTS else (),
+        report_address=report_address(domain, ours),
     )
     return Inspector(subject, lookups, lookups.fetch, now, sts).inspect()
+
+
+def report_address(domain: str, ours: Sequence[Sender]) -> str:
+    """Return the address for a domain's DMARC and TLS reports; empty for a domain that is not listed."""
+    tag = SendingDomain.objects.filter(name=domain).values_list("report_tag", flat=True).first()
+    return address_for(tag, domain, ours) if tag else ""
 
 
 def ask_again(domain: SendingDomain, now: dt.datetime) -> None:

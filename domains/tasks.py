@@ -1,9 +1,10 @@
-"""The Celery task of the domains' rounds. The rows say what is due, so a lost task loses nothing."""
+"""The Celery tasks of domains: the rounds, and the end of old reports. The rows say what is due, so a lost task loses nothing."""
 
 from celery import shared_task
 from django.utils import timezone
 
 from domains import rounds
+from domains.reports import store
 
 SECONDS = 120  # A task ends after the look during which this time is over.
 
@@ -14,3 +15,9 @@ def check_domains() -> None:
     began = timezone.now()
     rounds.discover(began)
     rounds.check_due(timezone.now, lambda: (timezone.now() - began).total_seconds() > SECONDS)
+
+
+@shared_task
+def forget_reports() -> None:
+    """Delete what DMARC and TLS reports said more than thirteen months ago."""
+    store.forget_old(timezone.now())

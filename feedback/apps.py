@@ -19,6 +19,7 @@ class FeedbackConfig(AppConfig):
         from contacts.privacy.retention import RULES
         from contacts.segments.query import CONDITION_KINDS
         from delivery.operators.restored_copy import CATCH_UPS
+        from domains.reports.uploads import READERS
         from encryption.rotation import OTHER_SECRETS
         from feedback.intake.store import reseal
         from feedback.mailboxes.restored import read_again
@@ -28,6 +29,7 @@ class FeedbackConfig(AppConfig):
         from feedback.records.late_figures import late_counts
         from feedback.records.segment_fields import FEEDBACK
         from feedback.records.still_suppressed import at_providers
+        from feedback.reports.reader import read_upload
         from feedback.unsubscribe import count_unsubscribed
 
         CATCH_UPS.register("mailboxes", read_again)
@@ -37,6 +39,7 @@ class FeedbackConfig(AppConfig):
         LATE_OUTCOMES.register(gettext_noop("Unsubscribed"), count_unsubscribed)
         LATE_OUTCOMES.register(gettext_noop("Complaints"), count_complaints)
         LATE_OUTCOMES.register(gettext_noop("Auto-replies"), count_auto_replies)
+        READERS.register("feedback", read_upload)
         SUPPRESSED_ELSEWHERE.register("providers", at_providers)
         SECTION_BUILDERS.register("feedback", feedback_of)
         PERSONAL_DATA.register("feedback", erasure.PART)

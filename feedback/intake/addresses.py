@@ -1,6 +1,5 @@
-"""The addresses that reports arrive at: tags of ours, return paths, and the servers' spam and abuse addresses.
-
-Addresses for DMARC and TLS reports come here too, once domains have them.
+"""The addresses that reports arrive at: tags of ours, return paths, the servers' spam and abuse addresses, and those
+that domains ask receivers to send DMARC and TLS reports to.
 """
 
 from collections.abc import Iterable
@@ -9,6 +8,8 @@ from enum import StrEnum
 
 from django.conf import settings
 
+from domains.models import SendingDomain
+from domains.reports import addresses as domain_addresses
 from mail import verp
 from mail.addresses import ascii_address, domain_of, fold
 from smtpservers.models import SmtpServer
@@ -22,6 +23,7 @@ class Purpose(StrEnum):
     BOUNCE = "bounce"
     UNSUBSCRIBE = "unsubscribe"
     REPORT = "report"  # Spam and abuse reports, and what people write to these addresses.
+    DOMAIN_REPORT = "domain report"  # DMARC and TLS reports.
     ROLE = "role"  # Postmaster and abuse of our domains.
 
 
@@ -32,6 +34,7 @@ class OurAddresses:
     return_paths: frozenset[str] = field(default=frozenset())  # Folded; only those that are used without a tag.
     reports: frozenset[str] = field(default=frozenset())
     domains: frozenset[str] = field(default=frozenset())
+    report_tags: frozenset[str] = field(default=frozenset())  # Of domains.
 
     def purpose(self, address: str) -> Purpose | None:
         """Return what mail to an address is about; None if the address is not ours.
@@ -49,6 +52,8 @@ class OurAddresses:
         if folded in self.reports:
             return Purpose.REPORT
         local, _, domain = folded.rpartition("@")
+        if domain_addresses.tag_of(local) in self.report_tags:
+            return Purpose.DOMAIN_REPORT
         is_role = (local in ROLES and domain in self.domains) or folded == ROLES[0]  # It may stand without a domain.
         return Purpose.ROLE if is_role else None
 
@@ -59,7 +64,8 @@ def our_addresses() -> OurAddresses:
     plain = {fold(server.return_path) for server in servers if _has_return_path(server) and not _is_tagged(server)}
     reports = {fold(address) for server in servers for address in report_addresses(server)}
     tagged = (fold(server.return_path) for server in servers if _has_return_path(server))
-    return OurAddresses(frozenset(plain), frozenset(reports), frozenset(_domains([*tagged, *reports])))
+    tags = SendingDomain.objects.values_list("report_tag", flat=True)
+    return OurAddresses(frozenset(plain), frozenset(reports), frozenset(_domains([*tagged, *reports])), frozenset(tags))
 
 
 def report_addresses(server: SmtpServer) -> list[str]:

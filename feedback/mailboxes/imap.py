@@ -14,10 +14,11 @@ from imapclient.exceptions import CapabilityError, IMAPClientError, LoginError
 
 from feedback.mailboxes.access import Access
 from feedback.mailboxes.guarded_socket import LINE_BYTES, GuardedSocket, Limits, MailboxFailed, SignInRefused, connect
+from mail.aggregates.intake import MOST_MAIL_BYTES
 from oauth import sasl
 
 DONE = ("Brilliance", "done")  # The folder of mails that were read, below the personal namespace.
-LITERAL_BYTES = 2 * 1024 * 1024  # Some servers round the size that they announce; a mail is cut long before.
+LITERAL_BYTES = MOST_MAIL_BYTES + (1 << 20)  # Some servers round the size that they announce.
 HEADER_BYTES = 32 * 1024
 FIELDS = "RETURN-PATH DELIVERED-TO X-ORIGINAL-TO ENVELOPE-TO TO CC CONTENT-TYPE SUBJECT"
 _HEADERS = f"BODY.PEEK[HEADER.FIELDS ({FIELDS})]<0.{HEADER_BYTES}>"

@@ -14,7 +14,7 @@ from feedback.mailboxes.access import Access
 from feedback.mailboxes.guarded_socket import MailboxFailed
 from feedback.mailboxes.imap import Head, ImapSession
 from feedback.mailboxes.relevance import Relevance, relevance
-from feedback.mailboxes.turn import CUT_BYTES, WHOLE_BYTES, Found, Turn
+from feedback.mailboxes.turn import CUT_BYTES, Found, Turn
 from feedback.models import Mailbox, MailboxMail
 
 WINDOW = 10_000  # Numbers that are asked about at once; more after a window without any mail.
@@ -88,7 +88,7 @@ def _read_group(turn: Turn, session: ImapSession, uids: Sequence[int]) -> bool:
 def _fetched(turn: Turn, session: ImapSession, head: Head, found: Relevance) -> list[Found]:
     """Return the mail with its content, or none if it was deleted in between."""
     turn.bodies += 1
-    content = session.content(head.uid, CUT_BYTES if head.size > WHOLE_BYTES else None)
+    content = session.content(head.uid, CUT_BYTES if head.size > found.most_bytes else None)
     return [] if content is None else [Found(str(head.uid), content, found)]
 
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from feedback.mailboxes import pop3
 from feedback.mailboxes.access import Access
 from feedback.mailboxes.pop3 import Pop3Session
-from feedback.mailboxes.relevance import relevance
-from feedback.mailboxes.turn import CUT_BYTES, WHOLE_BYTES, Found, Turn
+from feedback.mailboxes.relevance import WHOLE_BYTES, relevance
+from feedback.mailboxes.turn import CUT_BYTES, Found, Turn
 from feedback.models import MailboxMail
 
 DAY = dt.timedelta(days=1)
@@ -53,7 +53,7 @@ def _read(turn: Turn, session: Pop3Session, uid: str, number: int, size: int) ->
         turn.store([], looked_at=1, others=[uid])
         return
     if content is None:
-        content = session.content(number, CUT_BYTES if size > WHOLE_BYTES else None)
+        content = session.content(number, CUT_BYTES if size > found.most_bytes else None)
     mails = [Found(uid, content, found)] if content is not None else []
     turn.store(mails, looked_at=1, others=[] if mails else [uid])
 

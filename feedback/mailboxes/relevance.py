@@ -4,15 +4,20 @@ Ours is mail to a tag or an address of ours, a report by its type, and mail with
 somebody's, and stays untouched.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from feedback.intake.addresses import OurAddresses, Purpose
+from mail.aggregates.intake import MOST_MAIL_BYTES
 from mail.incoming.addresses import addresses_in
 from mail.incoming.mime import MOST_HEADER_BYTES, Part, parse_headers, split, with_plain_line_ends
 
+WHOLE_BYTES = 1024 * 1024
 # The receiving system wrote the first ones; what a sender wrote comes last.
 RECIPIENT_HEADERS = ("delivered-to", "x-original-to", "envelope-to", "to", "cc")
+# The subject that DMARC reports have (RFC 9990 section 3.5.1), wherever they are sent.
+_DMARC_SUBJECT = re.compile(r"\s*report[ _-]?domain:", re.IGNORECASE)
 REPORT_TYPES = (
     "multipart/report",
     "message/delivery-status",
@@ -30,6 +35,7 @@ class Relevance:
     envelope_to: str = ""  # The recipient as far as it is known: an address of ours, or nothing.
     purpose: Purpose | None = None
     subject: str = ""
+    most_bytes: int = WHOLE_BYTES  # A larger mail is cut.
 
 
 def relevance(head: bytes, ours: OurAddresses) -> Relevance:
@@ -38,9 +44,17 @@ def relevance(head: bytes, ours: OurAddresses) -> Relevance:
     headers = Part(parse_headers(block), b"")
     found = [(address, purpose) for address in _recipients(headers) if (purpose := ours.purpose(address))]
     address, purpose = min(found, key=lambda pair: pair[1] is Purpose.ROLE) if found else ("", None)
-    is_report = headers.type in REPORT_TYPES
+    subject = headers.first("subject")
+    is_of_domain = purpose is Purpose.DOMAIN_REPORT or _is_domain_report(headers, subject)
+    is_report = is_of_domain or headers.type in REPORT_TYPES
     is_null = headers.first("return-path") == "<>"
-    return Relevance(bool(found) or is_report or is_null, address, purpose, headers.first("subject"))
+    most_bytes = MOST_MAIL_BYTES if is_of_domain else WHOLE_BYTES
+    return Relevance(bool(found) or is_report or is_null, address, purpose, subject, most_bytes)
+
+
+def _is_domain_report(headers: Part, subject: str) -> bool:
+    """Tell whether a mail brings a DMARC or TLS report by its headers (RFC 8460 section 5.3)."""
+    return bool(_DMARC_SUBJECT.match(subject)) or bool(headers.first("tls-report-domain"))
 
 
 def _recipients(headers: Part) -> Iterator[str]:

@@ -28,8 +28,7 @@ FRESH_SECONDS = 8.0  # … and for how long it begins something new.
 LEASE = dt.timedelta(minutes=2)  # Longer than a turn, so that only a dead worker loses it.
 SESSION_BYTES = 32 * 1024 * 1024
 BODIES = 200  # Mails that are read in one turn.
-WHOLE_BYTES = 1024 * 1024  # A larger mail is cut …
-CUT_BYTES = 256 * 1024  # … after this much: a report says everything at its beginning.
+CUT_BYTES = 256 * 1024  # Of a mail that is too large: a report says everything at its beginning.
 
 
 class LeaseLost(Exception):

@@ -20,13 +20,16 @@ from delivery.models import Mailing, Message
 from delivery.outcomes import late, scorecard
 from delivery.outcomes.scorecard import ScoreKey
 from delivery.records.erasure import is_anonymous
+from domains.reports import store as domain_reports
 from feedback.models import Feedback, RawReport, Report, Seen
 from feedback.reports import effects, matches, statements
 from feedback.reports.matches import Match
 from feedback.reports.reader import Content, Unreadable
 from feedback.reports.statements import Statement
+from feedback.webhooks.event import Event
 from mail import verp
 from mail.addresses import fold
+from mail.aggregates.report import DmarcReport, TlsReport
 from mail.incoming.report import Reading
 from mail.tokens import prover
 
@@ -68,13 +71,14 @@ def apply(read: Sequence[Read], now: dt.datetime) -> None:
         items = [
             _Item(raw, statement)
             for raw, content, said in read
-            if not isinstance(said, Unreadable)
+            if not isinstance(said, Unreadable | DmarcReport | TlsReport)
             for statement in _statements(raw, content, said)
         ]
         _note_delivered([item for item in items if item.statement.kind == statements.DELIVERED], now)
         new = _unseen([item for item in items if item.statement.kind != statements.DELIVERED])
         _find_messages(new, now)
         _mark(read, items, _report(new, now))
+        _count_domain_reports(read)
 
 
 def settle_early(now: dt.datetime) -> int:
@@ -96,7 +100,7 @@ def settle_early(now: dt.datetime) -> int:
 # --- statements
 
 
-def _statements(raw: RawReport, content: bytes, said: Content) -> Iterable[Statement]:
+def _statements(raw: RawReport, content: bytes, said: Reading | list[Event]) -> Iterable[Statement]:
     if isinstance(said, Reading):
         return statements.of_mail(content, said)
     return statements.of_webhook(raw.provider, content, said)
@@ -277,6 +281,18 @@ def _count_ours(reports: Sequence[Report], items: Sequence[_Item]) -> None:
             day = report.received_at.astimezone(dt.UTC).date()
             counts[ScoreKey(day, report.server_id or 0, "", "", report.kind)] += 1
     scorecard.add(counts)
+
+
+# --- reports about domains
+
+
+def _count_domain_reports(read: Sequence[Read]) -> None:
+    """Count the DMARC and TLS reports. One about a domain that is none of ours says so."""
+    for raw, _content, said in read:
+        if isinstance(said, DmarcReport | TlsReport):
+            problem = domain_reports.save(said, raw.received_at)
+            if problem is not None:
+                RawReport.objects.filter(pk=raw.pk).update(problem=problem[:300])
 
 
 # --- raw reports

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,18 +22,22 @@ from typing import Any, Self
 from feedback.webhooks.adapters import ADAPTERS
 from feedback.webhooks.event import Event
 from feedback.webhooks.framing import unpack
+from mail.aggregates.container import ReportInvalid
+from mail.aggregates.intake import brings_report, read_file, read_mail
+from mail.aggregates.report import DomainReport
 from mail.incoming import mime
 from mail.incoming.reading import read
 from mail.incoming.report import Form, Reading
 
 CPU_SECONDS = 2.0  # Processor time for one report.
+DOMAIN_CPU_SECONDS = 20.0  # Of a report about a whole domain, which may be fifty times as large.
 _PATIENCE_SECONDS = 60.0  # Wall time; a machine may be that busy, or stand still.
 _MOST_BYTES = 1 << 30  # Memory.
 _LENGTH_BYTES = 8
 _CODE = "from feedback.reports.reader import work; work()"
 _ROOT = Path(__file__).resolve().parents[2]
 
-Content = Reading | list[Event]
+Content = Reading | DomainReport | list[Event]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +61,14 @@ class Reader:
     ) -> None:
         self._end()
 
-    def read_mail(self, content: bytes) -> Reading | Unreadable:
+    def read_mail(self, content: bytes) -> Reading | DomainReport | Unreadable:
         """Return what a mail says."""
-        found: Reading | Unreadable = self._ask("mail", "", content)
+        found: Reading | DomainReport | Unreadable = self._ask("mail", "", content)
+        return found
+
+    def read_file(self, content: bytes) -> DomainReport | Unreadable:
+        """Return the report about a domain in a file."""
+        found: DomainReport | Unreadable = self._ask("file", "", content)
         return found
 
     def read_webhook(self, provider: str, content: bytes) -> list[Event] | Unreadable:
@@ -107,6 +116,18 @@ def _start() -> subprocess.Popen[bytes]:
     )
 
 
+def read_upload(content: bytes) -> DomainReport:
+    """Return the report about a domain in a file.
+
+    :raises ReportInvalid: if it is none, or exceeds a limit.
+    """
+    with Reader() as reader:
+        found = reader.read_file(content)
+    if isinstance(found, Unreadable):
+        raise ReportInvalid(found.why)
+    return found
+
+
 # --- in the process
 
 
@@ -128,16 +149,28 @@ def work() -> None:
         answers.flush()
 
 
-def _answer(what: str, provider: str, content: bytes) -> Content | str | Unreadable:
+def _answer(what: str, provider: str, content: bytes) -> Content | str | Unreadable | None:
     try:
         if what == "webhook":
             return _events(provider, content)
         if what == "text":
             return _text_of_request(content) if provider else _text_of_mail(content)
+        if what == "file":
+            return _domain_report(read_file, content)
+        if brings_report(content):
+            report = _domain_report(read_mail, content)
+            if report is not None:
+                return report
         reading = read(content)
     except (RecursionError, MemoryError, LookupError, ValueError, ArithmeticError, TypeError, AttributeError) as error:
         return Unreadable(str(error)[:250] or "It cannot be taken apart.")
     return Unreadable(reading.reason) if reading.form is Form.UNREADABLE else reading
+
+
+def _domain_report(read_it: Callable[[bytes], DomainReport | None], content: bytes) -> DomainReport | None:
+    """Return a report about a domain; None if there is none. It gets more time than a bounce."""
+    signal.setitimer(signal.ITIMER_PROF, DOMAIN_CPU_SECONDS)
+    return read_it(content)
 
 
 def _events(provider: str, content: bytes) -> list[Event]:

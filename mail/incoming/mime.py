@@ -90,13 +90,14 @@ class Part:
         return _visible_text(text) if self.type == "text/html" else text
 
 
-def parse(content: bytes) -> Part:
+def parse(content: bytes, most: int = MOST_BYTES) -> Part:
     """Return the structure of a mail.
 
+    :param most: its bytes.
     :raises Unreadable: if the mail exceeds a limit.
     """
-    if len(content) > MOST_BYTES:
-        raise Unreadable(f"The mail has more than {MOST_BYTES} bytes.")
+    if len(content) > most:
+        raise Unreadable(f"The mail has more than {most} bytes.")
     content = with_plain_line_ends(content)
     if sum(1 for _ in _BOUNDARY_NAME.finditer(content)) > MOST_BOUNDARIES:
         raise Unreadable(f"The mail names more than {MOST_BOUNDARIES} boundaries.")

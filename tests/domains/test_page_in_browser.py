@@ -17,7 +17,7 @@ from tests.harness.browser import serious, sideways_scroll, sign_in
 from tests.peers.name_server import Nameserver, running_nameserver
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-RECORD = "v=DMARC1; p=none; rua=mailto:dmarc@acme.example"
+RECORD = "v=DMARC1; p=none; rua=mailto:dmarc+abcdefghij@acme.example"
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_record_is_copied_and_the_answer_appears_by_itself(
     ops = User.objects.create_user("ops-person", is_staff=True)
     ops.groups.add(Group.objects.get(name="ops"))
     SmtpServer.objects.create(name="Alpha", host="relay.acme.example", mail_from=f"News <news@{DOMAIN}>")
-    SendingDomain.objects.create(name=DOMAIN, next_check_at=timezone.now())
+    SendingDomain.objects.create(name=DOMAIN, next_check_at=timezone.now(), report_tag="abcdefghij")
     check()
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     sign_in(page, ops)

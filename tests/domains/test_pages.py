@@ -66,8 +66,8 @@ def test_the_page_shows_each_line_with_the_record_to_publish_and_asks_nobody(dns
 
     assert "acme.example has no DMARC policy." in shown
     assert '<code id="name-dmarc">_dmarc.acme.example</code>' in shown
-    assert '<code id="value-dmarc">v=DMARC1; p=none; rua=mailto:dmarc@acme.example</code>' in shown
-    assert '_dmarc.acme.example. IN TXT "v=DMARC1; p=none; rua=mailto:dmarc@acme.example"' in shown
+    assert f'<code id="value-dmarc">v=DMARC1; p=none; rua=mailto:dmarc+{domain.report_tag}@acme.example</code>' in shown
+    assert f'_dmarc.acme.example. IN TXT "v=DMARC1; p=none; rua=mailto:dmarc+{domain.report_tag}@acme.example"' in shown
     assert shown.count('class="domain-line ') == 12
     assert '<th scope="row">Alpha</th>' in shown
     assert ">Broken</span>" in listed

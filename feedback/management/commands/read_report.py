@@ -9,7 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from feedback.reports.reader import Reader, Unreadable
-from mail.incoming.mime import MOST_BYTES
+from mail.aggregates.intake import MOST_MAIL_BYTES
+from mail.aggregates.report import DmarcReport, DomainReport, TlsReport
 from mail.incoming.report import Kind, Reading
 
 
@@ -41,14 +42,19 @@ def _content(file: str) -> bytes:
     :raises OSError: if it cannot be opened.
     """
     if file == "-":
-        return sys.stdin.buffer.read(MOST_BYTES + 1)
+        return sys.stdin.buffer.read(MOST_MAIL_BYTES + 1)
     with Path(file).open("rb") as opened:
-        return opened.read(MOST_BYTES + 1)
+        return opened.read(MOST_MAIL_BYTES + 1)
 
 
-def _line(file: str, reading: Reading | Unreadable) -> dict[str, Any]:
+def _line(file: str, reading: Reading | DomainReport | Unreadable) -> dict[str, Any]:
     if isinstance(reading, Unreadable):
         return {"file": file, "kind": Kind.UNKNOWN.value, "reason": reading.why, "recipients": []}
+    if isinstance(reading, DmarcReport | TlsReport):
+        name = "DMARC" if isinstance(reading, DmarcReport) else "TLS"
+        about = ", ".join(reading.domains) or "no domain"
+        sentence = f"It is a {name} report of {reading.organisation} about {about}."
+        return {"file": file, "kind": Kind.NOTE.value, "reason": sentence, "recipients": []}
     recipients = [
         {"address": one.address, "code": one.code, "enhanced": one.enhanced, "action": one.action}
         for one in reading.recipients
