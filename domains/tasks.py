@@ -1,4 +1,4 @@
-"""The Celery tasks of domains: the rounds, and the end of old reports. The rows say what is due, so a lost task loses nothing."""
+"""The Celery tasks of domains: rounds, and the end of old reports. Rows say what is due: a lost task loses nothing."""
 
 from celery import shared_task
 from django.utils import timezone
