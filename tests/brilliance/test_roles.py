@@ -113,6 +113,7 @@ EXPECTED = {
     "admin/smtpservers/smtpserver/<int:server_id>/resume/": SERVERS,
     "admin/smtpservers/route/try/": "amo",
     "admin/domains/sendingdomain/<int:domain_id>/ask/": SERVERS,
+    "admin/domains/sendingdomain/<int:domain_id>/reports/": "amo",
     "admin/oauth/oauthaccount/<int:account_id>/connect/": SERVERS,
     "admin/oauth/oauthaccount/<int:account_id>/sign-in/": SERVERS,  # It leads to the provider.
     "oauth/done": SERVERS,
