@@ -13,6 +13,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from domains.models import DomainReport, SendingDomain
@@ -39,9 +40,12 @@ class UploadForm(forms.Form):
     """One report, as a file."""
 
     file = forms.FileField(
-        label=_("Report file"),
+        label=gettext_lazy("Report file"),
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".xml,.json,.gz,.zip"}),
-        error_messages={"required": _("Choose a report file."), "empty": _("This file is empty.")},
+        error_messages={
+            "required": gettext_lazy("Choose a report file."),
+            "empty": gettext_lazy("This file is empty."),
+        },
     )
 
     def clean_file(self) -> "UploadedFile[bytes]":
