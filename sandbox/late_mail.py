@@ -19,7 +19,7 @@ from sandbox.specials import LATE_SECONDS, Special, special
 MOST_HEADER_BYTES = 32 * 1024  # Of the original's header. A longer one is cut after a line.
 _SUBJECT_CHARACTERS = 800  # A line has at most 998 (RFC 5322 section 2.1.1).
 _MAILTO = re.compile(r"<\s*mailto:([^<>?\s]+)\??([^<>\s]*)>", re.IGNORECASE)
-_ADDRESS = re.compile(r"[^<>\s;,]+@[^<>\s;,]+")
+_ADDRESS = re.compile(r"(?<![^<>\s;,])[^<>\s;,]+@[^<>\s;,]+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,9 @@ from words.texts import translated
 # below ``invalid`` belong to nobody (RFC 2606 section 2).
 OWN_LINK = "https://nobody.archive.invalid/link-of-their-own"
 ADDRESS = "nobody@archive.invalid"
-_OWN_ANCHOR = re.compile(rf"<a\b[^>]*{re.escape(OWN_LINK)}[^>]*>(.*?)</a\s*>", re.IGNORECASE | re.DOTALL)
+_ANCHOR = re.compile(
+    r"""(?P<tag><a\b(?:"[^"]*+"|'[^']*+'|[^<>"'])*+>)(?P<words>(?:(?!<a\b).)*?)</a\s*>""", re.IGNORECASE | re.DOTALL
+)
 _OWN_LINE = re.compile(rf"^.*{re.escape(OWN_LINK)}.*\n?", re.MULTILINE)
 
 
@@ -83,9 +85,15 @@ def render_without_recipient(mailing: Mailing) -> tuple[str, str, str]:
     mailing.is_tagged = False
     server = SmtpServer(mail_from="anybody@example.com", host="localhost")
     rendered = Composer(mailing, server, list_id=None, list_name="").render(None, OWN_LINK, email=ADDRESS)
-    html = _without_address(_OWN_ANCHOR.sub(r"\1", rendered.html).replace(OWN_LINK, ""))
+    html = _without_address(without_own_link(rendered.html))
     text = _without_address(_OWN_LINE.sub("", rendered.text))
     return _without_address(rendered.subject), shown_by_address(html, tuple(mailing.files)), text
+
+
+def without_own_link(html: str) -> str:
+    """Return HTML in which only the words are left of personal links."""
+    bare = _ANCHOR.sub(lambda found: found["words"] if OWN_LINK in found["tag"] else found[0], html)
+    return bare.replace(OWN_LINK, "")
 
 
 def _without_address(text: str) -> str:

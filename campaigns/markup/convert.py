@@ -359,8 +359,10 @@ def _respelled(tag: re.Match[str]) -> str:
 def _check_nesting(source: str) -> None:
     opened: list[tuple[str, int]] = []
     bare = _without_tags_and_comments(source)
+    line, counted = 1, 0
     for tag in _MJ.finditer(bare):
-        name, line = tag["name"], bare.count("\n", 0, tag.start()) + 1
+        name = tag["name"]
+        line, counted = line + bare.count("\n", counted, tag.start()), tag.start()
         if name not in _ELEMENTS:
             raise ContentInvalid(
                 _("Line %(line)s: MJML has no <%(name)s>. Correct its name, or remove it.", line=line, name=name)
@@ -445,13 +447,13 @@ _ELEMENTS = frozenset(
         *("mj-hero", "mj-image", "mj-navbar", "mj-section", "mj-social", "mj-spacer", "mj-wrapper"),
     }
 )
-_MJ = re.compile(rf"<(?P<close>/?)(?P<name>mjml|mj-[\w-]+){_ATTRIBUTES}>")
+_MJ = re.compile(rf"<(?P<close>/?)(?P<name>mjml|mj-[\w-]++){_ATTRIBUTES}>")
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _BLANKED = re.compile(r"[^\n]")
-_PREVIEW = re.compile(r"<mj-preview\b[^<>]*>(.*?)</mj-preview\s*>", re.DOTALL)
+_PREVIEW = re.compile(r"<mj-preview\b[^<>]*+>((?:(?!<mj-preview\b).)*?)</mj-preview\s*>", re.DOTALL)
 _DEFAULTS = re.compile(r"<mj-attributes\b(?:(?!</?mj-attributes\b).)*+</mj-attributes", re.DOTALL)
 _BLANKS = re.compile(r"(?<=>)[ \t]+(?=[\n<]|\Z)")
-_WRITTEN_HTML = re.compile(rf"(<({_HTML_ELEMENTS})\b{_ATTRIBUTES}(?<!/)>)(.*?)(</\2\s*>)", re.DOTALL)
+_WRITTEN_HTML = re.compile(rf"(<({_HTML_ELEMENTS})\b{_ATTRIBUTES}(?<!/)>)((?:(?!<\2\b).)*?)(</\2\s*>)", re.DOTALL)
 _ANY_TAG = re.compile(rf"(<!--.*?(?:-->|\Z)|<[A-Za-z/!?]{_ATTRIBUTES}>)", re.DOTALL)
 _WHOLE_TAG = re.compile(
     r"<(?P<close>/?)(?P<name>[A-Za-z][\w:-]*+)"

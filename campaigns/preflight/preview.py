@@ -30,7 +30,7 @@ from smtpservers.models import SmtpServer
 _DARK = re.compile(r"\(\s*prefers-color-scheme\s*:\s*dark\s*\)", re.IGNORECASE)
 _LIGHT = re.compile(r"\(\s*prefers-color-scheme\s*:\s*light\s*\)", re.IGNORECASE)
 _REMOTE = re.compile(
-    r"""(?:\b(?:src|srcset|background|poster)\s*=\s*["']?|url\(\s*["']?)\s*((?:https?:)?//[^\s"'>)]+)""", re.IGNORECASE
+    r"""(?:\b(?:src|srcset|background|poster)\s*=|url\()\s*+["']?\s*+((?:https?:)?//[^\s"'>)]+)""", re.IGNORECASE
 )
 
 

@@ -41,7 +41,7 @@ _NOT_TEXT = {
 _BEYOND_ASCII = re.compile("[^\x00-\x7f]")
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _EXCEL_HINT = re.compile(r'"?sep=(.?)"?', re.IGNORECASE)  # A line that gives Excel the delimiter.
-_ADDRESS = re.compile(r"[^@\s,;|:]+@[^@\s,;|:]+\.[^@\s,;|:]+")
+_ADDRESS = re.compile(r"(?<![^@\s,;|:])[^@\s,;|:]+@[^@\s,;|:]+\.[^@\s,;|:]+")
 # Control characters, and the bidirectional ones that disguise a text.
 REFUSED_CHARACTERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
 

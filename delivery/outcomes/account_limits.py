@@ -49,8 +49,8 @@ STOPPED_WRONGLY = (
     "Stopped for its content, but the server gives other mail the same answer: that is about the account of the server."
     " What failed is queued again; resume the campaign."
 )
-_ADDRESS = re.compile(r"\S*@\S*")
-_NUMBERED = re.compile(r"\S*[0-9]\S*")  # Numbers, and the keys, hosts and addresses that hold some.
+_ADDRESS = re.compile(r"(?<!\S)\S*@\S*")
+_NUMBERED = re.compile(r"(?<!\S)\S*[0-9]\S*")  # Numbers, and the keys, hosts and addresses that hold some.
 
 
 def likeness(stage: str, reply: Reply, message: Outgoing) -> str:

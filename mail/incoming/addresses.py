@@ -5,7 +5,7 @@ import re
 _MOST_CHARACTERS = 320
 _TEXT_CHARACTERS = 20_000
 _SEPARATORS = re.compile(r"[\s<>()\[\]\"',;:]+")
-_ADDRESS_TYPE = re.compile(r"\s*[A-Za-z0-9-]{1,40}\s*;\s*")
+_TYPE = re.compile(r"\s*+[A-Za-z0-9-]{1,40}\s*+;\s*+")  # "smtp;", "rfc822;", "X-Postfix;" (RFC 3464 section 2.1.2).
 _ESCAPED = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")  # A letter beyond ASCII (RFC 6533 section 3).
 # BATV wraps the local part: prvs=0123456789=ann, and in its first version prvs=ann/0123456789.
 _PRVS = re.compile(r"(?i)(?:ms)?prvs1?=(?:[0-9a-z]{4,40}=)")
@@ -26,8 +26,14 @@ def addresses_in(text: str, most: int = 50) -> list[str]:
 
 def address_in(text: str) -> str:
     """Return the address of a field such as ``rfc822; ann@example.com``; text without an address as it stands."""
-    bare = _ADDRESS_TYPE.sub("", text[: 4 * _MOST_CHARACTERS], count=1)
+    bare = without_type(text[: 4 * _MOST_CHARACTERS])
     return next(iter(addresses_in(bare, most=1)), bare.strip(" \t<>")[:_MOST_CHARACTERS])
+
+
+def without_type(text: str) -> str:
+    """Return the value of a field without the type in front of it."""
+    found = _TYPE.match(text)
+    return text[found.end() :] if found else text
 
 
 def unwrapped(word: str) -> str:

@@ -2,7 +2,7 @@
 
 import re
 
-from mail.incoming.addresses import address_in
+from mail.incoming.addresses import address_in, without_type
 from mail.incoming.mime import Part, Unreadable, parse_headers, with_plain_line_ends
 from mail.incoming.report import Kind, ReportedRecipient
 from mail.incoming.verdicts import codes_of, judge
@@ -16,7 +16,6 @@ DIAGNOSTIC_CHARACTERS = 600
 _BLANK_LINES = re.compile(rb"\n(?:[ \t]*\n)+")
 _STATUS_TEXT = re.compile(rb"(?i)\A\s*(?:Reporting-MTA|Final-Recipient|Original-Recipient)[ \t]*:")
 _OF_RECIPIENT = frozenset({"final-recipient", "original-recipient", "action", "status", "diagnostic-code"})
-_TYPED = re.compile(r"\s*[A-Za-z0-9-]{1,40}\s*;\s*")  # "smtp;", "rfc822;", "X-Postfix;" (RFC 3464 section 2.1.2).
 _CLASS_ACTIONS = {"2": "delivered", "4": "delayed", "5": "failed"}
 _FAILURES = frozenset({"failed", "failure", "fail", "expired", "error", "undeliverable"})
 
@@ -64,7 +63,7 @@ def read_recipient(fields: Fields, stage: Stage = Stage.DSN) -> ReportedRecipien
     """
     status = re.match(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?![0-9])", fields.get("status", ""))
     action = _action(fields.get("action", ""), status[0] if status else "")
-    diagnostic = _TYPED.sub("", fields.get("diagnostic-code", ""), count=1)[:DIAGNOSTIC_CHARACTERS].strip()
+    diagnostic = without_type(fields.get("diagnostic-code", ""))[:DIAGNOSTIC_CHARACTERS].strip()
     code, enhanced = codes_of(diagnostic)
     enhanced = enhanced or (status[0] if status else "")
     final, original = (address_in(fields.get(name, "")) for name in ("final-recipient", "original-recipient"))

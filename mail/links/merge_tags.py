@@ -162,7 +162,7 @@ _OWN_CODES = re.compile(
     re.IGNORECASE,
 )
 _UNQUOTABLE = re.compile("[\n'{}%]")
-_ONLY_OUTPUT = re.compile(r"\{\{-?\s*(?P<expression>(?:(?!\}\}).)*?)\s*-?\}\}\s*", re.DOTALL)
+_ONLY_OUTPUT = re.compile(r"\{\{-?\s*+(?P<expression>(?:[^\s}-]|-(?!\}\})|\}(?!\})|\s++(?!-?\}\}))*+)\s*-?\}\}\s*")
 _STANDING_ALONE = re.compile(
     r"(?<![^\s<(\[])\{\{-?\s*(?P<name>\w+)\b(?:(?!\}\}|\{\{).)*\}\}(?=[\s>)\].,;!?]|$)", re.DOTALL
 )

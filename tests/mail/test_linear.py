@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
+from campaigns.lifecycle.archive import OWN_LINK, without_own_link
 from campaigns.markup import convert
 from campaigns.markup.visible_links import links_of
-from campaigns.preflight.preview import links_in
+from campaigns.preflight.preview import Preview, links_in
 from mail import merge_fields, plaintext
+from mail.incoming import addresses
 from mail.links import merge_tags, utm
+from mail.message.composition import Rendered
 from mail.records import bimi, spf, tags, transport
 
 UTM = {"utm_source": "winter"}
@@ -21,6 +24,14 @@ READERS: dict[str, Callable[[str], object]] = {
     "names of links": merge_tags.names_of_links,
     "links that people see": links_of,
     "links of the preview": links_in,
+    "remote images of the preview": lambda source: remote_images(f"src={source}"),
+    "tags of MJML": lambda source: list(convert._MJ.finditer(f"<mj-{source}")),
+    "previews of MJML": lambda source: convert._PREVIEW.sub("", source),
+    "HTML in MJML": lambda source: convert._WRITTEN_HTML.sub("", source),
+    "nesting of MJML": lambda source: convert._check_nesting(f"{source}<mj-raw>\n</mj-raw>"),
+    "personal links of the archive": lambda source: without_own_link(source.replace("<a ", f"<a href={OWN_LINK}>")),
+    "the type of a report's field": lambda source: addresses.without_type(f"a{source}"),
+    "an output's expression": lambda source: merge_tags._ONLY_OUTPUT.fullmatch(f"{{{{{source}"),
     "styles": lambda source: convert.inlined(f"<style>a{{color:red}}</style>{source}"),
     "words for merge tags": convert.Masked,
     "an SPF record": lambda source: spf.read(f"v=spf1 {source}"),
@@ -29,6 +40,12 @@ READERS: dict[str, Callable[[str], object]] = {
     "an MTA-STS policy": lambda source: transport.read_policy(f"version: STSv1\n{source}"),
     "strip_html": lambda source: merge_fields.parse("{{ s | strip_html }}").render({"s": f"> {source}"}),
 }
+
+
+def remote_images(html: str) -> bool:
+    return Preview(Rendered("", html, ""), html, [], 0, []).has_remote_images
+
+
 REPEATED = [
     *(
         "{{",
@@ -47,6 +64,7 @@ REPEATED = [
     ),
     *('<p style="', "padding-", "&", "&amp", "*|", "%%a", "<style>", "xqzj", "<x ' \">", '<a href="{{ x }}">', "<td "),
     *("a=b;", "%{d}", "include:a.", "<svg ", "version='", "mx: a\n", " " * 40, "::", "/1"),
+    *("\n", "src=", "url( ", "A", "<mj-preview>", "<mj-text>", "<mj-text>\n</mj-text>"),
 ]
 SHORT, TIMES = 1_500, 8
 
