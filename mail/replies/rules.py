@@ -126,6 +126,29 @@ _SENDING = (
 _LIMIT = r"\b(limits?|limitation|quotas?|threshold|cap|maximum|credits?)\b"
 _OVER = r"\b(exceed\w*|reached|used up|exhausted|hit|over|depleted|spent|(ran|run|running) out|no more)\b"
 _LIMITED = f"({_PER}|{_SENDING}).{{0,30}}{_LIMIT}"
+_RELAY_DENIED = (
+    "relay(ing)? (access )?(denied|not permitted|is not allowed)|unable to relay|"
+    "isn'?t allowed to relay|not in my list of allowed rcpthosts|mail relay denied|"
+    "email relay denied|invalid credentials for relay|not authorized to send e?mail directly"
+)
+
+# Somebody is unknown, and it is not the recipient: the sender, the account that signed in, or one of many others.
+_NAME = "(user(name)?|account|mailbox|address|identity|tenant|domain)"
+_UNKNOWN = (
+    r"\b(is |was |are )?(unknown|not found|not exist|(does not|doesn'?t|did not|didn'?t) exist|(could not|cannot|"
+    r"can'?t) be (found|verified)|not a (valid|known) )"
+)
+_ENVELOPE = "(return|reverse).?path|envelope.?(sender|from)|mail from|helo|ehlo"
+_OF_SENDER = f"([: ]{{0,2}}(e-?mail )?({_NAME}|name))?\\b"
+_SENDER = (
+    rf"\b(((sender|sending)('s)?|{_ENVELOPE}){_OF_SENDER}|"
+    r"(?<!mail )(?<!message )from (e-?mail )?(address|account|domain))"
+    r"( ?[<(\[]?\S{1,320}@\S{1,255})?[:, ]{0,3}"
+)
+_SIGN_IN = r"\b(authenticat\w*|auth|log-?in|logon|sasl|credentials?|sign-?in)\b"
+_STRANGERS = r"\b(unknown|invalid|bad|wrong|non-?existent|undeliverable) (user|recipient|rcpt|address|mailbox|account)"
+_TOO_MANY = r"\b(too (many|high|much)|excessive\w*|high \w{4,10} of|exceed\w*|repeated\w*|(sent|mail\w*) to many)\b"
+_SHARE = r"\b(ratios?|rates?|percent\w*|limits?|thresholds?|counts?|shares?)\b"
 
 RULES: tuple[ReplyRule, ...] = (
     # The connection and the sign-in: the server's own matter.
@@ -424,11 +447,7 @@ RULES: tuple[ReplyRule, ...] = (
         Action.PAUSE_SERVER,
         Scope.SERVER,
         code=r"5\d\d",
-        text=(
-            "relay(ing)? (access )?(denied|not permitted|is not allowed)|unable to relay|"
-            "isn'?t allowed to relay|not in my list of allowed rcpthosts|mail relay denied|"
-            "email relay denied|invalid credentials for relay|not authorized to send e?mail directly"
-        ),
+        text=_RELAY_DENIED,
         until_edited=True,
         kind="config",
         source="KumoMTA RelayDenied; Sisimai norelaying; M365 5.7.64",
@@ -679,11 +698,76 @@ RULES: tuple[ReplyRule, ...] = (
         Scope.SERVER_FROM,
         code=r"5\d\d",
         text=(
-            "sender verif|verification failed for|sender (address )?(is )?(unknown|does not exist)|"
-            "sender address rejected: (user|mailbox|address|unknown|undeliverable|unverified)"
+            f"sender verif|verification failed for|callback setup failed|{_SENDER}{_UNKNOWN}|"
+            rf"\b(unknown|no such|non-?existent) (sender|sending|from|return.?path){_OF_SENDER}|"
+            "sender address rejected: (user|mailbox|address|domain|unknown|undeliverable|unverified)"
         ),
         kind="sender",
         source="Exim callouts and Postfix reject_unverified_sender: the return path was asked for, and not found",
+    ),
+    ReplyRule(
+        "bad-sender",
+        ANY,
+        Action.RETRY_OTHER,
+        Scope.SERVER_FROM,
+        code=r"[45]\d\d",
+        enhanced=r"[45]\.1\.[78]",
+        kind="sender",
+        source="RFC 3463 X.1.7, X.1.8; Yahoo unresolvable domain (SOA)",
+    ),
+    # In texts about somebody unknown who is not the recipient.
+    ReplyRule(
+        "harvest",
+        ANY,
+        Action.PAUSE_DOMAIN,
+        Scope.SERVER_DOMAIN,
+        code=r"5\d\d",
+        text=(
+            rf"{_TOO_MANY}.{{0,40}}{_STRANGERS}|{_STRANGERS}(e?s)? ({_SHARE}|.{{0,20}}{_TOO_MANY})|"
+            r"harvest(ing)? (attack|attempt|protection|detect)|\bdictionary attack"
+        ),
+        delays=_hours(1),
+        kind="reputation",
+        source="Exim, MDaemon and Barracuda: 550 Too many unknown recipients from your IP",
+    ),
+    ReplyRule(
+        "account-unknown",
+        ANY,
+        Action.RETRY_OTHER,
+        Scope.SERVER,
+        code=r"5\d\d",
+        text=(
+            rf"{_SIGN_IN}.{{0,40}}{_UNKNOWN}|{_SIGN_IN}.{{0,40}}\b(no such|unknown|invalid) {_NAME}|"
+            rf"\b(no such|unknown|invalid) {_NAME}.{{0,20}}{_SIGN_IN}|"
+            rf"{_NAME} (is )?not found in .{{0,20}}{_SIGN_IN}|"
+            rf"\byour (smtp |mail |e-?mail |sending |relay |sub-?)?{_NAME}.{{0,20}}{_UNKNOWN}"
+        ),
+        kind="config",
+        source="Submission servers that look the account up late: 550 authenticated user not found",
+    ),
+    ReplyRule(
+        "host-of-ours",
+        ANY,
+        Action.RETRY_OTHER,
+        Scope.SERVER,
+        code=r"5\d\d",
+        text=(
+            r"\b(ip|client|rdns|helo|ehlo)\b.{0,40}(does not|doesn'?t) exist|"
+            r"\b(certificate|password|token|session|(api|license) key|licen[cs]e|subscription)\b.{0,30}no longer valid"
+        ),
+        kind="config",
+        source="550 The IP address 192.0.2.1 does not exist in our records; 550 Your API key is no longer valid",
+    ),
+    ReplyRule(
+        "relay-denied-later",
+        {Stage.DSN},
+        Action.SOFT,
+        Scope.RECIPIENT,
+        code=r"5\d\d",
+        text=_RELAY_DENIED,
+        suppresses_after=Repeats(3, dt.timedelta(days=30)),
+        kind="hard-unknown",
+        source="RFC 5321 s4.2.1: the recipient's host does not know the domain, and so nothing of the mailbox",
     ),
     ReplyRule(
         "user-unknown",
@@ -783,8 +867,10 @@ RULES: tuple[ReplyRule, ...] = (
         text=(
             "(user|recipient|addressee) (is )?(unknown|not found)|unknown (user|recipient|addressee|local[- ]part)|"
             "no such (user|mailbox|recipient|id|account|address)|"
-            "(mailbox|user|account|address).{0,25}(does not|doesn'?t) exist|mailbox not found|"
-            "no mailbox here|not a valid (user|mailbox)|invalid (recipient|mailbox)|utilisateur inconnu|"
+            "(mailbox|user|account|(?<!ip )(?<!host )(?<!dns )address).{0,25}(does not|doesn'?t) exist|"
+            "mailbox not found|no mailbox here|not a valid (user|mailbox)|invalid (recipient|mailbox)"
+            "(?!s? (header|count|list|syntax))|"
+            "utilisateur inconnu|"
             "inactive email address|user doesn'?t have a|is no longer valid|mailbox is disabled"
         ),
         kind="user-unknown",
@@ -873,16 +959,6 @@ RULES: tuple[ReplyRule, ...] = (
         source="Google 550 5.7.1 RFC 5322 family",
     ),
     # Sender, greeting, routes.
-    ReplyRule(
-        "bad-sender",
-        ANY,
-        Action.RETRY_OTHER,
-        Scope.SERVER_FROM,
-        code=r"[45]\d\d",
-        enhanced=r"[45]\.1\.[78]",
-        kind="sender",
-        source="RFC 3463 X.1.7, X.1.8; Yahoo unresolvable domain (SOA)",
-    ),
     ReplyRule(
         "helo",
         {Stage.EHLO, Stage.MAIL},
