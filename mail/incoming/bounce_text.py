@@ -110,9 +110,13 @@ def read_recipients(mail: Part, text: str) -> tuple[ReportedRecipient, ...]:
         return tuple(_delayed(address) for address in named or addresses[:_MOST_WITHOUT_CODE] or [""])
     with_code = {address: entry for address, entry in entries.items() if reply_in(entry)}
     named = named or list(filter(None, with_code)) or addresses[: 1 if with_code else _MOST_WITHOUT_CODE]
-    general = next(iter(with_code.values()), "")
+    replies = {address.lower(): entry for address, entry in with_code.items()}
+    # A reply beside no address is everybody's. One beside another address is that recipient's own, unless the mail is
+    # about one recipient only, whose mail was forwarded there.
+    is_about_one = len(named) <= 1 and len(replies) == 1
+    general = next(iter(replies.values())) if is_about_one else replies.get("", "")
     is_believed = _is_believed(mail, text, named)
-    return tuple(_failed(address, with_code.get(address, general), is_believed) for address in named or [""])
+    return tuple(_failed(address, replies.get(address.lower(), general), is_believed) for address in named or [""])
 
 
 def _is_believed(mail: Part, text: str, named: list[str]) -> bool:

@@ -17,7 +17,8 @@ _BLANK_LINES = re.compile(rb"\n(?:[ \t]*\n)+")
 _STATUS_TEXT = re.compile(rb"(?i)\A\s*(?:Reporting-MTA|Final-Recipient|Original-Recipient)[ \t]*:")
 _OF_RECIPIENT = frozenset({"final-recipient", "original-recipient", "action", "status", "diagnostic-code"})
 _CLASS_ACTIONS = {"2": "delivered", "4": "delayed", "5": "failed"}
-_FAILURES = frozenset({"failed", "failure", "fail", "expired", "error", "undeliverable"})
+_ACTIONS = frozenset({"failed", "delayed", "delivered", "relayed", "expanded"})  # RFC 3464 section 2.3.3.
+_FAILURE = re.compile(r"fail|expired|error|undeliver|(?:not|non)\b|bounced|reject|refused")  # Their own spellings.
 
 Fields = dict[str, str]
 
@@ -74,9 +75,11 @@ def read_recipient(fields: Fields, stage: Stage = Stage.DSN) -> ReportedRecipien
 
 
 def _action(text: str, status: str) -> str:
-    """Return the action; a missing one follows from the class of the status."""
+    """Return the action; a missing or unknown one follows from the class of the status."""
     found = re.match(r"[a-z]+", text.strip().lower())
     word = found[0] if found else ""
-    if word in _FAILURES:
+    if word in _ACTIONS:
+        return word
+    if _FAILURE.match(word) and status[:1] != "2":
         return "failed"
-    return word or _CLASS_ACTIONS.get(status[:1], "")
+    return _CLASS_ACTIONS.get(status[:1], word)

@@ -27,7 +27,11 @@ def codes_of(text: str) -> tuple[int | None, str]:
     """Return the basic and the enhanced code in a diagnostic; None and an empty text if it has none.
 
     The enhanced code is the one right after the basic code, else the first: gateways put their own before the reply.
+    Some put the reply behind an arrow; the codes behind the last arrow count.
     """
+    _before, arrow, after_arrow = text.rpartition("->")
+    if arrow and (codes := codes_of(after_arrow)) != (None, ""):
+        return codes
     code, enhanced = _CODE.search(text), _ENHANCED.search(text)
     if code:
         after = _BEFORE_ENHANCED.match(text, code.end())
@@ -47,11 +51,12 @@ def judge(code: int | None, enhanced: str, text: str, recipient: str, stage: Sta
     """Return the kind of a failure and the verdict on its reply.
 
     Nothing is tried again after a report of a failure: a temporary reply is a soft bounce. If the classes of the two
-    codes differ, the enhanced one decides. Without any code, the failure is soft.
+    codes differ, the enhanced one decides, unless it is a mere x.0.0. Without any code, the failure is soft.
 
     :param stage: ``MAIL`` if the reply was about our sender.
     """
-    if enhanced and (code is None or int(enhanced[0]) != code // 100):
+    is_specific = not enhanced.endswith(".0.0")
+    if enhanced and (code is None or (is_specific and int(enhanced[0]) != code // 100)):
         code = int(enhanced[0]) * 100 + 50
     reply = replace(Reply.of(code or 0, text), enhanced=enhanced)
     verdict = classify(stage, reply, recipient)

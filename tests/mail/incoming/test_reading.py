@@ -53,6 +53,12 @@ FAILED = "Final-Recipient: rfc822; ann@customer.example\nAction: failed\nStatus:
         ("4.4.1", "smtp; 421 Try later", Kind.SOFT, 421, "4.4.1"),
         ("5.7.1", "smtp; 550 5.7.1 Blocked using Spamhaus", Kind.SERVER, 550, "5.7.1"),
         ("5.7.26", "smtp; 550-5.7.26 The sender is unauthenticated", Kind.SERVER, 550, "5.7.26"),
+        ("5.0.0", "smtp; 450 Mailbox busy, user unknown to the cache", Kind.SOFT, 450, "5.0.0"),
+        ("4.0.0", "smtp; 550 No such user", Kind.HARD, 550, "4.0.0"),
+        ("5.0.0", "smtp; 451 4.3.0 deferred -> 550 5.1.1 User unknown", Kind.HARD, 550, "5.1.1"),
+        ("5.1.1", "smtp; 550 5.1.1 cached -> 452 4.2.2 Mailbox full", Kind.SOFT, 452, "4.2.2"),
+        ("5.0.0", "smtp; ann -> postmaster -> 550 No such user -> see https://help.example", Kind.HARD, 550, "5.0.0"),
+        ("5.7.1", "X-Proxy; no such user; 550 5.1.1 User unknown", Kind.HARD, 550, "5.1.1"),
         ("5.1.1", "X-Postfix; unknown user: ann", Kind.HARD, None, "5.1.1"),
         ("5.0.0", "", Kind.SOFT, None, "5.0.0"),
         ("", "", Kind.SOFT, None, ""),
@@ -69,6 +75,80 @@ def test_a_failed_recipient_gets_the_kind_of_the_reply(status, diagnostic, kind,
         code,
         enhanced,
     )
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "expected", "kind"),
+    [
+        ("undelivered", "5.1.1", "failed", Kind.HARD),
+        ("not-delivered", "5.1.1", "failed", Kind.HARD),
+        ("not delivered", "4.4.7", "failed", Kind.SOFT),
+        ("Undeliverable", "5.1.1", "failed", Kind.HARD),
+        ("permanent", "5.1.1", "failed", Kind.HARD),
+        ("bounced", "", "failed", Kind.SOFT),
+        ("waiting", "4.4.1", "delayed", Kind.NOTE),
+        ("failure", "2.0.0", "delivered", Kind.NOTE),
+        ("notified", "2.0.0", "delivered", Kind.NOTE),
+        ("delayed", "5.1.1", "delayed", Kind.NOTE),
+        ("relayed", "5.1.1", "relayed", Kind.NOTE),
+    ],
+)
+def test_an_action_that_no_standard_knows_follows_its_word_and_its_status(action, status, expected, kind):
+    group = f"Final-Recipient: rfc822; ann@customer.example\nAction: {action}\nStatus: {status}"
+
+    (recipient,) = read(dsn(group)).recipients
+
+    assert (recipient.action, recipient.kind) == (expected, kind)
+
+
+NOTICE = """\
+Return-Path: <>
+From: mailer-daemon@mx.customer.example
+To: bounces@shop.example
+Subject: failure notice
+X-Failed-Recipients: {failed}
+
+This message was created automatically by mail delivery software.
+
+{body}
+"""
+
+
+@pytest.mark.parametrize(
+    ("failed", "body", "kinds"),
+    [
+        (
+            "ann@x.example, bob@x.example",
+            "ann@x.example\n  550 5.1.1 User unknown\n\nbob@x.example\n  retry timeout exceeded",
+            {"ann@x.example": Kind.HARD, "bob@x.example": Kind.SOFT},
+        ),
+        (
+            "ann@x.example, bob@x.example",
+            "ann@x.example\n  retry timeout exceeded\n\nBob@X.example\n  550 5.1.1 User unknown",
+            {"ann@x.example": Kind.SOFT, "bob@x.example": Kind.HARD},
+        ),
+        (
+            "ann@x.example, bob@x.example, cyd@x.example",
+            "ann@x.example\n  550 5.1.1 User unknown\nbob@x.example\n  452 4.2.2 Mailbox full\ncyd@x.example\n",
+            {"ann@x.example": Kind.HARD, "bob@x.example": Kind.SOFT, "cyd@x.example": Kind.SOFT},
+        ),
+        (
+            "ann@x.example, bob@x.example",
+            "All of these: 550 5.1.1 User unknown\n\nann@x.example\nbob@x.example",
+            {"ann@x.example": Kind.HARD, "bob@x.example": Kind.HARD},
+        ),
+        ("ann@x.example", "zed@y.example\n  550 5.1.1 User unknown", {"ann@x.example": Kind.HARD}),
+        (
+            "ann@x.example",
+            "yan@y.example\n  550 5.1.1 User unknown\nzed@y.example\n  452 4.2.2 Mailbox full",
+            {"ann@x.example": Kind.SOFT},
+        ),
+    ],
+)
+def test_a_reply_in_words_is_that_of_the_recipient_beside_it(failed, body, kinds):
+    reading = read(NOTICE.format(failed=failed, body=body).encode())
+
+    assert {recipient.address: recipient.kind for recipient in reading.recipients} == kinds
 
 
 def test_two_deliveries_of_one_mail_have_the_same_fingerprint():
