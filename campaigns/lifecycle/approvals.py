@@ -6,6 +6,7 @@ with a tolerance: see :mod:`campaigns.audience.allowances`.
 
 import datetime as dt
 import json
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,9 +54,23 @@ def overrides(written: Written) -> dict[str, CheckOverride]:
 def unanswered(found: Review) -> list[Finding]:
     """Return the blocking findings that are not overridden."""
     answered = overrides(found.written) if any(finding.is_blocking for finding in found.findings) else {}
+    return _without(found.findings, answered)
+
+
+def unanswered_at_start(campaign: Campaign, findings: Iterable[Finding]) -> list[Finding]:
+    """Return the blocking findings of a queued campaign that were not overridden before it was queued."""
+    blocking = [finding for finding in findings if finding.is_blocking]
+    if not blocking:
+        return []
+    queued = FrozenContent.objects.filter(campaign=campaign.pk).values("version")
+    answered = CheckOverride.objects.filter(campaign=campaign.pk, version__in=queued)
+    return _without(blocking, set(answered.values_list("check_id", flat=True)))
+
+
+def _without(findings: Iterable[Finding], answered: Container[str]) -> list[Finding]:
     return [
         finding
-        for finding in found.findings
+        for finding in findings
         if finding.severity == Severity.FATAL or (finding.is_blocking and finding.check_id not in answered)
     ]
 

@@ -28,7 +28,7 @@ from campaigns.markup.convert import ContentInvalid
 from campaigns.models import Campaign, Experiment, FrozenContent, Variant, transitions
 from campaigns.preflight.question import outdated
 from campaigns.preflight.refusals import mixed_servers, refusals_known
-from campaigns.preflight.review import review_of
+from campaigns.preflight.review import findings_at_start, review_of
 from campaigns.preflight.senders import addresses
 from campaigns.schedule import mailings as schedule_mailings
 from campaigns.schedule import returns, schedule
@@ -303,13 +303,26 @@ def _why_not_now(campaign: Campaign, now: dt.datetime) -> str:
     """
     if missing := gone(campaign):
         return missing[0]
-    if mixed := mixed_servers(Written(campaign), Fleet(now)):
+    written, fleet = Written(campaign), Fleet(now)
+    if mixed := mixed_servers(written, fleet):
         return mixed
-    if not allowances.is_counted():
-        return ""
-    if approvals.is_audience_changed(campaign):
-        return "Its audience isn't the approved one. Request approval again, then send the campaign."
-    return allowances.unapproved(campaign, reached(audience_of(campaign), now).count())
+    if allowances.is_counted():
+        if approvals.is_audience_changed(campaign):
+            return "Its audience isn't the approved one. Request approval again, then send the campaign."
+        if reason := allowances.unapproved(campaign, reached(audience_of(campaign), now).count()):
+            return reason
+    return _failed_checks(written, fleet)
+
+
+def _failed_checks(written: Written, fleet: Fleet) -> str:
+    """Return what the checks find that blocks a due campaign by now; empty if nothing does."""
+    try:
+        with patiently():
+            findings = findings_at_start(written, fleet)
+    except ValueError as error:
+        return f"Couldn't create a message from its content. {error}"
+    blocking = approvals.unanswered_at_start(written.campaign, findings)
+    return " ".join(f"{finding.check_id}: {finding.sentence} {finding.remedy}".strip() for finding in blocking)
 
 
 def _freeze(campaign: Campaign, now: dt.datetime) -> int | None:

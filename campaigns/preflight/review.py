@@ -127,7 +127,8 @@ def review_of(written: Written, fleet: Fleet, sample_seconds: float = SAMPLE_SEC
     numbers = _kinds_of_people(written, names, now) if taken or report.reached else {}
     missing = {name: numbers[f"without_{position}"] for position, name in enumerate(names)}
     found_here += _of_messages(written, taken, fields, missing, numbers, report.reached)
-    found_here += _of_setting(written, fleet, servers, report, expected, numbers)
+    found_here += server_checks.room(expected, fleet, zone_for(written.campaign))
+    found_here += _of_servers_and_people(written, servers, report, numbers)
     routes = routes_of(contents)
     found_here += _of_routes(routes, numbers, now)
     ordered = in_order(found_here)
@@ -149,6 +150,30 @@ def review_of(written: Written, fleet: Fleet, sample_seconds: float = SAMPLE_SEC
         written,
         tuple(routes),
     )
+
+
+def findings_at_start(written: Written, fleet: Fleet, sample_seconds: float = SAMPLE_SECONDS) -> list[Finding]:
+    """Return the findings about a queued campaign that is about to start, the most severe first.
+
+    Its content is the frozen one. Servers, people, DNS and sessions are those of now. What only an edit changes was
+    checked when it was queued, and a campaign whose servers are all gone or full waits for them.
+
+    :raises NotCounted: as :func:`review` does.
+    """
+    now, contents = fleet.now, carried(written, fleet)
+    eligible = {server.pk for _, _, some in contents for server in some}
+    servers = [server for server in fleet.servers if server.pk in eligible]
+    report = people_of(written.headcounts, now)
+    numbers = _kinds_of_people(written, [], now)
+    until = monotonic() + sample_seconds
+    taken = [(letter, samples(written, content, some, now, until)[0]) for letter, content, some in contents]
+    no_fields: dict[str, dict[str, str]] = {letter: {} for letter, _content, _some in contents}
+    found_here = [
+        *_of_messages(written, taken, no_fields, {}, numbers, report.reached),
+        *_of_servers_and_people(written, servers, report, numbers),
+        *_of_routes(routes_of(contents), numbers, now),
+    ]
+    return in_order(found_here)
 
 
 def _refusals(written: Written, fleet: Fleet) -> Iterator[Finding]:
@@ -210,17 +235,11 @@ def _of_samples(taken: Iterable[Sample], *, has_nameless: bool, is_told: bool) -
 # --- findings about servers, people and time
 
 
-def _of_setting(
-    written: Written,
-    fleet: Fleet,
-    servers: list[SmtpServer],
-    report: PeopleReport,
-    expected: Forecast,
-    numbers: dict[str, int],
+def _of_servers_and_people(
+    written: Written, servers: list[SmtpServer], report: PeopleReport, numbers: dict[str, int]
 ) -> Iterator[Finding]:
     yield from server_checks.unsubscribe_pages(servers)
     yield from server_checks.copies_made(written.campaign, servers, report.reached)
-    yield from server_checks.room(expected, fleet, zone_for(written.campaign))
     yield from server_checks.bulk_allowed(servers, report.reached)
     yield from recipients.consent(report)
     yield from recipients.addresses(numbers, report.reached)

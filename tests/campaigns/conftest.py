@@ -13,6 +13,7 @@ from campaigns.models import Campaign
 from contacts.models import Contact, ContactList, Subscription
 from delivery.models import WorkerReport, WorkerSeen
 from smtpservers.models import SmtpServer
+from tests.campaigns import gate
 
 
 @pytest.fixture
@@ -71,6 +72,32 @@ def campaign(news: ContactList) -> Campaign:
         html='<p>Snow, {{ first_name }}! <a href="https://example.com/sale">Sale</a></p><script>alert(1)</script>',
     )
     campaign.lists.set([news])
+    return campaign
+
+
+@pytest.fixture
+def relay(db: None) -> SmtpServer:
+    """A server that leads to real mailboxes."""
+    return SmtpServer.objects.create(
+        name="Relay",
+        host="smtp.relay-company.net",
+        mail_from=f"Shop <news@{gate.AUTHOR}>",
+        return_path=f"bounces@{gate.ENVELOPE}",
+        use_return_path=True,
+        use_abuse_address=True,
+        abuse_address=f"abuse@{gate.AUTHOR}",
+        handles_email_validation=True,
+        tested_at=gate.NOW,
+    )
+
+
+@pytest.fixture
+def relayed(campaign: Campaign, relay: SmtpServer) -> Campaign:
+    """A campaign to real mailboxes, with good findings about its domain and its server."""
+    campaign.html, campaign.subject = "<p>Snow!</p>", "Snow"
+    campaign.save()
+    gate.know_all()
+    gate.tried(relay)
     return campaign
 
 

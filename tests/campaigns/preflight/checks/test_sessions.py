@@ -8,7 +8,7 @@ import pytest
 from campaigns.models import Campaign
 from campaigns.preflight.review import review
 from smtpservers.models import ServerSession, SmtpServer
-from tests.campaigns.preflight.checks.conftest import AUTHOR, NOW, of, told, tried
+from tests.campaigns.gate import AUTHOR, NOW, of, told, tried
 
 pytestmark = pytest.mark.django_db
 SENDER = "bounces@bounces.gatehouse.net"
@@ -30,36 +30,36 @@ SENDER = "bounces@bounces.gatehouse.net"
     ],
 )
 def test_a_fault_is_told_with_its_weight(
-    sound: Campaign, relay: SmtpServer, fields: dict[str, Any], check_id: str, severity: str | None
+    relayed: Campaign, relay: SmtpServer, fields: dict[str, Any], check_id: str, severity: str | None
 ) -> None:
     tried(relay, **fields)
 
-    assert told(sound, check_id) == ([severity] if severity else [])
-    others = [each.check_id for each in review(sound, NOW).findings if each.check_id[0] == "S"]
+    assert told(relayed, check_id) == ([severity] if severity else [])
+    others = [each.check_id for each in review(relayed, NOW).findings if each.check_id[0] == "S"]
     assert set(others) <= {check_id}
 
 
 @pytest.mark.parametrize(("days", "severities"), [(13, ["warn"]), (15, []), (-1, ["warn"])])
-def test_a_certificate_that_ends_soon_warns(sound: Campaign, days: int, severities: list[str]) -> None:
+def test_a_certificate_that_ends_soon_warns(relayed: Campaign, days: int, severities: list[str]) -> None:
     SmtpServer.objects.update(certificate_expires_at=NOW + dt.timedelta(days=days))
 
-    assert told(sound, "S1") == severities
+    assert told(relayed, "S1") == severities
 
 
-def test_a_fault_only_warns_while_another_server_takes_over(sound: Campaign, relay: SmtpServer) -> None:
+def test_a_fault_only_warns_while_another_server_takes_over(relayed: Campaign, relay: SmtpServer) -> None:
     other = SmtpServer.objects.create(
         name="Other", host="smtp.other-company.net", mail_from=f"Shop <news@{AUTHOR}>", tested_at=NOW
     )
     tried(other)
     tried(relay, fault="sign-in", sentence="The password of the account was rejected.")
 
-    [finding] = of(review(sound, NOW), "S2")
+    [finding] = of(review(relayed, NOW), "S2")
     assert (finding.severity.value, finding.sentence) == ("warn", "Relay rejects our sign-in.")
     assert "password of the account" in finding.detail
     tried(other, fault="connection")
 
-    assert told(sound, "S2") == ["block"]
-    assert told(sound, "S1") == ["block"]
+    assert told(relayed, "S2") == ["block"]
+    assert told(relayed, "S1") == ["block"]
 
 
 @pytest.mark.parametrize(
@@ -70,28 +70,28 @@ def test_a_fault_only_warns_while_another_server_takes_over(sound: Campaign, rel
         {"version": 99},  # The settings were edited since.
     ],
 )
-def test_what_is_not_known_warns_and_never_blocks(sound: Campaign, relay: SmtpServer, fields: dict[str, Any]) -> None:
+def test_what_is_not_known_warns_and_never_blocks(relayed: Campaign, relay: SmtpServer, fields: dict[str, Any]) -> None:
     tried(relay, **{"fault": "tls"} | fields)
 
-    assert [each.check_id for each in review(sound, NOW).findings if each.check_id[0] == "S"] == ["S0"]
-    assert told(sound, "S0") == ["warn"]
+    assert [each.check_id for each in review(relayed, NOW).findings if each.check_id[0] == "S"] == ["S0"]
+    assert told(relayed, "S0") == ["warn"]
     SmtpServer.objects.update(last_success_at=NOW - dt.timedelta(minutes=5))
-    assert told(sound, "S0") == []  # Real mail went through.
+    assert told(relayed, "S0") == []  # Real mail went through.
 
 
-def test_a_server_that_was_never_tried_warns(sound: Campaign) -> None:
+def test_a_server_that_was_never_tried_warns(relayed: Campaign) -> None:
     ServerSession.objects.all().delete()
 
-    assert told(sound, "S0") == ["warn"]
+    assert told(relayed, "S0") == ["warn"]
 
 
-def test_the_end_of_passwords_is_told_before_it_comes(sound: Campaign) -> None:
+def test_the_end_of_passwords_is_told_before_it_comes(relayed: Campaign) -> None:
     SmtpServer.objects.update(preset="m365", username="news@gatehouse.net")
-    [microsoft] = of(review(sound, NOW), "S2")
+    [microsoft] = of(review(relayed, NOW), "S2")
     SmtpServer.objects.update(preset="workspace")
-    [google] = of(review(sound, NOW), "S2")
+    [google] = of(review(relayed, NOW), "S2")
     SmtpServer.objects.update(preset="", host="smtp.office365.com")
-    [by_host] = of(review(sound, NOW), "S2")
+    [by_host] = of(review(relayed, NOW), "S2")
 
     assert microsoft.sentence.startswith(
         "Relay: Microsoft 365 (client submission) switches off sign-in with a password"

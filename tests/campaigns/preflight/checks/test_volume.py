@@ -5,7 +5,7 @@ import pytest
 from campaigns.models import Campaign
 from campaigns.preflight.checks.volume import large_providers, reputation, volume_of
 from campaigns.preflight.review import review
-from tests.campaigns.preflight.checks.conftest import AUTHOR, NOW, accepted, of, told
+from tests.campaigns.gate import AUTHOR, NOW, accepted, of, told
 
 pytestmark = pytest.mark.django_db
 
@@ -54,19 +54,19 @@ def test_a_jump_in_volume_warns() -> None:
     ("complaints", "of_accepted", "severities"),
     [(2, 1_000, []), (3, 999, []), (3, 4_000, []), (3, 3_000, ["warn"]), (3, 1_000, ["block"])],
 )
-def test_complaints_warn_and_block(sound: Campaign, complaints: int, of_accepted: int, severities: list[str]) -> None:
+def test_complaints_warn_and_block(relayed: Campaign, complaints: int, of_accepted: int, severities: list[str]) -> None:
     accepted("yahoodns.net", of_accepted)
     accepted("yahoodns.net", complaints, kind="complaint")
 
-    assert told(sound, "T1") == severities
+    assert told(relayed, "T1") == severities
 
 
 @pytest.mark.parametrize(("hard", "severities"), [(19, []), (20, ["warn"]), (50, ["block"])])
-def test_hard_bounces_warn_and_block(sound: Campaign, hard: int, severities: list[str]) -> None:
+def test_hard_bounces_warn_and_block(relayed: Campaign, hard: int, severities: list[str]) -> None:
     accepted("google.com", 1_000 - hard)
     accepted("google.com", hard, kind="hard")
 
-    assert told(sound, "T2") == severities
+    assert told(relayed, "T2") == severities
 
 
 def test_a_rate_of_few_messages_says_nothing() -> None:
@@ -76,11 +76,11 @@ def test_a_rate_of_few_messages_says_nothing() -> None:
     assert list(reputation(volume_of({}, [AUTHOR], NOW))) == []
 
 
-def test_findings_name_the_providers_that_ask_for_it(sound: Campaign) -> None:
+def test_findings_name_the_providers_that_ask_for_it(relayed: Campaign) -> None:
     accepted("google.com", 5_001)
     accepted("yahoodns.net", 1_000)
     accepted("yahoodns.net", 3, kind="complaint")
 
-    [finding] = of(review(sound, NOW), "T1")
+    [finding] = of(review(relayed, NOW), "T1")
 
     assert [rules.company for rules in finding.asked_by] == ["Gmail", "Yahoo"]

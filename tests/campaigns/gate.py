@@ -1,9 +1,7 @@
-"""A campaign whose mail goes to real mailboxes, and stored findings about its domain and its server."""
+"""Stored findings about the domain and the server of a campaign whose mail goes to real mailboxes."""
 
 import datetime as dt
 from typing import Any
-
-import pytest
 
 from campaigns.models import Campaign
 from campaigns.preflight.finding import Finding
@@ -52,27 +50,3 @@ def of(found: Review, check_id: str) -> list[Finding]:
 def told(campaign: Campaign, check_id: str, now: dt.datetime = NOW) -> list[str]:
     """Return the severities of the findings of one check in the real review."""
     return [finding.severity.value for finding in of(review(campaign, now), check_id)]
-
-
-@pytest.fixture
-def relay(db: None) -> SmtpServer:
-    return SmtpServer.objects.create(
-        name="Relay",
-        host="smtp.relay-company.net",
-        mail_from=f"Shop <news@{AUTHOR}>",
-        return_path=f"bounces@{ENVELOPE}",
-        use_return_path=True,
-        use_abuse_address=True,
-        abuse_address=f"abuse@{AUTHOR}",
-        handles_email_validation=True,
-        tested_at=NOW,
-    )
-
-
-@pytest.fixture
-def sound(campaign: Campaign, relay: SmtpServer) -> Campaign:
-    campaign.html, campaign.subject = "<p>Snow!</p>", "Snow"
-    campaign.save()
-    know_all()
-    tried(relay)
-    return campaign
