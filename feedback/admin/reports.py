@@ -30,6 +30,7 @@ from delivery.records.erasure import is_anonymous
 from encryption.keys import SecretUnreadable
 from feedback.intake.store import content_of
 from feedback.models import Feedback, RawReport, Report
+from feedback.webhooks.adapters import ADAPTERS
 from feedback.webhooks.framing import unpack
 from sandbox.mail_view import MOST_TEXT, MailPart, clean, read
 from smtpservers.admin.states import badge
@@ -304,7 +305,9 @@ def shown(raw: RawReport, content: bytes) -> RawContent:
     """Return what the page shows of a raw report."""
     if raw.source == RawReport.Source.WEBHOOK:
         headers, body = unpack(content)
-        named = [(clean(name, 200), clean(value, 1_000)) for name, value in headers.items()]
+        adapter = ADAPTERS.get(raw.provider)
+        shown_ones = adapter.kept_headers if adapter else ()  # The others may hold a password.
+        named = [(name, clean(headers[name], 1_000)) for name in shown_ones if name in headers]
         return RawContent(named, _pretty(body), [], [])
     reading = read(content)
     return RawContent(reading.headers, reading.text or "", reading.parts, reading.remarks)

@@ -31,11 +31,14 @@ class Addressee:
 def renew(server: SmtpServer, now: dt.datetime) -> Hook:
     """Give a server's webhook a new address, its first one too. The one before still works for a week."""
     secret = secrets.token_urlsafe(_SECRET_BYTES)
+    new = {"secret": secret, "digest": digest_of(secret)}
     with transaction.atomic():
-        hook = Hook.objects.select_for_update().filter(server=server).first() or Hook(server=server)
-        hook.previous_digest, hook.previous_until = hook.digest, now + Hook.OLD_LASTS if hook.digest else None
-        hook.secret, hook.digest = secret, _digest(secret)
-        hook.save()
+        # Two people may press the button at once: the second one replaces the address of the first.
+        hook, is_first = Hook.objects.select_for_update().get_or_create(server=server, defaults=new)
+        if not is_first:
+            hook.previous_digest, hook.previous_until = hook.digest, now + Hook.OLD_LASTS
+            hook.secret, hook.digest = new["secret"], new["digest"]
+            hook.save()
     return hook
 
 
@@ -54,7 +57,7 @@ def url(server: SmtpServer, secret: str) -> str:
 
 def find(provider: str, secret: str, now: dt.datetime) -> Addressee | None:
     """Return the webhook of an address, or of one that was replaced within the last week."""
-    digest = _digest(secret)
+    digest = digest_of(secret)
     found = _first(digest=digest) or _first(previous_digest=digest, previous_until__gt=now)
     return found if found is not None and adapter_of(found.preset).key == provider else None
 
@@ -66,5 +69,6 @@ def _first(**conditions: object) -> Addressee | None:
     return Addressee(*row) if row else None
 
 
-def _digest(secret: str) -> str:
+def digest_of(secret: str) -> str:
+    """Return what is stored of a secret that has to be found again."""
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()

@@ -31,6 +31,7 @@ def take(
     envelope_to: str = "",
     problem: str = "",
     mailbox_id: int | None = None,
+    identity: bytes | None = None,
 ) -> Taken:
     """Store one request or mail, once, and return what became of it.
 
@@ -40,8 +41,9 @@ def take(
     :param provider: of a webhook: the name of its adapter.
     :param envelope_to: the recipient in the SMTP session, or in a header that the receiving system wrote.
     :param problem: why its origin is not proved; it is then kept and shown, and never read.
+    :param identity: the bytes that are the same with and without a proof; None: ``content``.
     """
-    States, digest = RawReport.State, _digest(source, server_id, content)
+    States, digest = RawReport.State, _digest(source, server_id, content if identity is None else identity)
     try:
         # Most are new, so the row is not looked for first. A savepoint keeps the caller's transaction, if there is one.
         with transaction.atomic() if connection.in_atomic_block else contextlib.nullcontext():
@@ -66,7 +68,8 @@ def take(
     is_new = False
     if not problem and row.state == States.UNPROVED:
         unproved = RawReport.objects.filter(pk=row.pk, state=States.UNPROVED)
-        is_new = bool(unproved.update(state=States.WAITING, problem="", received_at=now))
+        sealed = {"sealed": seal_bytes(content), "size_bytes": len(content)}  # It was kept with its would-be proof.
+        is_new = bool(unproved.update(state=States.WAITING, problem="", received_at=now, **sealed))
     return Taken(row.pk, is_new)
 
 

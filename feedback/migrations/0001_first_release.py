@@ -161,6 +161,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='rawreport',
+            index=models.Index(condition=models.Q(('state', 'unproved')), fields=['server', 'id'], name='raw_report_unproved'),
+        ),
+        migrations.AddIndex(
+            model_name='rawreport',
             index=models.Index(condition=models.Q(('source', 'listener')), fields=['envelope_to', 'received_at'], name='raw_report_today'),
         ),
         migrations.AddIndex(

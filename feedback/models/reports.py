@@ -58,6 +58,8 @@ class RawReport(models.Model):
             models.Index(
                 fields=["mailbox_id"], condition=models.Q(mailbox_id__isnull=False), name="raw_report_mailbox"
             ),
+            # Webhooks: the posts of a server that are not proved, which are counted, limited and proved again.
+            models.Index(fields=["server", "id"], condition=models.Q(state="unproved"), name="raw_report_unproved"),
             # The listener: how much came for an address today.
             models.Index(
                 fields=["envelope_to", "received_at"], condition=models.Q(source="listener"), name="raw_report_today"

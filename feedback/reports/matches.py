@@ -19,6 +19,7 @@ from delivery.content.return_paths import tag_of
 from delivery.models import Message
 from feedback.models import Feedback, RawReport
 from feedback.reports.statements import Statement
+from feedback.webhooks.adapters import ADAPTERS
 from mail import verp
 from mail.addresses import fold
 
@@ -44,16 +45,20 @@ def find(about: Sequence[tuple[RawReport, Statement]], now: dt.datetime) -> list
     for place in open_ones:
         statement = about[place][1]
         found[place] = own_ids.get(id(statement)) or _by_token(statement)
-    posted = [
-        (place, *about[place])
-        for place in open_ones
-        if found[place] is None and about[place][0].source == RawReport.Source.WEBHOOK
-    ]
+    posted = [(place, *about[place]) for place in open_ones if found[place] is None and _is_providers(about[place][0])]
     latest = _latest([(raw, statement) for _, raw, statement in posted], now)
     for place, raw, statement in posted:
         keys = ((raw.server_id, key) for key in _keys(statement))
         found[place] = next((Match(latest[key]) for key in keys if key in latest), None)
     return found
+
+
+def _is_providers(raw: RawReport) -> bool:
+    """Tell whether a provider proved that it wrote a raw report, so that the addresses in it count."""
+    if raw.source != RawReport.Source.WEBHOOK:
+        return False
+    adapter = ADAPTERS.get(raw.provider)
+    return adapter is not None and not adapter.needs_reference
 
 
 def _by_tag(raw: RawReport, statement: Statement) -> Match | None:

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -23,7 +24,7 @@ from delivery import clock, hints, tasks
 from delivery.models import Message, Trial
 from delivery.operators import trials
 from encryption.keys import SecretUnreadable
-from feedback.hooks import addresses, probes
+from feedback.hooks import addresses, probes, receive
 from feedback.hooks import keys as hook_keys
 from feedback.hooks.forms import KeysForm, ProbeForm
 from feedback.models import Hook, RawReport
@@ -54,7 +55,7 @@ def webhook(request: HttpRequest, server_id: int) -> HttpResponse:
         changed = [str(form.fields[name].label) for name in form.changed_data]
         if changed:
             _log(request, server, f"Webhook: changed {', '.join(changed)}.")
-        messages.success(request, _("Webhook saved."))
+        messages.success(request, _saved(receive.prove_again(hook, clock.now())))
         return redirect("feedback:webhook", server.pk)
     return _page(request, server, hook, form, address=address, trouble=trouble)
 
@@ -113,6 +114,18 @@ def follow_probe(request: HttpRequest, server_id: int, trial_id: int) -> HttpRes
         return TemplateResponse(request, "feedback/probe_result.html", context)
     context |= {"title": _("Probe through %(server)s") % {"server": trial.server}, "opts": SmtpServer._meta}
     return TemplateResponse(request, "feedback/probe.html", admin.site.each_context(request) | context)
+
+
+def _saved(count: int) -> str:
+    """Say that the keys are saved, and how many posts they prove that came before."""
+    if not count:
+        return _("Webhook saved.")
+    text = ngettext(
+        "Webhook saved. %(count)d post that came before is proved now and read.",
+        "Webhook saved. %(count)d posts that came before are proved now and read.",
+        count,
+    )
+    return text % {"count": count}
 
 
 def _is_open(trial: Trial, now: dt.datetime) -> bool:

@@ -9,6 +9,8 @@ import hmac
 from feedback.webhooks.adapter import KeyField, Keys, Post, Unproved, World
 from words.texts import text as _
 
+USED_BEFORE = _("This signature was used before.")
+BASIC_HEADERS = ("authorization",)
 BASIC_KEYS = (
     KeyField("username", _("Username"), _("Any word. Enter the same one at the provider."), is_secret=False),
     KeyField("password", _("Password"), _("A long random one. Enter the same one at the provider.")),

@@ -4,11 +4,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from feedback.webhooks.adapter import Adapter, Answer, Keys, Post, World
+from feedback.webhooks.adapter import Adapter, Answer, KeyField, Keys, Post, Unproved, World
 from feedback.webhooks.event import Event, EventKind, at_path, cut, events_of, from_iso, make_event, parse_json
+from feedback.webhooks.proofs import is_same
 from words.texts import text as _
 
 REPORT = "Microsoft.Communication.EmailDeliveryReportReceived"
+HEADER = "x-brilliance-secret"
 VALIDATION = "Microsoft.EventGrid.SubscriptionValidationEvent"
 
 _KINDS = {
@@ -44,19 +46,28 @@ def _event(told: dict[str, Any]) -> Event | None:
 
 
 def _prove(post: Post, keys: Keys, world: World) -> None:
-    """Nothing proves more than the secret in the address: Event Grid signs nothing."""
+    """Prove the secret header, if the hook has one. Event Grid signs nothing.
+
+    The question about the address comes before Event Grid sends headers of ours, and its answer tells nothing.
+    """
+    secret = keys.get("secret", "")
+    if secret and _validation_code(post) is None and not is_same(post.headers.get(HEADER, ""), secret):
+        raise Unproved(_("The secret header was wrong or missing."))
 
 
 def _answer(post: Post, keys: Keys, world: World) -> Answer | None:
     """Answer the question whether this address is meant to be one, in Event Grid's own schema."""
+    code = _validation_code(post)
+    return None if code is None else Answer(json.dumps({"validationResponse": cut(code, 600)}), "application/json")
+
+
+def _validation_code(post: Post) -> str | None:
     try:
         told = parse_json(post.body)
     except ValueError:
         return None
     code = at_path(told, 0, "data", "validationCode")
-    if at_path(told, 0, "eventType") != VALIDATION or not isinstance(code, str):
-        return None
-    return Answer(json.dumps({"validationResponse": cut(code, 600)}), "application/json")
+    return code if at_path(told, 0, "eventType") == VALIDATION and isinstance(code, str) else None
 
 
 ADAPTER = Adapter(
@@ -65,10 +76,20 @@ ADAPTER = Adapter(
     events=events,
     prove=_prove,
     answer=_answer,
+    keys=(
+        KeyField(
+            "secret",
+            _("Secret header"),
+            _("Optional, and better: a long random text that each post has to carry as X-Brilliance-Secret."),
+        ),
+    ),
+    proof_headers=(HEADER,),
+    needs_reference=True,
     asks_from="eventgrid.azure.net",
     events_to_tick=_("Email delivery report received"),
     guide=(
         _("In the Azure portal, open your Communication Services resource, Events, and create a subscription."),
         _("Tick the event, choose the endpoint type Web hook, and paste the address above."),
+        _("Under Delivery properties, add the header X-Brilliance-Secret with the text entered below, as a secret."),
     ),
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 from feedback.webhooks.adapter import Adapter
 from feedback.webhooks.event import Event, EventKind, cut, events_of, from_epoch, make_event, parse_json
-from feedback.webhooks.proofs import BASIC_KEYS, prove_basic
+from feedback.webhooks.proofs import BASIC_HEADERS, BASIC_KEYS, prove_basic
 from words.texts import text as _
 
 _KINDS = {
@@ -48,6 +48,7 @@ ADAPTER = Adapter(
     events=events,
     prove=prove_basic,
     keys=BASIC_KEYS,
+    proof_headers=BASIC_HEADERS,
     events_to_tick=_(
         "Delivered, hard bounce, soft bounce, deferred, blocked, invalid email, error, complaint, unsubscribed"
     ),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from feedback.webhooks.adapter import Adapter, KeyField, Keys, Post, World
+from feedback.webhooks.adapter import Adapter, Answer, KeyField, Keys, Post, World
 from feedback.webhooks.event import Event, EventKind, at_path, cut, events_of, from_iso, make_event, parse_json
 from feedback.webhooks.proofs import check_signature, hmac_hex, needed
 from words.texts import text as _
@@ -43,12 +43,19 @@ def _event(told: dict[str, Any]) -> Event | None:
 
 def _prove(post: Post, keys: Keys, world: World) -> None:
     given = post.headers.get("signature", "")
-    try:
-        is_ping = at_path(parse_json(post.body), "type") == PING
-    except ValueError:
-        is_ping = False
     # A ping holds no event, whoever signed it.
-    check_signature(given, hmac_hex(PING_KEY if is_ping else needed(keys, "signing_key"), post.body))
+    check_signature(given, hmac_hex(PING_KEY if _is_ping(post) else needed(keys, "signing_key"), post.body))
+
+
+def _answer(post: Post, keys: Keys, world: World) -> Answer | None:
+    return Answer() if _is_ping(post) else None
+
+
+def _is_ping(post: Post) -> bool:
+    try:
+        return bool(at_path(parse_json(post.body), "type") == PING)
+    except ValueError:
+        return False
 
 
 ADAPTER = Adapter(
@@ -56,7 +63,9 @@ ADAPTER = Adapter(
     name="MailerSend",
     events=events,
     prove=_prove,
+    answer=_answer,
     keys=(KeyField("signing_key", _("Signing secret"), _("Shown on the webhook's page.")),),
+    proof_headers=("signature",),
     events_to_tick=_("Delivered, deferred, soft bounced, hard bounced, spam complaint and unsubscribed"),
     guide=(
         _("In MailerSend, open your domain, Webhooks, and add one with the address above and the events."),

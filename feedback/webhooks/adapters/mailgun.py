@@ -6,7 +6,7 @@ from typing import Any
 
 from feedback.webhooks.adapter import Adapter, KeyField, Keys, Post, Unproved, World
 from feedback.webhooks.event import Event, EventKind, at_path, cut, events_of, from_epoch, make_event, parse_json
-from feedback.webhooks.proofs import check_age, check_signature, hmac_hex, needed
+from feedback.webhooks.proofs import USED_BEFORE, check_age, check_signature, hmac_hex, needed
 from words.texts import text as _
 
 LONGEST_AGE = dt.timedelta(minutes=15)
@@ -83,7 +83,7 @@ def _prove(post: Post, keys: Keys, world: World) -> None:
             continue
         check_age(from_epoch(timestamp), world, LONGEST_AGE)
         if not world.is_unused(token):
-            raise Unproved(_("This signature was used before."))
+            raise Unproved(USED_BEFORE)
         return
     raise Unproved(_("The signature is wrong. Compare the signing key with Mailgun's page."))
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from feedback.webhooks.adapter import Adapter
 from feedback.webhooks.event import Event, EventKind, events_of, from_epoch, make_event, parse_json
-from feedback.webhooks.proofs import BASIC_KEYS, prove_basic
+from feedback.webhooks.proofs import BASIC_HEADERS, BASIC_KEYS, prove_basic
 from words.texts import text as _
 
 _SIMPLE = {
@@ -65,6 +65,7 @@ ADAPTER = Adapter(
     events=events,
     prove=prove_basic,
     keys=BASIC_KEYS,
+    proof_headers=BASIC_HEADERS,
     events_to_tick=_("Sent, bounce, blocked, spam and unsub"),
     guide=(
         _("In Mailjet, open Account settings, Event notifications (webhooks)."),

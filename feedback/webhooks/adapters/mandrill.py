@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from feedback.webhooks.adapter import Adapter, KeyField, Keys, Post, Unproved, World
+from feedback.webhooks.adapter import Adapter, Answer, KeyField, Keys, Post, Unproved, World
 from feedback.webhooks.event import Event, EventKind, at_path, cut, events_of, from_epoch, make_event, parse_json
 from feedback.webhooks.proofs import check_signature, needed
 from words.texts import text as _
 
+_NO_EVENTS = "[]"
 TEST_KEY = "test-webhook"  # Signs the empty list that tries out a new address. Everybody knows it.
 
 _KINDS = {
@@ -55,9 +56,13 @@ def _prove(post: Post, keys: Keys, world: World) -> None:
     except ValueError as error:
         raise Unproved(str(error)) from error
     signed = post.url + "".join(f"{name}{value}" for name, value in sorted(form.items()))
-    key = TEST_KEY if form.get("mandrill_events") == "[]" else needed(keys, "signing_key")
+    key = TEST_KEY if form.get("mandrill_events") == _NO_EVENTS else needed(keys, "signing_key")
     right = base64.b64encode(hmac.new(key.encode(), signed.encode(), hashlib.sha1).digest()).decode()
     check_signature(post.headers.get("x-mandrill-signature", ""), right)
+
+
+def _answer(post: Post, keys: Keys, world: World) -> Answer | None:
+    return Answer() if _form(post.body).get("mandrill_events") == _NO_EVENTS else None
 
 
 def _form(body: bytes) -> dict[str, str]:
@@ -72,7 +77,9 @@ ADAPTER = Adapter(
     name="Mailchimp Transactional",
     events=events,
     prove=_prove,
+    answer=_answer,
     keys=(KeyField("signing_key", _("Webhook key"), _("Shown beside the webhook after you saved it.")),),
+    proof_headers=("x-mandrill-signature",),
     events_to_tick=_("Delivered, delayed, bounced, soft-bounced, marked as spam, recipient unsubscribes and rejected"),
     guide=(
         _("In Mailchimp Transactional, open Settings, Webhooks, and add one with the address above and the events."),

@@ -104,6 +104,7 @@ ADAPTER = Adapter(
             check=_check_host,
         ),
     ),
+    proof_headers=("x-postal-signature-256", "x-postal-signature-kid"),
     events_to_tick=_("Message sent, delayed, delivery failed, held and bounced"),
     guide=(
         _("In Postal 3.3.7 or newer, open your mail server, Webhooks, and add one."),

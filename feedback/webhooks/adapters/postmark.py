@@ -5,7 +5,7 @@ from typing import Any
 
 from feedback.webhooks.adapter import Adapter
 from feedback.webhooks.event import Event, EventKind, at_path, cut, events_of, from_iso, make_event, parse_json
-from feedback.webhooks.proofs import BASIC_KEYS, prove_basic
+from feedback.webhooks.proofs import BASIC_HEADERS, BASIC_KEYS, prove_basic
 from words.texts import text as _
 
 # postmarkapp.com/developer/api/bounce-api#bounce-types
@@ -70,6 +70,7 @@ ADAPTER = Adapter(
     events=events,
     prove=prove_basic,
     keys=BASIC_KEYS,
+    proof_headers=BASIC_HEADERS,
     events_to_tick=_("Delivery, bounce, spam complaint and subscription change"),
     guide=(
         _("In Postmark, open your server, its message stream, Webhooks, and add one."),

@@ -96,6 +96,7 @@ ADAPTER = Adapter(
         ),
     ),
     kept_headers=("svix-id", "webhook-id"),
+    proof_headers=tuple(f"{start}-{name}" for start in ("svix", "webhook") for name in ("timestamp", "signature")),
     events_to_tick=_("Delivered, delivery delayed, bounced, complained, suppressed and failed"),
     guide=(
         _("In Resend, open Webhooks, and add one with the address above and the events."),

@@ -15,6 +15,7 @@ from feedback.webhooks.event import Event, EventKind, events_of, from_epoch, mak
 from feedback.webhooks.proofs import decoded, needed
 from words.texts import text as _
 
+_HEADERS = ("x-twilio-email-event-webhook-signature", "x-twilio-email-event-webhook-timestamp")
 _SIMPLE = {
     "delivered": EventKind.DELIVERED,
     "deferred": EventKind.DELAYED,
@@ -66,11 +67,10 @@ def _kind(told: dict[str, Any]) -> EventKind | None:
 
 def _prove(post: Post, keys: Keys, world: World) -> None:
     """Prove ECDSA with P-256 and SHA-256 over the timestamp and the body."""
-    signature = decoded(post.headers.get("x-twilio-email-event-webhook-signature", ""))
-    timestamp = post.headers.get("x-twilio-email-event-webhook-timestamp", "")
+    signature, timestamp = (post.headers.get(name, "") for name in _HEADERS)
     try:
         _public_key(needed(keys, "public_key")).verify(
-            signature, timestamp.encode() + post.body, ECDSA(hashes.SHA256())
+            decoded(signature), timestamp.encode() + post.body, ECDSA(hashes.SHA256())
         )
     except InvalidSignature as error:
         raise Unproved(_("The signature is wrong. Compare the verification key with SendGrid's page.")) from error
@@ -113,6 +113,7 @@ ADAPTER = Adapter(
             check=_check_key,
         ),
     ),
+    proof_headers=_HEADERS,
     events_to_tick=_("Dropped, delivered, deferred, bounced, spam reports, unsubscribes and group unsubscribes"),
     guide=(
         _("In SendGrid, open Settings, Mail settings, Event webhooks, and create one."),

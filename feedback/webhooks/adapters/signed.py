@@ -19,6 +19,7 @@ from feedback.webhooks.event import (
 from feedback.webhooks.proofs import check_age, check_signature, hmac_hex, needed
 from words.texts import text as _
 
+_KINDS = {kind.value: kind for kind in EventKind}
 LONGEST_AGE = dt.timedelta(minutes=5)
 TIMESTAMP, SIGNATURE = "x-brilliance-timestamp", "x-brilliance-signature"
 
@@ -30,7 +31,7 @@ def events(body: bytes, headers: Mapping[str, str]) -> list[Event]:
 def _event(told: dict[str, Any]) -> Event:
     kind = cut(told.get("kind"), 40)
     return make_event(
-        EventKind(kind) if kind in set(EventKind) else EventKind.OTHER,
+        _KINDS.get(kind, EventKind.OTHER),
         told.get("recipient"),
         tag=told.get("tag"),
         message_id=told.get("message_id"),
@@ -56,6 +57,7 @@ ADAPTER = Adapter(
     events=events,
     prove=_prove,
     keys=(KeyField("signing_key", _("Signing key"), _("A long random text that the relay signs with, too.")),),
+    proof_headers=(TIMESTAMP, SIGNATURE),
     events_to_tick=_("Whatever your relay can tell: deliveries, bounces, complaints, unsubscribes"),
     guide=(
         _("Have a program post what your relay reports to the address above, as the documentation shows."),

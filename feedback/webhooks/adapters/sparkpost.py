@@ -15,7 +15,7 @@ from feedback.webhooks.event import (
     make_event,
     parse_json,
 )
-from feedback.webhooks.proofs import BASIC_KEYS, prove_basic
+from feedback.webhooks.proofs import BASIC_HEADERS, BASIC_KEYS, prove_basic
 from words.texts import text as _
 
 _KINDS = {
@@ -87,6 +87,7 @@ ADAPTER = Adapter(
     events=events,
     prove=prove_basic,
     keys=BASIC_KEYS,
+    proof_headers=BASIC_HEADERS,
     events_to_tick=_("Delivery, bounce, out of band, delay, policy rejection, spam complaint and both unsubscribes"),
     guide=(
         _("In SparkPost, open Configuration, Webhooks, and create one."),

@@ -1,19 +1,22 @@
 """The page of a server's webhook: who sees the address, what is stored, and what a probe shows."""
 
+import base64
 import datetime as dt
 import re
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
+from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
 
 from adminpages.fresh_sign_in import PROVED_AT
 from delivery.models import Mailing, Message, Trial
+from feedback.admin.reports import shown
 from feedback.hooks import addresses, probes
 from feedback.hooks import keys as hook_keys
-from feedback.intake.store import take
+from feedback.intake.store import content_of, take
 from feedback.models import Hook, RawReport, Report
 from feedback.webhooks.adapters import ADAPTERS
 from smtpservers.models import SmtpServer
@@ -221,3 +224,33 @@ def test_a_probe_waits_a_quarter_of_an_hour_and_not_for_what_was_never_sent() ->
     assert "No quota is left." in client.get(page_of(server, f"probe/{trial.pk}/")).content.decode()
     assert client.post(page_of(server, "probe/"), {"recipient": "nobody"}).status_code == 302
     assert Trial.objects.count() == 1
+
+
+def test_saving_the_right_key_reads_what_waited_and_shows_no_would_be_proof() -> None:
+    server, client = make_server("postmark"), signed_in()
+    hook = addresses.renew(server, timezone.now())
+    path = addresses.url_of(hook).removeprefix("http://localhost:8000")
+    login = {"authorization": f"Basic {base64.b64encode(f'me:{CANARY}'.encode()).decode()}"}
+    Client().post(path, b'{"RecordType": "Delivery"}', "application/json", headers=login)
+    raw = RawReport.objects.get(state="unproved")
+    assert [name for name, _ in shown(raw, content_of(raw)).headers] == []
+
+    response = client.post(page_of(server), {"username": "me", "password": CANARY}, follow=True)
+
+    assert "Webhook saved. 1 post that came before is proved now and read." in response.content.decode()
+    assert RawReport.objects.get().state == "waiting"
+
+
+def test_two_people_who_make_the_first_address_at_once_both_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = make_server()
+
+    def looked_too_early(self: "QuerySet[Hook]", **conditions: object) -> Hook:
+        monkeypatch.undo()
+        addresses.renew(server, timezone.now())  # The other one is faster.
+        raise Hook.DoesNotExist
+
+    monkeypatch.setattr(QuerySet, "get", looked_too_early)
+    hook = addresses.renew(server, timezone.now())
+
+    assert Hook.objects.get().digest == hook.digest
+    assert hook.previous_digest

@@ -1,6 +1,9 @@
 """The address that providers post to: what is kept, what is answered, and what nobody finds out."""
 
+import base64
 import datetime as dt
+import hashlib
+import hmac
 import io
 import json
 from pathlib import Path
@@ -8,18 +11,20 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError
+from django.db.models import F
 from django.test import Client
 from django.utils import timezone
 
 from delivery import identity
 from delivery.models import Incident
 from encryption.keys import seal_bytes
-from feedback.hooks import addresses, documents, receive
+from feedback.hooks import addresses, documents, receive, unproved
 from feedback.hooks import keys as hook_keys
 from feedback.intake.store import content_of
 from feedback.models import Hook, HookToken, RawReport
 from feedback.views import posts
-from feedback.webhooks.adapters import ADAPTERS
+from feedback.webhooks.adapter import Post
+from feedback.webhooks.adapters import ADAPTERS, mailersend, mandrill
 from feedback.webhooks.framing import unpack
 from smtpservers.models import SmtpServer
 from tests.feedback.webhooks.posts import CERTIFICATE_URL
@@ -111,6 +116,123 @@ def test_what_nothing_proves_is_kept_without_effect_and_answered_200() -> None:
     assert raw.state == "unproved"
     assert raw.problem == hook.last_problem == "The key is missing here. Copy it from the provider's page."
     assert hook.last_event_at is None
+
+
+@pytest.mark.parametrize("key", sorted(set(PROVIDERS) - {"mandrill"}))
+def test_a_post_is_proved_again_once_the_right_key_is_entered(key: str) -> None:
+    provider = Provider(key, has_keys=False)
+    assert provider.post().status_code == 200
+    forged = provider.made()
+    provider.send(type(forged)(forged.body.replace(b"ann", b"bob").replace(b"token", b"nekot"), {}))
+    assert [raw.state for raw in RawReport.objects.all()] == ["unproved", "unproved"]
+    RawReport.objects.update(received_at=F("received_at") + dt.timedelta(seconds=20))
+    later = timezone.now() + dt.timedelta(days=1)
+
+    assert receive.prove_again(provider.hook, later) == 0
+    hook_keys.store(provider.hook, keys_of(key))
+    assert receive.prove_again(provider.hook, later) == 1
+    assert receive.prove_again(provider.hook, later) == 0
+
+    raw = RawReport.objects.get(state="waiting")
+    headers, body = unpack(content_of(raw))
+    assert ADAPTERS[key].events(body, headers)[0].recipient == "ann@example.com"
+    assert set(headers) <= set(ADAPTERS[key].kept_headers)  # The would-be proof is gone.
+    assert RawReport.objects.filter(state="unproved").count() == 1
+
+
+def test_a_post_that_was_repeated_with_a_proof_is_not_read_twice() -> None:
+    provider = Provider("sendgrid", has_keys=False)
+    made = provider.made()
+    provider.send(made)
+    hook_keys.store(provider.hook, keys_of("sendgrid"))
+
+    provider.send(made)
+    assert receive.prove_again(provider.hook, timezone.now()) == 0
+
+    raw = RawReport.objects.get()
+    assert (raw.state, unpack(content_of(raw))[0]) == ("waiting", {})
+
+
+def test_a_topic_is_confirmed_once_it_is_entered() -> None:
+    provider = Provider("ses", has_keys=False)
+    provider.send(_asks_to_confirm())
+    assert RawReport.objects.get().state == "unproved"
+    hook_keys.store(provider.hook, keys_of("ses"))
+
+    assert receive.prove_again(provider.hook, timezone.now()) == 0
+
+    assert not RawReport.objects.exists()
+
+
+def test_a_mandrill_post_is_proved_again_by_the_present_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = Provider("mandrill", has_keys=False)
+    monkeypatch.setattr("tests.feedback.webhooks.signers.URL", addresses.url_of(provider.hook))
+    provider.post()
+    hook_keys.store(provider.hook, keys_of("mandrill"))
+
+    assert receive.prove_again(provider.hook, timezone.now()) == 1
+
+
+def test_posts_that_nothing_proves_are_few_and_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unproved, "MOST", 3)
+    provider, other = Provider("sendgrid", has_keys=False), Provider("mailgun", has_keys=False)
+    other.post()
+
+    def post(number: int, size: int = 0) -> None:
+        body = json.dumps([number, " " * size]).encode()
+        assert Client().post(provider.path, body, "application/json").status_code == 200
+
+    for number in range(5):
+        post(number)
+    post(5, unproved.MOST_BYTES)
+    post(6, unproved.MOST_BYTES - 100)
+
+    mine = RawReport.objects.filter(server=provider.server).order_by("pk")
+    assert [json.loads(unpack(content_of(raw))[1])[0] for raw in mine] == [3, 4, 6]
+    assert RawReport.objects.filter(server=other.server).count() == 1
+
+
+@pytest.mark.parametrize("key", ["mailersend", "mandrill"])
+def test_a_trial_that_everybody_can_sign_is_answered_and_not_kept(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = Provider(key, has_keys=False)
+    if key == "mailersend":
+        body = json.dumps({"type": mailersend.PING}).encode()
+        headers = {"signature": hmac.new(mailersend.PING_KEY.encode(), body, hashlib.sha256).hexdigest()}
+    else:
+        body, signed = b"mandrill_events=%5B%5D", f"{addresses.url_of(provider.hook)}mandrill_events[]".encode()
+        signature = base64.b64encode(hmac.new(mandrill.TEST_KEY.encode(), signed, hashlib.sha1).digest()).decode()
+        headers = {"x-mandrill-signature": signature, "content-type": "application/x-www-form-urlencoded"}
+
+    assert provider.send(Post(body, headers)).status_code == 200
+
+    assert not RawReport.objects.exists()
+
+
+def test_event_grid_proves_itself_by_a_secret_header_where_one_is_entered() -> None:
+    provider = Provider("azure", has_keys=False)
+    hook_keys.store(provider.hook, {"secret": "long-and-random"})
+
+    def post(number: int, **headers: str) -> str:
+        sample = json.dumps([{**SAMPLES["azure"], "id": number} if isinstance(SAMPLES["azure"], dict) else number])
+        assert Client().post(provider.path, sample, "application/json", headers=headers).status_code == 200
+        return str(RawReport.objects.order_by("-pk")[0].state)
+
+    assert post(1) == "unproved"
+    assert post(2, **{"X-Brilliance-Secret": "long-and-randon"}) == "unproved"
+    assert post(3, **{"X-Brilliance-Secret": "long-and-random"}) == "waiting"
+    asked = [{"eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "512d38b6"}}]
+    assert Client().post(provider.path, json.dumps(asked), "application/json").json()
+
+
+def test_a_token_that_two_requests_use_at_once_proves_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = Provider("mailgun")
+    made = provider.made()
+    changed = type(made)(made.body.replace(b"ann@", b"bob@"), made.headers)
+    monkeypatch.setattr(receive, "_is_unused", lambda hook_id, tokens, token: tokens.append(token) or True)
+
+    assert [provider.send(post).status_code for post in (made, changed)] == [200, 200]
+
+    assert sorted(RawReport.objects.values_list("state", flat=True)) == ["unproved", "waiting"]
 
 
 def test_a_post_that_is_repeated_counts_once_and_a_used_token_proves_no_other_body() -> None:

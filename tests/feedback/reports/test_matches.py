@@ -1,6 +1,7 @@
 """The message of a report: proofs that nobody but us can have made, and nothing else."""
 
 import datetime as dt
+import json
 
 import pytest
 from django.conf import settings
@@ -8,7 +9,10 @@ from django.conf import settings
 from contacts.models import Suppression
 from delivery.content import tokens
 from delivery.models import Message
-from feedback.models import Feedback, Report
+from feedback.intake.store import take
+from feedback.models import Feedback, RawReport, Report
+from feedback.webhooks.adapters import azure
+from feedback.webhooks.framing import pack
 from mail import verp
 from smtpservers.models import SmtpServer
 from tests.feedback.reports.making import (
@@ -154,3 +158,24 @@ def test_an_unsubscribe_by_mail_is_decided_by_its_tag_alone(server: SmtpServer, 
         ("unsubscribe", "unmatched"),
         ("unsubscribe", "applied"),
     }
+
+
+@pytest.mark.parametrize("has_reference", [False, True])
+def test_an_event_of_a_provider_that_proves_little_has_to_name_our_message(
+    server: SmtpServer, message: Message, has_reference: bool
+) -> None:
+    told = {
+        "id": "1",
+        "eventType": azure.REPORT,
+        "data": {
+            "recipient": message.email,
+            "status": "Bounced",
+            "internetMessageId": message.message_id if has_reference else "",
+        },
+    }
+    body = json.dumps([told]).encode()
+    take(RawReport.Source.WEBHOOK, pack({}, body), now=NOW, server_id=server.pk, provider="azure")
+    process()
+
+    assert Report.objects.get().state == ("applied" if has_reference else "unmatched")
+    assert has_effect() == has_reference
