@@ -8,8 +8,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminPasswordToggleWidget, UnfoldAdminTextareaWidget
 
-from encryption.keys import SecretUnreadable
 from encryption.secret_field import Secret
+from encryption.secret_states import SecretState, say, state_of
 from mail.addresses import AddressInvalid, check_address
 from oauth.client import providers
 from oauth.client.assertions import KeyUnusable, private_key, public_certificate
@@ -179,8 +179,11 @@ class AccountForm(_AccountModelForm):
         for name in ("client_secret", "private_key", "key_file"):
             if name not in self.fields or self.cleaned_data.get(name) or self._is_dropped(name):
                 continue
-            if secret_state(self.instance, _stored(name)) != _set() and getattr(self.instance, _stored(name)):
-                said = gettext("The account changed: enter the %(what)s again.")
+            said = {
+                SecretState.ELSEWHERE: gettext("The account changed: enter the %(what)s again."),
+                SecretState.UNREADABLE: gettext("The stored %(what)s can't be read. Enter it again."),
+            }.get(state_of(getattr(self.instance, _stored(name)), self.instance.destination))
+            if said:
                 self.add_error(name, said % {"what": str(self.fields[name].label).lower()})
 
     def _is_dropped(self, name: str) -> bool:
@@ -209,14 +212,8 @@ class AccountForm(_AccountModelForm):
 
 def secret_state(account: OAuthAccount, name: str) -> str:
     """Return a sentence on whether a secret is set and usable; it reveals nothing of the secret."""
-    try:
-        return _set() if getattr(account, name).reveal(account.destination) else gettext("Not set.")
-    except SecretUnreadable:
-        return gettext("Set, but not usable any more. Enter it again.")
-
-
-def _set() -> str:
-    return gettext("Set.")
+    state = state_of(getattr(account, name), account.destination)
+    return say(state, elsewhere=gettext("Set, but for a different account. Enter it again."))
 
 
 def _stored(name: str) -> str:

@@ -11,8 +11,8 @@ from unfold.widgets import (
     UnfoldAdminTextareaWidget,
 )
 
-from encryption.keys import SecretUnreadable
-from encryption.secret_field import Secret, SecretElsewhere
+from encryption.secret_field import Secret
+from encryption.secret_states import SecretState, state_of
 from feedback.mailboxes import changes
 from feedback.models import Mailbox
 from mail.addresses import AddressInvalid, check_host, readable_domain
@@ -137,12 +137,12 @@ class MailboxForm(_MailboxModelForm):
         super()._post_clean()  # type: ignore[misc]  # Django's own step after clean(), missing in the stubs.
         if self.errors or self.cleaned_data.get("password") or self.cleaned_data.get("oauth_account"):
             return
-        try:
-            self.instance.password.reveal(self.instance.destination)
-        except SecretElsewhere:
-            self.add_error("password", gettext("The mailbox changed: enter the password again."))
-        except SecretUnreadable:
-            self.add_error("password", gettext("The stored password can't be read. Enter it again."))
+        said = {
+            SecretState.ELSEWHERE: gettext("The mailbox changed: enter the password again."),
+            SecretState.UNREADABLE: gettext("The stored password can't be read. Enter it again."),
+        }.get(state_of(self.instance.password, self.instance.destination))
+        if said:
+            self.add_error("password", said)
 
     def save(self, commit: bool = True) -> Mailbox:
         """Store the mailbox; a typed password replaces the stored one."""

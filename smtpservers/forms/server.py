@@ -20,7 +20,8 @@ from unfold.widgets import (
 
 from adminpages.instants import stamp, today
 from encryption.keys import SecretUnreadable
-from encryption.secret_field import Secret, SecretElsewhere
+from encryption.secret_field import Secret
+from encryption.secret_states import SecretState, say, state_of
 from installation.site import site
 from mail.addresses import (
     AddressInvalid,
@@ -362,13 +363,10 @@ class ServerForm(_ServerModelForm):
                 )
 
     def _is_elsewhere(self, name: str) -> bool:
-        try:
-            getattr(self.instance, name).reveal(self.instance.destination)
-        except SecretElsewhere:
-            return True
-        except SecretUnreadable:  # Its destination cannot be read either.
+        state = state_of(getattr(self.instance, name), self.instance.destination)
+        if state is SecretState.UNREADABLE:  # Its destination cannot be read either.
             return self.instance.destination != self._destination_before
-        return False
+        return state is SecretState.ELSEWHERE
 
     def save(self, commit: bool = True) -> SmtpServer:
         """Store the server; a typed secret replaces the stored one, a ticked checkbox removes it."""
@@ -415,15 +413,8 @@ class _ErrorsAt:
 
 def secret_state(server: SmtpServer, name: str) -> str:
     """Return a sentence on whether a secret is set and usable; it reveals nothing of the secret."""
-    if not getattr(server, name):
-        return gettext("Not set.")
-    try:
-        getattr(server, name).reveal(server.destination)
-    except SecretElsewhere:
-        return gettext("Set, but for a different server. Enter it again.")
-    except (SecretUnreadable, ImproperlyConfigured):
-        return gettext("Set, but the current keys can't decrypt it.")
-    return gettext("Set.")
+    state = state_of(getattr(server, name), server.destination)
+    return say(state, elsewhere=gettext("Set, but for a different server. Enter it again."))
 
 
 def one_click_state(server: SmtpServer) -> str:

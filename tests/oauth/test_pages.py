@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from django.conf import LazySettings
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
@@ -173,6 +174,19 @@ def test_another_mailbox_or_app_asks_for_the_secret_again_and_drops_the_tokens(
 
     assert client.post(page_of(account), typed("microsoft user", **edit)).status_code == 302
     assert (bool(only().access_token), bool(only().refresh_token), only().state) == (False, False, "new")
+
+
+def test_a_secret_that_no_key_opens_is_asked_for_again(client: Client, settings: LazySettings) -> None:
+    account = make_account()
+    settings.FIELD_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+
+    page = client.get(page_of(account)).content.decode()
+    refused = client.post(page_of(account), typed("microsoft app", client_secret=""))
+
+    assert "Set, but the current keys can&#x27;t decrypt it." in page
+    assert errors_of(refused)["client_secret"] == ["The stored client secret can't be read. Enter it again."]
+    assert client.post(page_of(account), typed("microsoft app")).status_code == 302
+    assert "Set. Stored encrypted" in client.get(page_of(account)).content.decode()
 
 
 def test_another_name_keeps_the_tokens(client: Client, server: TokenServer) -> None:
