@@ -36,7 +36,6 @@ from sandbox.mail_view import MOST_TEXT, MailPart, clean, read
 from smtpservers.admin.states import badge
 
 RAW_POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
-NOT_UNDERSTOOD = "none"
 COLOURS = {
     Feedback.Kind.HARD_BOUNCE: "red",
     Feedback.Kind.COMPLAINT: "red",
@@ -89,28 +88,13 @@ class _ReadOnly(ModelAdmin):
         return False
 
 
-class KindFilter(admin.SimpleListFilter):
-    """Reports by what they say; those that say nothing understandable have no kind."""
-
-    title = _("kind")
-    parameter_name = "kind"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [*((kind.value, str(kind.label)) for kind in Feedback.Kind), (NOT_UNDERSTOOD, gettext("Not understood"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Report]) -> QuerySet[Report]:
-        if not (value := self.value()):
-            return queryset
-        return queryset.filter(kind="" if value == NOT_UNDERSTOOD else value)
-
-
 @admin.register(Report)
 class ReportAdmin(_ReadOnly):
     """What came back by mail or webhook."""
 
     list_display = ("what", "address", "mailing", "effect", "through", "received")
     card = ("what", "address", "received")
-    list_filter = (KindFilter, "state", "source", "server")
+    list_filter = ("kind", "state", "source", "server")
     search_fields = ("recipient",)
     search_help_text = _("Recipient")
     list_select_related = ("message__mailing", "message__server", "server")
@@ -135,8 +119,10 @@ class ReportAdmin(_ReadOnly):
 
     @admin.display(description=_("Kind"), ordering="kind")
     def what(self, report: Report) -> SafeString:
-        word = str(report.get_kind_display()) if report.kind else gettext("Not understood")
-        return badge(COLOURS.get(Feedback.Kind(report.kind), "grey") if report.kind else "grey", word, "")
+        if not report.kind:
+            is_unread = report.state == Report.State.UNREAD
+            return badge("grey", str(Report.State.UNREAD.label) if is_unread else gettext("Other"), "")
+        return badge(COLOURS.get(Feedback.Kind(report.kind), "grey"), str(report.get_kind_display()), "")
 
     @admin.display(description=_("Recipient"), ordering="recipient")
     def address(self, report: Report) -> str:

@@ -44,7 +44,7 @@ def test_a_bounce_tells_what_it_says_and_what_it_did(admin_page: Client, message
     mail(bounce(message))
     process()
     report = Report.objects.get()
-    listed = admin_page.get(reverse("admin:feedback_report_changelist"), {"kind": "hard"}).content.decode()
+    listed = admin_page.get(reverse("admin:feedback_report_changelist"), {"kind__exact": "hard"}).content.decode()
     assert "Hard bounce" in listed
     assert ANN in listed
     page = admin_page.get(reverse("admin:feedback_report_change", args=[report.pk])).content.decode()
@@ -55,12 +55,22 @@ def test_a_bounce_tells_what_it_says_and_what_it_did(admin_page: Client, message
     assert reverse("admin:feedback_report_change", args=[report.pk]) in story
 
 
-def test_what_was_not_understood_is_found_by_its_kind(admin_page: Client) -> None:
+def test_what_was_not_understood_is_found_by_its_state_alone(admin_page: Client) -> None:
     mail(b"From: someone@else.example\r\nTo: bounces@shop.example\r\nSubject: Hello\r\n\r\nJust a note.\r\n")
     process()
-    listed = admin_page.get(reverse("admin:feedback_report_changelist"), {"kind": "none"})
+    page = reverse("admin:feedback_report_changelist")
+    Report.objects.create(source="webhook", state="noted")  # Understood, and without any meaning for a message.
+
+    listed = admin_page.get(page, {"state__exact": "unread"})
+
     assert listed.context["cl"].result_count == 1
-    assert admin_page.get(reverse("admin:feedback_report_changelist"), {"kind": "hard"}).context["cl"].result_count == 0
+    assert [str(row.get_state_display()) for row in listed.context["cl"].result_list] == ["Not understood"]
+    words = admin_page.get(page).content.decode()
+    filters = admin_page.get(page).context["cl"].filter_specs
+    choices = [str(choice["display"]) for spec in filters for choice in spec.choices(listed.context["cl"])]
+    assert choices.count("Not understood") == 1
+    assert ">Other</span>" in words
+    assert admin_page.get(page, {"kind__exact": "hard"}).context["cl"].result_count == 0
 
 
 def test_nothing_of_a_raw_mail_runs(admin_page: Client) -> None:
