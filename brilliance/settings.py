@@ -230,6 +230,7 @@ CELERY_BEAT_SCHEDULE = {  # In seconds.
     "poll-mailboxes": {"task": "feedback.tasks.poll_mailboxes", "schedule": 5.0},
     "forward-mail": {"task": "feedback.tasks.forward_mail", "schedule": 10.0},
     "relay-unsubscribes": {"task": "feedback.tasks.relay_unsubscribes", "schedule": 15.0},
+    "search-raw-reports": {"task": "feedback.tasks.search_raw_reports", "schedule": 20.0},
     "process-reports": {"task": "feedback.tasks.process_reports", "schedule": 2.0},
     "check-sessions": {"task": "delivery.tasks.check_sessions", "schedule": 30.0},
     "check-domains": {"task": "domains.tasks.check_domains", "schedule": 60.0},

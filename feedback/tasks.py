@@ -1,11 +1,14 @@
 """The Celery tasks of feedback."""
 
+import time
+
 from celery import shared_task
 
 from delivery import clock, hints
 from feedback import forwards, relay
 from feedback.hooks import receive
 from feedback.mailboxes import notices, poll
+from feedback.records import raw_reports
 from feedback.reports import queue
 from feedback.reports.reader import Reader
 
@@ -27,6 +30,16 @@ def poll_mailboxes() -> None:
 def forward_mail() -> None:
     """Forward what people wrote to postmaster, abuse and report addresses."""
     forwards.forward(clock.now())
+
+
+@shared_task
+def search_raw_reports() -> None:
+    """Delete the raw reports that name people who were erased."""
+    ends = time.monotonic() + raw_reports.FOR_A_WHILE
+    with Reader() as reader:
+        is_more = raw_reports.search(reader, lambda: time.monotonic() > ends)
+    if is_more:
+        hints.ring(search_raw_reports)
 
 
 @shared_task

@@ -103,6 +103,19 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='RawSearch',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('emails', encryption.secret_field.SecretField(default='')),
+                ('searched_to', models.BigIntegerField(db_default=0, default=0)),
+                ('last_raw', models.BigIntegerField()),
+                ('created_at', models.DateTimeField()),
+            ],
+            options={
+                'default_permissions': (),
+            },
+        ),
+        migrations.CreateModel(
             name='RelayedUnsubscribe',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),

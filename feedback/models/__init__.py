@@ -3,7 +3,7 @@
 from feedback.models.feedback import Feedback, RelayedUnsubscribe
 from feedback.models.hooks import Hook, HookToken
 from feedback.models.mailboxes import Forward, Mailbox, MailboxMail, Probe
-from feedback.models.reports import RawReport, Report, Seen
+from feedback.models.reports import RawReport, RawSearch, Report, Seen
 
 __all__ = [
     "Feedback",
@@ -14,6 +14,7 @@ __all__ = [
     "MailboxMail",
     "Probe",
     "RawReport",
+    "RawSearch",
     "RelayedUnsubscribe",
     "Report",
     "Seen",

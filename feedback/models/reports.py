@@ -1,10 +1,14 @@
 """The tables of reports: what came in, byte by byte, and each event that a worker read in it."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from delivery.models import Message
+from encryption.secret_field import SecretField
 from feedback.models.feedback import Feedback
 from smtpservers.models import SmtpServer
 
@@ -68,6 +72,35 @@ class RawReport(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_source_display()} {self.pk}"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchScope:
+    """The raw reports that addresses were kept to be searched for in."""
+
+    last_raw: int
+
+    changed: ClassVar[str] = "The search is another one."
+
+
+class RawSearch(models.Model):
+    """A search for raw reports that name an erased person. The row, and the addresses in it, go when it is over."""
+
+    emails = SecretField()  # A JSON list.
+    searched_to = models.BigIntegerField(default=0, db_default=0)  # The last raw report that was searched.
+    last_raw = models.BigIntegerField()  # The last one to search.
+    created_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"Search in raw reports up to {self.last_raw}"
+
+    @property
+    def destination(self) -> SearchScope:
+        """The search that the addresses were sealed for."""
+        return SearchScope(self.last_raw)
 
 
 class Report(models.Model):

@@ -73,11 +73,15 @@ def _relayed(row: Feedback) -> dict[str, Any]:
 
 
 def erase(subject: Subject, now: dt.datetime) -> dict[str, int]:
-    """Redact the person's feedback, and delete reports; call it while their messages have the address that finds it."""
+    """Redact the person's feedback, and delete reports; call it while their messages have the address that finds it.
+
+    Raw reports that name the person without being about their messages are deleted by an errand.
+    """
     reports = reports_of(subject)
-    raws = {*reports.exclude(raw=None).values_list("raw", flat=True), *raw_reports.naming(subject.pattern)}
+    raws = set(reports.exclude(raw=None).values_list("raw", flat=True))
     number = reports.delete()[0]
     RawReport.objects.filter(pk__in=raws).delete()
+    raw_reports.search_later(subject, now)
     ids = list(of_person(subject).values_list("pk", flat=True))
     Feedback.objects.filter(pk__in=ids).update(email=ERASED, reason="")
     calls = RelayedUnsubscribe.objects.filter(feedback__in=ids)

@@ -16,7 +16,10 @@ from contacts.privacy.redaction import ERASED
 from delivery.models import Message
 from encryption.rotation import rotate_secrets
 from feedback.intake.store import content_of
-from feedback.models import Feedback, RawReport, Report, Seen
+from feedback.models import Feedback, RawReport, RawSearch, Report, Seen
+from feedback.records import raw_reports
+from feedback.reports.reader import Reader
+from feedback.tasks import search_raw_reports
 from tests.feedback.reports.making import (
     NOW,
     bounce,
@@ -62,10 +65,61 @@ def test_an_erasure_takes_reports_and_every_raw_text_that_names_the_person(messa
     assert RawReport.objects.count() == 5
 
     erase(message)
+    search_raw_reports()
 
+    assert not RawSearch.objects.exists()
     assert [raw.pk for raw in RawReport.objects.all()] == [ben]
     assert not Report.objects.filter(text__contains="ann@").exists()
     assert [(row.email, row.kind) for row in Feedback.objects.all()] == [(ERASED, "hard")]
+
+
+def test_an_erasure_leaves_the_search_in_raw_reports_to_an_errand(
+    message: Message, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pks = [mail(hidden(f"{ANN} wrote {number}.")) for number in range(3)]
+    ben = mail(hidden(f"{BEN} wrote."))
+    process()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(raw_reports, "content_of", refuse)
+        erase(message)  # Nothing is decrypted while somebody waits.
+
+    [search] = RawSearch.objects.values()
+    assert ANN not in str(search)
+    after = mail(hidden(f"{BEN} wrote again."))
+    assert set(RawReport.objects.values_list("pk", flat=True)) == {*pks, ben, after}
+    search_raw_reports()
+    assert set(RawReport.objects.values_list("pk", flat=True)) == {ben, after}
+    assert not RawSearch.objects.exists()
+
+
+def refuse(raw: RawReport) -> bytes:
+    raise AssertionError("a raw report was decrypted")
+
+
+def test_a_search_goes_on_where_it_paused_and_one_that_no_key_opens_stops_no_other(
+    message: Message, settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(raw_reports, "AT_ONCE", 2)
+    for number in range(5):
+        mail(hidden(f"{ANN} wrote {number}."))
+    process()
+    keys = settings.FIELD_ENCRYPTION_KEYS
+    settings.FIELD_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    raw_reports.search_later(erasure.subject_at(BEN), NOW)
+    settings.FIELD_ENCRYPTION_KEYS = keys
+    erase(message)
+    left, pauses = [], iter([False, False, False, True, False, False, False])
+
+    with Reader() as reader:
+        while raw_reports.search(reader, lambda: next(pauses)):
+            left.append(RawReport.objects.count())
+
+    assert left == [1]
+    assert not RawReport.objects.exists()
+    assert RawSearch.objects.count() == 1
+    assert "raw reports can't be searched" in caplog.text
+    assert BEN not in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["HardBounce", "SpamComplaint"])
