@@ -171,7 +171,7 @@ def make_servers(now: dt.datetime) -> list[SmtpServer]:
 
 
 def ways_back(domain: str) -> dict[str, Any]:
-    """Return the fields that lead bounces, complaints and unsubscribes to the demo's own mail listener."""
+    """Return a server's fields that lead what the Test inbox answers to the mail listener of this machine."""
     return {
         "return_path": f"bounces@{domain}",
         "use_return_path": True,

@@ -27,6 +27,7 @@ from adminpages.access import View, way_back
 from adminpages.fresh_sign_in import asks_first
 from adminpages.one_row import THE_ONE
 from brilliance.demo import removable
+from brilliance.demo.seed import ways_back
 from brilliance.web.first_run import people
 from brilliance.web.first_run.forms import TAKEN, OrganisationForm, PeopleForm
 from brilliance.web.first_run.steps import RIGHTS, is_hidden, may_take_all, steps
@@ -108,6 +109,7 @@ def _connect_test_inbox(request: HttpRequest) -> SmtpServer:
         handles_email_validation=True,
         time_zone=str(site().time_zone),
         notes=_("Delivers to the Test inbox on this machine. Nobody else gets this mail."),
+        **ways_back(domain),
     )
     _log(request, made)
     return made

@@ -1,5 +1,6 @@
 """The pages of the first run: what they make, whom they let in, and the steps on Home."""
 
+from dataclasses import replace
 from typing import Any
 
 import lxml.html
@@ -15,9 +16,18 @@ from campaigns.markup.starter_templates import starters
 from campaigns.models import Campaign
 from contacts.models import ConsentEvent, Contact, ContactImport, ContactList, Subscription
 from contacts.transfer.import_contacts import import_people
+from delivery.content.message import Outgoing
+from delivery.content.return_paths import ReturnPath
 from delivery.models import Trial
+from feedback.intake import store
+from feedback.intake.addresses import our_addresses
+from feedback.models import RawReport, Report
+from feedback.tasks import process_reports
 from installation.models import SiteSettings
+from mail.addresses import parse_mailbox
+from sandbox import late_mail
 from smtpservers.models import SmtpServer
+from tests.feedback.reports.making import make_mailing, sent_to
 from tests.harness.forms import opened
 from tests.oauth.making import make_account
 
@@ -59,6 +69,28 @@ def test_the_test_inbox_is_one_press_and_its_test_ends_untested(client: Client, 
     server = SmtpServer.objects.get()
     assert (server.host, server.port, server.mail_to) == ("127.0.0.1", settings.SANDBOX_PLAIN_PORT, "Boss@example.com")
     assert Trial.objects.filter(server=server, recipient="Boss@example.com").exists()
+
+
+def test_what_the_test_inbox_answers_comes_back_without_a_demo_too(client: Client, settings: Any) -> None:
+    settings.SANDBOX_ENABLED = True
+    client.post(SERVER)
+    server = SmtpServer.objects.get()
+    gone, angry = (sent_to(f"{name}.1@example.org", make_mailing(), server) for name in ("late-bounce", "complain"))
+
+    for message in (gone, angry):
+        path = ReturnPath(server, parse_mailbox(server.mail_from).address, "campaign").of(
+            replace(Outgoing.of(message), attempt_count=0)
+        )
+        content = f"Subject: x\r\nMessage-ID: {message.message_id}\r\nX-Complaints-To: {server.spam_address}\r\n\r\nHi"
+        answer = late_mail.answer(message.email, path, content.encode(), timezone.now())
+        assert answer is not None
+        assert our_addresses().purpose(answer.recipient) is not None, "the mail listener refuses nothing of this"
+        store.take(RawReport.Source.LISTENER, answer.content, now=timezone.now(), envelope_to=answer.recipient)
+    process_reports()
+
+    assert set(Report.objects.values_list("kind", "state")) == {("hard", "applied"), ("complaint", "applied")}
+    gone.refresh_from_db()
+    assert gone.status == "bounced"
 
 
 def test_without_a_test_inbox_there_is_no_tile_for_it(client: Client, settings: Any) -> None:
