@@ -321,6 +321,7 @@ _ALL = (
         bulk=Bulk.LIMITED,
         fills={"max_per_day": 10_000},
         hints=(
+            _("Recommended: an OAuth account, of a service account."),
             _("Domain name must be one of your Workspace domains: the relay checks it."),
             _("10,000 recipients a day per user, 319,444 per ten minutes for the organisation."),
             _("Reply 450 4.2.1 means too fast, 550 5.7.1 the daily limit, 550 5.4.5 the user's limit."),

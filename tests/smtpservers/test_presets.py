@@ -100,6 +100,15 @@ def test_microsoft_warns_of_the_end_of_passwords() -> None:
     assert PRESETS["gmail"].password_warning(dt.date(2027, 1, 1)) == ""
 
 
+def test_where_an_oauth_account_can_sign_in_the_preset_recommends_it() -> None:
+    able = {key: preset for key, preset in PRESETS.items() if preset.takes_oauth}
+
+    assert set(able) == {"gmail", "workspace", "workspace-relay", "m365", "outlook"}
+    for key, preset in able.items():
+        said = " ".join([*preset.warnings(preset.host), *preset.facts])
+        assert "Recommended: an OAuth account" in said or "Choose an OAuth account" in said, key
+
+
 def test_the_stream_for_bulk_mail_needs_no_warning() -> None:
     postmark = PRESETS["postmark"]
 

@@ -175,3 +175,20 @@ def test_microsoft_is_set_up_with_nothing_but_an_account_and_a_sender(page: Page
 
     server = SmtpServer.objects.get()
     assert (server.oauth_account.name, server.username, server.host) == ("Newsletter", "", "smtp.office365.com")
+
+
+def test_the_page_of_a_server_counts_down_while_it_signs_in_with_a_password(page: Page, boss: User) -> None:
+    fields = {"host": "smtp.office365.com", "mail_from": "news@shop.example", "preset": "m365"}
+    by_password = SmtpServer.objects.create(name="Old", **fields)
+    by_account = SmtpServer.objects.create(name="New", oauth_account=make_account(), **fields)
+    said = page.get_by_text(re.compile("switche[sd] off sign-in with a password"))
+    sign_in(page, boss)
+
+    page.goto(change_page(by_password))
+    expect(said.first).to_be_visible()
+    page.get_by_text("About Microsoft 365").click()
+    expect(page.get_by_text("Message Center MC786329, 27 January 2026").first).to_be_visible()
+
+    page.goto(change_page(by_account))
+    expect(page.get_by_text("About Microsoft 365")).to_be_visible()
+    expect(said).to_have_count(0)
