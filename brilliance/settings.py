@@ -6,6 +6,7 @@ The defaults are the embedded set-up: SQLite, a broker made of files, everything
 
 import datetime as dt
 import os
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -235,6 +236,7 @@ CELERY_BEAT_SCHEDULE = {  # In seconds.
     "check-sessions": {"task": "delivery.tasks.check_sessions", "schedule": 30.0},
     "check-domains": {"task": "domains.tasks.check_domains", "schedule": 60.0},
     "forget-domain-reports": {"task": "domains.tasks.forget_reports", "schedule": 3600.0},
+    "keep-dkim-keys": {"task": "domains.tasks.keep_keys", "schedule": 60.0},
     "retention": {"task": "contacts.tasks.apply_retention", "schedule": 6 * 3600.0},
     "send-resets": {"task": "accounts.by_mail.tasks.send_resets", "schedule": 10.0},
     "renew-tokens": {"task": "oauth.tasks.renew_tokens", "schedule": 60.0},
@@ -300,6 +302,10 @@ for _name in ("STOP_BOUNCE_PERCENT", "STOP_REFUSAL_PERCENT"):
     _must_be("a percentage from 0 to 100", _name, globals()[_name], 0 <= globals()[_name] <= 100)
 # The name servers for recipients' domains; empty: the machine's own.
 DNS_RESOLVERS = env.list("DNS_RESOLVERS", default=[])
+# A zone of ours with the DKIM records of all domains, which point there with aliases; empty: each domain has its own.
+DKIM_ZONE = env.str("DKIM_ZONE", default="").strip(".").lower()
+if DKIM_ZONE and not re.fullmatch(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9][a-z0-9-]{0,61}[a-z0-9]", DKIM_ZONE):
+    raise ImproperlyConfigured("DKIM_ZONE must be the name of a DNS zone, such as dkim.example.com.")
 # Whether Spamhaus is asked about sending domains and own relays, and the key of its Data Query Service; without a key a
 # resolver of one's own is needed.
 ASK_BLOCK_LISTS = env.bool("ASK_BLOCK_LISTS", default=False)

@@ -22,9 +22,11 @@ from kombu.exceptions import OperationalError
 from unfold.views import ChangeList
 
 from adminpages.instants import stamp
-from adminpages.pages import Deletion, ModelAdmin
+from adminpages.pages import Deletion
 from domains import rounds, tasks, views
 from domains.forms import SendingDomainForm
+from domains.keys import lifecycle
+from domains.keys.views import DkimKeyPages
 from domains.models import DnsFinding, SendingDomain
 from mail.addresses import is_reserved
 from mail.records.alignment import Match
@@ -95,7 +97,7 @@ class DomainList(ChangeList):  # type: ignore[misc]  # unfold ships no types.
 
 
 @admin.register(SendingDomain)
-class SendingDomainAdmin(ModelAdmin):
+class SendingDomainAdmin(DkimKeyPages):
     form = SendingDomainForm
     list_display = ("name_shown", "state", "what", "asked")
     card = ("name_shown", "state", "what")
@@ -146,9 +148,15 @@ class SendingDomainAdmin(ModelAdmin):
 
     def deletion(self, obj: SendingDomain) -> Deletion:
         return Deletion(
-            [gettext("The domain with its findings, their changes and its reports")],
+            [
+                gettext("The domain with its findings, their changes and its reports"),
+                gettext("Its DKIM keys: mail that must be signed with them waits"),
+            ],
             [gettext("A domain that servers or campaigns send from is added again within a minute")],
         )
+
+    def wake_keys(self) -> None:
+        _wake(tasks.keep_keys)
 
     def get_urls(self) -> list[URLPattern]:
         ask = self.admin_site.admin_view(require_POST(self.ask_view))
@@ -179,6 +187,7 @@ class SendingDomainAdmin(ModelAdmin):
         now = timezone.now()
         if not rounds.is_due(domain, now):
             rounds.ask_again(domain, now)
+            lifecycle.ask_again(domain, now)
             transaction.on_commit(_wake)
         return redirect("admin:domains_sendingdomain_change", domain.pk)
 
@@ -209,6 +218,7 @@ class SendingDomainAdmin(ModelAdmin):
             "is_example": is_reserved(domain.name) and not rounds.asks_examples(),
             "may_ask": self.has_change_permission(request, domain),
             "changes": domain.changes.all()[:CHANGES_SHOWN],
+            **self.shown_keys(request, domain),
         }
 
 
@@ -235,7 +245,7 @@ def _badge(state: str) -> SafeString:
     )
 
 
-def _wake() -> None:
+def _wake(task: Any = tasks.check_domains) -> None:
     """Tell a worker; without a broker it notices by itself within a minute."""
     with suppress(OSError, OperationalError):
-        tasks.check_domains.apply_async(retry=False)
+        task.apply_async(retry=False)

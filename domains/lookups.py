@@ -87,7 +87,7 @@ class Lookups:
         if found.rrset is None:
             return Answer()
         # Name servers shuffle records; sorted, they look the same at the next look.
-        return Answer(tuple(sorted(_written(record) for record in list(found.rrset)[:MOST_RECORDS])))
+        return Answer(tuple(sorted(written(record) for record in list(found.rrset)[:MOST_RECORDS])))
 
     def fetch(self, url: str, most_octets: int) -> bytes:
         """Return a file of a public host by https; see :class:`mail.records.transport.Fetch`.
@@ -119,7 +119,8 @@ def nameserver(written: str) -> dns.nameserver.Nameserver:
     return dns.nameserver.Do53Nameserver(host, int(port or 53))
 
 
-def _written(record: dns.rdata.Rdata) -> str:
+def written(record: dns.rdata.Rdata) -> str:
+    """Return a record as text; the strings of a TXT record are joined, and control characters escaped."""
     if isinstance(record, TXT):
         text = b"".join(record.strings).decode("utf-8", "backslashreplace")
         # No other control character is allowed in a record, nor in a database or a terminal.

@@ -1,11 +1,14 @@
-"""The domains that mail is sent from, the findings about them and their changes, and what receivers report of them."""
+"""The domains that mail is sent from, their DKIM keys, the findings about them, and what receivers report of them."""
 
 import datetime as dt
 import secrets
+from dataclasses import dataclass
+from typing import ClassVar
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from encryption.secret_field import SecretField
 from mail.addresses import readable_domain
 from mail.records.finding import Line, State
 
@@ -203,3 +206,80 @@ class TlsCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day} {self.result or 'encrypted'} {self.sessions}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPlace:
+    """The only place where a private key may be used."""
+
+    changed: ClassVar[str] = "A private DKIM key belongs to another domain or selector. Revoke the keys of the domain."
+    domain: str
+    selector: str
+    algorithm: str
+
+
+class DkimKey(models.Model):
+    """A key that signs mail of a domain. Keys are made in pairs: RSA, which all receivers know, and Ed25519."""
+
+    class Algorithm(models.TextChoices):
+        RSA = "rsa", "RSA"
+        ED25519 = "ed25519", "Ed25519"  # Never alone: many receivers don't read it.
+
+    class State(models.TextChoices):
+        MADE = "made", _("Waiting for DNS")  # Its record is missing, wrong, or was never asked for.
+        SEEN = "seen", _("Seen in DNS")  # Its record was right at the last check.
+        SIGNING = "signing", _("Signing")
+        RESTING = "resting", _("Resting")  # Replaced. Its record stays for mail that is still under way.
+        REVOKED = "revoked", _("Revoked")  # Its private half is deleted.
+
+    domain = models.ForeignKey(SendingDomain, on_delete=models.CASCADE, related_name="dkim_keys")
+    pair = models.CharField(max_length=20)  # What the selectors of a pair have in common.
+    selector = models.CharField(max_length=24)
+    algorithm = models.CharField(max_length=8, choices=Algorithm)
+    private = SecretField(blank=True, editable=False)  # PEM. Empty: deleted.
+    record = models.TextField()  # The value to publish.
+    state = models.CharField(max_length=8, choices=State, default=State.MADE)
+    made_at = models.DateTimeField()
+    starts_at = models.DateTimeField(null=True)  # It replaces another pair, and not before. None: as soon as it may.
+    started_at = models.DateTimeField(null=True)  # When it last began to sign.
+    # When its record had been wrong for too long, if it did not sign since.
+    stopped_at = models.DateTimeField(null=True)
+    rests_until = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+    # --- of its record
+    next_check_at = models.DateTimeField(null=True)  # None: nobody asks any more.
+    checked_at = models.DateTimeField(null=True)  # The last time that DNS answered.
+    good_since = models.DateTimeField(null=True)  # The first of the good checks without a wrong one since.
+    is_proved = models.BooleanField(default=False, db_default=False)  # Good twice, with enough time in between.
+    wrong_since = models.DateTimeField(null=True)
+    fault = models.CharField(max_length=40, blank=True)  # A name of mail.records; empty: nothing is wrong.
+    sentence = models.TextField(blank=True)  # In English.
+    # Whether only resolvers answered, which may remember an older record for so long.
+    is_from_cache = models.BooleanField(default=False, db_default=False)
+    ttl_seconds = models.PositiveIntegerField(default=0, db_default=0)
+    unanswered = models.CharField(max_length=300, blank=True)  # Why the last check had no answer.
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["-made_at", "-pk"]
+        verbose_name = _("DKIM key")
+        verbose_name_plural = _("DKIM keys")
+        permissions = [("manage_dkim_keys", "Can make and revoke the DKIM keys of domains")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["domain", "selector"], condition=~models.Q(state="revoked"), name="key_of_selector"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["next_check_at"], name="key_due"),  # The errand's question.
+            # The keys that mail is signed with.
+            models.Index(fields=["domain"], condition=models.Q(state="signing"), name="key_signing"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.selector}._domainkey.{self.domain}"
+
+    @property
+    def destination(self) -> KeyPlace:
+        """The place that the private half was made for."""
+        return KeyPlace(self.domain.name, self.selector, self.algorithm)

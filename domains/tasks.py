@@ -1,9 +1,11 @@
-"""The Celery tasks of domains: rounds, and the end of old reports. Rows say what is due: a lost task loses nothing."""
+"""The Celery tasks of domains: rounds, keys, and the end of old reports. Rows say what is due: no task can be lost."""
 
 from celery import shared_task
 from django.utils import timezone
 
 from domains import rounds
+from domains.keys import lifecycle
+from domains.keys.dns_check import DnsCheck
 from domains.reports import store
 
 SECONDS = 120  # A task ends after the look during which this time is over.
@@ -21,3 +23,10 @@ def check_domains() -> None:
 def forget_reports() -> None:
     """Delete what DMARC and TLS reports said more than thirteen months ago."""
     store.forget_old(timezone.now())
+
+
+@shared_task
+def keep_keys() -> None:
+    """Check the DKIM keys that are due, and start, replace and delete those whose time has come."""
+    began = timezone.now()
+    lifecycle.keep(DnsCheck(), timezone.now, lambda: (timezone.now() - began).total_seconds() > SECONDS)

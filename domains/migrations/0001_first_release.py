@@ -2,6 +2,7 @@
 
 import django.db.models.deletion
 import domains.models
+import encryption.secret_field
 from django.db import migrations, models
 
 
@@ -134,6 +135,42 @@ class Migration(migrations.Migration):
                 'default_permissions': (),
                 'indexes': [models.Index(fields=['day'], name='tls_day')],
                 'constraints': [models.UniqueConstraint(fields=('domain', 'day', 'policy', 'result', 'host'), name='tls_of_day')],
+            },
+        ),
+        migrations.CreateModel(
+            name='DkimKey',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('pair', models.CharField(max_length=20)),
+                ('selector', models.CharField(max_length=24)),
+                ('algorithm', models.CharField(choices=[('rsa', 'RSA'), ('ed25519', 'Ed25519')], max_length=8)),
+                ('private', encryption.secret_field.SecretField(blank=True, default='', editable=False)),
+                ('record', models.TextField()),
+                ('state', models.CharField(choices=[('made', 'Waiting for DNS'), ('seen', 'Seen in DNS'), ('signing', 'Signing'), ('resting', 'Resting'), ('revoked', 'Revoked')], default='made', max_length=8)),
+                ('made_at', models.DateTimeField()),
+                ('starts_at', models.DateTimeField(null=True)),
+                ('started_at', models.DateTimeField(null=True)),
+                ('stopped_at', models.DateTimeField(null=True)),
+                ('rests_until', models.DateTimeField(null=True)),
+                ('revoked_at', models.DateTimeField(null=True)),
+                ('next_check_at', models.DateTimeField(null=True)),
+                ('checked_at', models.DateTimeField(null=True)),
+                ('good_since', models.DateTimeField(null=True)),
+                ('is_proved', models.BooleanField(db_default=False, default=False)),
+                ('wrong_since', models.DateTimeField(null=True)),
+                ('fault', models.CharField(blank=True, max_length=40)),
+                ('sentence', models.TextField(blank=True)),
+                ('is_from_cache', models.BooleanField(db_default=False, default=False)),
+                ('ttl_seconds', models.PositiveIntegerField(db_default=0, default=0)),
+                ('unanswered', models.CharField(blank=True, max_length=300)),
+                ('domain', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='dkim_keys', to='domains.sendingdomain')),
+            ],
+            options={
+                'ordering': ['-made_at', '-pk'],
+                'permissions': [('manage_dkim_keys', 'Can make and revoke the DKIM keys of domains')],
+                'default_permissions': (),
+                'indexes': [models.Index(fields=['next_check_at'], name='key_due'), models.Index(condition=models.Q(('state', 'signing')), fields=['domain'], name='key_signing')],
+                'constraints': [models.UniqueConstraint(condition=models.Q(('state', 'revoked'), _negated=True), fields=('domain', 'selector'), name='key_of_selector')],
             },
         ),
     ]

@@ -5,8 +5,9 @@ import binascii
 from collections.abc import Iterator, Sequence
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from mail.records import tags
 from mail.records.answers import Ask
@@ -34,6 +35,22 @@ def is_selector(text: str) -> bool:
     return len(text) <= 63 and all(
         label and all(letter.isascii() and (letter.isalnum() or letter in "-_") for letter in label) for label in labels
     )
+
+
+def value_of(key: RSAPublicKey | Ed25519PublicKey) -> str:
+    """Return the value of a key's record."""
+    if isinstance(key, RSAPublicKey):
+        return _value("rsa", key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+    return _value("ed25519", key.public_bytes(Encoding.Raw, PublicFormat.Raw))  # Not the former (RFC 8463 section 4.2).
+
+
+def revoked_value(value: str) -> str:
+    """Return a record's value without its key, which says that the key was revoked (RFC 6376 section 3.6.1)."""
+    return f"v=DKIM1; k={tags.read(value).get('k', 'rsa')}; p="
+
+
+def _value(kind: str, octets: bytes) -> str:
+    return f"v=DKIM1; k={kind}; p={base64.b64encode(octets).decode()}"
 
 
 def is_usable(selector: str, domain: str, ask: Ask) -> bool:
@@ -142,7 +159,7 @@ def _of_tags(name: str, found: tags.Tags, published: Record | None) -> Iterator[
         yield Fault(
             State.LOOK, "dkim-testing", _("%(name)s is in test mode, so it may not count. Remove t=y.", name=name)
         )
-    if published is not None and _bare(found.get("p")) != _bare(tags.read(published.value).get("p")):
+    if published is not None and not _is_same_key(found, tags.read(published.value)):
         yield Fault(State.BROKEN, "dkim-other-key", _("The key at %(name)s isn't the one used here.", name=name))
 
 
@@ -183,12 +200,41 @@ def _of_key(name: str, found: tags.Tags) -> Iterator[Fault]:
         )
 
 
-def _rsa_bits(octets: bytes) -> int | None:
+def _is_same_key(one: tags.Tags, other: tags.Tags) -> bool:
+    """Tell whether two records have one key. The keys are compared: a key can be written in several ways."""
+    return public_key_of(one) is not None and _numbers_of(one) == _numbers_of(other)
+
+
+def _numbers_of(found: tags.Tags) -> tuple[object, ...]:
+    key = public_key_of(found)
+    if isinstance(key, RSAPublicKey):
+        numbers = key.public_numbers()
+        return numbers.n, numbers.e
+    return (key.public_bytes_raw(),) if key is not None else ()
+
+
+def public_key_of(found: tags.Tags) -> RSAPublicKey | Ed25519PublicKey | None:
+    """Return the key of a record; None if it has none that can be read."""
+    try:
+        octets = base64.b64decode(_bare(found.get("p")), validate=True)
+        if found.get("k", "rsa").lower() == "ed25519":
+            return Ed25519PublicKey.from_public_bytes(octets)
+    except ValueError:
+        return None
+    return _rsa_key(octets)
+
+
+def _rsa_key(octets: bytes) -> RSAPublicKey | None:
     try:
         key = load_der_public_key(octets)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
-    return key.key_size if isinstance(key, RSAPublicKey) else None
+    return key if isinstance(key, RSAPublicKey) else None
+
+
+def _rsa_bits(octets: bytes) -> int | None:
+    key = _rsa_key(octets)
+    return key.key_size if key is not None else None
 
 
 def _kind(text: str) -> str:

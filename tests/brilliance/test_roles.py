@@ -114,6 +114,8 @@ EXPECTED = {
     "admin/smtpservers/route/try/": "amo",
     "admin/domains/sendingdomain/<int:domain_id>/ask/": SERVERS,
     "admin/domains/sendingdomain/<int:domain_id>/reports/": "amo",
+    "admin/domains/sendingdomain/<int:domain_id>/keys/": SERVERS,
+    "admin/domains/sendingdomain/<int:domain_id>/keys/revoke/": SERVERS,
     "admin/oauth/oauthaccount/<int:account_id>/connect/": SERVERS,
     "admin/oauth/oauthaccount/<int:account_id>/sign-in/": SERVERS,  # It leads to the provider.
     "oauth/done": SERVERS,

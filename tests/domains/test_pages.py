@@ -174,7 +174,7 @@ def test_the_page_reads_its_domain_and_findings_once(dns: Nameserver, part: str)
 
     tables = [query["sql"].partition(' FROM "')[2].partition('"')[0] for query in found.captured_queries]
     ours = sorted(table for table in tables if table.startswith("domains_"))
-    assert ours == ["domains_dnschange", "domains_dnsfinding", "domains_sendingdomain"]
+    assert ours == ["domains_dkimkey", "domains_dnschange", "domains_dnsfinding", "domains_sendingdomain"]
 
 
 def test_a_list_of_many_domains_costs_no_query_for_each(dns: Nameserver, django_assert_max_num_queries: Any) -> None:

@@ -27,7 +27,8 @@ MX: dict[str, list[str]] = {"MX": ["10 mail.customer.example."]}
 class Nameserver:
     """A running name server; ``address`` is written as the setting DNS_RESOLVERS takes it."""
 
-    def __init__(self, zone: Zone) -> None:
+    def __init__(self, zone: Zone, *, is_authoritative: bool = False) -> None:
+        self.is_authoritative = is_authoritative
         self.zone = {name.rstrip("."): records for name, records in zone.items()}
         self.asked: list[tuple[str, str]] = []
         self.address = ""
@@ -38,6 +39,8 @@ class Nameserver:
         name, kind = question.name.to_text(omit_final_dot=True), dns.rdatatype.to_text(question.rdtype)
         self.asked.append((name, kind))
         response = dns.message.make_response(query)
+        if self.is_authoritative:
+            response.flags |= dns.flags.AA
         records = self.zone.get(name)
         if records == SILENT:
             return None
@@ -93,8 +96,10 @@ def _rrset(name: dns.name.Name, kind: str, values: list[str] | list[bytes]) -> d
 
 
 @contextmanager
-def running_nameserver(zone: Zone) -> Iterator[Nameserver]:
-    nameserver = Nameserver(zone)
+def running_nameserver(
+    zone: Zone, *, host: str = "127.0.0.1", port: int = 0, is_authoritative: bool = False
+) -> Iterator[Nameserver]:
+    nameserver = Nameserver(zone, is_authoritative=is_authoritative)
 
     class OverUdp(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -109,10 +114,10 @@ def running_nameserver(zone: Zone) -> Iterator[Nameserver]:
                 self.wfile.write(len(response).to_bytes(2, "big") + response)
 
     # TCP first: its ports are also those of everybody's connections, and hardly anybody here uses UDP.
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), OverTcp) as tcp:
+    with socketserver.ThreadingTCPServer((host, port), OverTcp) as tcp:
         port = tcp.server_address[1]
-        nameserver.address = f"127.0.0.1#{port}"
-        with socketserver.UDPServer(("127.0.0.1", port), OverUdp) as udp:
+        nameserver.address = f"{host}#{port}"
+        with socketserver.UDPServer((host, port), OverUdp) as udp:
             tcp.daemon_threads = True
             servers: list[Any] = [udp, tcp]
             threads = [threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True) for server in servers]

@@ -1,0 +1,1 @@
+"""The DKIM keys of domains: made, published, checked in DNS, started, rotated and revoked."""
