@@ -36,6 +36,8 @@ ABOUT = {
     Flow.MICROSOFT_USER: _("A person signs in once in the browser. A changed password ends it."),
     Flow.GOOGLE_SERVICE: _("A service account sends as the mailbox. Your Google administrator allows it once."),
     Flow.GOOGLE_USER: _("A person signs in once in the browser. Best with an Internal app of your organisation."),
+    Flow.POSTMASTER_USER: _("Reads Gmail's spam rate and errors for your domains. A person signs in once."),
+    Flow.POSTMASTER_SERVICE: _("The same without a sign-in. Your Google Workspace administrator allows it once."),
 }
 # A page there could begin a sign-in that nobody asked for.
 OTHER_SITES = ("cross-site", "same-site")
@@ -52,7 +54,7 @@ class OAuthAccountAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  
     search_fields = ("name", "mailbox", "client_id", "tenant")
     ordering = ("name",)
     actions = ()
-    empty_hint = _("Sign in to Microsoft 365 or Google with tokens instead of a password.")
+    empty_hint = _("Sign in to Microsoft 365 or Google with tokens instead of a password, or read Postmaster Tools.")
     warn_unsaved_form = True
     change_form_outer_before_template = "oauth/state.html"
     change_form_outer_after_template = "oauth/set_up.html"
@@ -224,6 +226,8 @@ def _sentence(account: OAuthAccount) -> str:
         }
     if account.state == State.TROUBLE and account.retry_at:
         return gettext("The provider can't be reached. Tried again at %(time)s.") % {"time": stamp(account.retry_at)}
+    if account.state == State.REFUSED and not account.is_for_mail:
+        return gettext("The provider refused it. Postmaster Tools isn't read until it works again.")
     if account.state == State.REFUSED:
         return gettext("The provider refused it. Servers that use this account are paused until it works again.")
     if account.needs_sign_in:

@@ -29,6 +29,15 @@ FIELDS = {
     Flow.MICROSOFT_USER: ("name", "mailbox", "tenant", "client_id", "client_secret", "cloud"),
     Flow.GOOGLE_SERVICE: ("name", "mailbox", "key_file"),
     Flow.GOOGLE_USER: ("name", "mailbox", "client_id", "client_secret"),
+    Flow.POSTMASTER_SERVICE: ("name", "mailbox", "key_file"),
+    Flow.POSTMASTER_USER: ("name", "mailbox", "client_id", "client_secret"),
+}
+# The secret that an account of a flow can't do without.
+NEEDED = {
+    Flow.GOOGLE_SERVICE: "key_file",
+    Flow.GOOGLE_USER: "client_secret",
+    Flow.POSTMASTER_SERVICE: "key_file",
+    Flow.POSTMASTER_USER: "client_secret",
 }
 LONGEST_KEY_FILE = 20_000
 
@@ -63,6 +72,11 @@ class AccountForm(_AccountModelForm):
         shown = FIELDS[Flow(self.instance.flow)]
         for name in [name for name in self.fields if name not in shown]:
             del self.fields[name]
+        if not self.instance.is_for_mail:
+            self.fields["mailbox"].label = gettext("Google user")
+            self.fields["mailbox"].help_text = gettext(
+                "Address of the Google user who sees your domains in Postmaster Tools."
+            )
         for name in ("client_secret", "private_key", "key_file"):
             if name in self.fields:
                 self._describe_secret(name)
@@ -151,7 +165,7 @@ class AccountForm(_AccountModelForm):
         cleaned = super().clean() or self.cleaned_data
         if self.instance.flow == Flow.MICROSOFT_APP:
             self._clean_proof(cleaned)
-        missing = {Flow.GOOGLE_SERVICE: "key_file", Flow.GOOGLE_USER: "client_secret"}.get(Flow(self.instance.flow))
+        missing = NEEDED.get(Flow(self.instance.flow))
         if missing and missing not in self.errors and not self._will_have(missing):
             self.add_error(missing, gettext("Enter the %(what)s.") % {"what": str(self.fields[missing].label).lower()})
         return cleaned

@@ -34,7 +34,7 @@ def renewed(account: OAuthAccount, now: dt.datetime) -> Grant:
     try:
         if account.flow == account.Flow.MICROSOFT_APP:
             return _ask(account, {"grant_type": "client_credentials", "scope": scope}, now)
-        if account.flow == account.Flow.GOOGLE_SERVICE:
+        if account.flow in (account.Flow.GOOGLE_SERVICE, account.Flow.POSTMASTER_SERVICE):
             url = providers.token_url(account.flow, account.cloud, account.tenant)
             assertion = service_account_assertion(
                 email=account.client_id,

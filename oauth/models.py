@@ -25,6 +25,8 @@ class OAuthAccount(models.Model):
         MICROSOFT_USER = providers.MICROSOFT_USER, _("Microsoft 365 or Outlook.com, signed in by a person")
         GOOGLE_SERVICE = providers.GOOGLE_SERVICE, _("Google Workspace, service account (recommended)")
         GOOGLE_USER = providers.GOOGLE_USER, _("Google, signed in by a person")
+        POSTMASTER_USER = providers.POSTMASTER_USER, _("Gmail Postmaster Tools, signed in by a person")
+        POSTMASTER_SERVICE = providers.POSTMASTER_SERVICE, _("Gmail Postmaster Tools, service account")
 
     class State(models.TextChoices):
         NEW = "new", _("Not connected")  # No token was ever obtained with these settings.
@@ -88,6 +90,16 @@ class OAuthAccount(models.Model):
     def destination(self) -> Identity:
         """Whose mail the secrets of this row open, as it is now."""
         return Identity(self.flow, self.cloud, self.tenant, self.client_id, self.mailbox)
+
+    @classmethod
+    def for_mail(cls) -> "models.QuerySet[OAuthAccount]":
+        """Return the accounts that servers and mailboxes can use."""
+        return cls.objects.filter(flow__in=providers.MAIL_FLOWS)
+
+    @property
+    def is_for_mail(self) -> bool:
+        """Whether servers and mailboxes can use it."""
+        return self.flow in providers.MAIL_FLOWS
 
     @property
     def needs_sign_in(self) -> bool:

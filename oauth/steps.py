@@ -168,6 +168,72 @@ def _google_user(cloud: str, known: dict[str, str]) -> SetUp:
     )
 
 
+def _postmaster_service(cloud: str, known: dict[str, str]) -> SetUp:
+    return SetUp(
+        (
+            _VERIFY,
+            Step(
+                _("Create a service account"),
+                (
+                    _("In the Google Cloud console, create a project and enable the Gmail Postmaster Tools API."),
+                    _("Under IAM, then Service accounts, create one and add a key of type JSON. Paste the file here."),
+                ),
+            ),
+            Step(
+                _("Delegate the scope to it"),
+                (
+                    _("In the Admin console, open Security, API controls, Domain-wide delegation, and add a client."),
+                    _("Enter the service account's numeric Unique ID as client ID, and this scope."),
+                ),
+                providers.scopes(providers.POSTMASTER_SERVICE, cloud),
+            ),
+            Step(
+                _("Connect"),
+                (_("Save, then choose Connect above."), _READ_DAILY),
+            ),
+        ),
+        (
+            *_OF_POSTMASTER,
+            Mistake("unauthorized_client", _("The scope isn't delegated, or was only minutes ago. It may take a day.")),
+            Mistake("invalid_grant: Invalid email", _("The user is an alias. Enter the user's primary address.")),
+        ),
+    )
+
+
+def _postmaster_user(cloud: str, known: dict[str, str]) -> SetUp:
+    return SetUp(
+        (
+            _VERIFY,
+            Step(
+                _("Create an app"),
+                (
+                    _("In the Google Cloud console, create a project and enable the Gmail Postmaster Tools API."),
+                    _("Configure the consent screen. Choose Internal if you use Google Workspace."),
+                    _("Add this scope."),
+                ),
+                providers.scopes(providers.POSTMASTER_USER, cloud),
+            ),
+            _redirect(known, _("Create an OAuth client ID of type Web application, with this redirect address.")),
+            Step(
+                _("Sign in"),
+                (
+                    _("Save, then choose Sign in above. Sign in as the user who sees the domains."),
+                    _("Leave the permission for Postmaster Tools ticked."),
+                    _READ_DAILY,
+                ),
+            ),
+        ),
+        (
+            *_OF_POSTMASTER,
+            Mistake(
+                "ACCESS_TOKEN_SCOPE_INSUFFICIENT", _("The permission was unticked. Sign in again and leave it ticked.")
+            ),
+            Mistake("invalid_grant", _("The app is in testing: its sign-ins expire after 7 days. Publish the app.")),
+            Mistake("redirect_uri_mismatch", _("The redirect address at Google differs. Copy it from here.")),
+        ),
+    )
+
+
 def _redirect(known: dict[str, str], sentence: str) -> Step:
     return Step(_("Register the redirect address"), (sentence,), (known["redirect_uri"],))
 
@@ -197,10 +263,28 @@ _SIGN_IN = Step(
         _("Choose the account in a server, and send a test."),
     ),
 )
+_VERIFY = Step(
+    _("Verify your domains"),
+    (
+        _("In Postmaster Tools, add each domain you send from, and verify it by the TXT record shown there."),
+        _("Use the Google user that you enter here, or have the owner add that user."),
+    ),
+    ("https://postmaster.google.com",),
+)
+_READ_DAILY = _("Your domains are then read every day. Their pages of reports show the figures.")
+_OF_POSTMASTER = (
+    Mistake(
+        "PERMISSION_DENIED",
+        _("This user doesn't see the domain. Verify it in Postmaster Tools, or add the user there."),
+    ),
+    Mistake("SERVICE_DISABLED", _("The API is off. Enable the Gmail Postmaster Tools API in the Cloud project.")),
+)
 _SMTP_AUTH_OFF = Mistake("535 5.7.139", _("SMTP AUTH is off for the mailbox or tenant. Run Set-CASMailbox."))
 _SET_UPS = {
     providers.MICROSOFT_APP: _microsoft_app,
     providers.MICROSOFT_USER: _microsoft_user,
     providers.GOOGLE_SERVICE: _google_service,
     providers.GOOGLE_USER: _google_user,
+    providers.POSTMASTER_SERVICE: _postmaster_service,
+    providers.POSTMASTER_USER: _postmaster_user,
 }

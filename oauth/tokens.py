@@ -1,4 +1,4 @@
-"""The tokens of accounts: given to the provider's mail hosts alone, and renewed by one process at a time.
+"""The tokens of accounts: given to the provider's own hosts alone, and renewed by one process at a time.
 
 Whoever needs a token shortly before it ends renews it, if no other process is doing so: a conditional UPDATE decides.
 The others use the present token until it ends.
@@ -58,7 +58,7 @@ class NoToken(Exception):
 def token_for(account: OAuthAccount, host: str, now: dt.datetime, *, refused: str = "") -> str:
     """Return an access token of the account, renewed if it ends soon. May ask the provider, for 10 seconds at most.
 
-    :param host: the mail server that it is for; it must be one of the provider's.
+    :param host: the mail server or API that it is for; it must be one of the provider's.
     :param refused: the token that this server has just refused, which is renewed before its time.
     :raises NoToken:
     """
@@ -83,10 +83,11 @@ def token_for(account: OAuthAccount, host: str, now: dt.datetime, *, refused: st
 
 
 def why_not_to(account: OAuthAccount, host: str) -> str:
-    """Return why the account's tokens may not be sent to a mail server; empty if they may."""
-    if host in providers.mail_hosts(account.flow, account.cloud) or _is_test_host(host):
+    """Return why the account's tokens may not be sent to a host; empty if they may."""
+    allowed = providers.token_hosts(account.flow, account.cloud)
+    if host in allowed or (account.is_for_mail and _is_test_host(host)):
         return ""
-    hosts = ", ".join(sorted(providers.mail_hosts(account.flow, account.cloud)))
+    hosts = ", ".join(sorted(allowed))
     return f"{_named(account)} is for {hosts} only. Its tokens are never sent to {host}."
 
 
@@ -148,7 +149,9 @@ def renew_due(read_clock: Callable[[], dt.datetime]) -> int:
     """
     now = read_clock()
     due = OAuthAccount.objects.filter(_due(now)).exclude(state=State.REFUSED)
-    due = due.exclude(flow__in=(OAuthAccount.Flow.MICROSOFT_USER, OAuthAccount.Flow.GOOGLE_USER), refresh_token="")
+    due = due.exclude(
+        flow__in=[flow for flow in OAuthAccount.Flow.values if providers.needs_sign_in(flow)], refresh_token=""
+    )
     renewed = 0
     for account_id in list(due.order_by("expires_at").values_list("pk", flat=True)):
         try:

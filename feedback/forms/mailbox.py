@@ -16,6 +16,7 @@ from encryption.secret_states import SecretState, state_of
 from feedback.mailboxes import changes
 from feedback.models import Mailbox
 from mail.addresses import AddressInvalid, check_host, readable_domain
+from oauth.models import OAuthAccount
 from smtpservers.forms import validators
 from smtpservers.forms.validators import FieldInvalid
 from smtpservers.models import SmtpServer
@@ -76,6 +77,7 @@ class MailboxForm(_MailboxModelForm):
         self._before = (self.instance.destination, self.instance.folder)
         if self.instance.host:  # Stored as A-labels, shown in its own script.
             self.initial["host"] = readable_domain(self.instance.host)
+        self.fields["oauth_account"].queryset = OAuthAccount.for_mail()  # type: ignore[attr-defined]
         password = self.fields["password"]
         # Otherwise browsers fill in the password of the signed-in user.
         password.widget.attrs["autocomplete"] = "new-password"

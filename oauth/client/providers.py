@@ -15,6 +15,11 @@ MICROSOFT, GOOGLE = "microsoft", "google"
 # The values of a flow: how tokens are obtained, and from whom.
 MICROSOFT_APP, MICROSOFT_USER = "microsoft app", "microsoft user"
 GOOGLE_SERVICE, GOOGLE_USER = "google service", "google user"
+# The same two ways, for the figures of Postmaster Tools instead of mail.
+POSTMASTER_SERVICE, POSTMASTER_USER = "postmaster service", "postmaster user"
+POSTMASTER_FLOWS = (POSTMASTER_SERVICE, POSTMASTER_USER)
+MAIL_FLOWS = (MICROSOFT_APP, MICROSOFT_USER, GOOGLE_SERVICE, GOOGLE_USER)
+POSTMASTER_HOST = "gmailpostmastertools.googleapis.com"
 WORLDWIDE = "worldwide"
 
 
@@ -85,7 +90,7 @@ def provider_of(flow: str) -> str:
 
 def needs_sign_in(flow: str) -> bool:
     """Tell whether a person signs in once, in a browser, at the provider."""
-    return flow in (MICROSOFT_USER, GOOGLE_USER)
+    return flow in (MICROSOFT_USER, GOOGLE_USER, POSTMASTER_USER)
 
 
 def is_tenant(text: str) -> bool:
@@ -94,8 +99,15 @@ def is_tenant(text: str) -> bool:
 
 
 def mail_hosts(flow: str, cloud: str) -> frozenset[str]:
-    """Return the hosts that a token of the account may be sent to."""
+    """Return the mail hosts that a token of the account may be sent to; none of an account that isn't for mail."""
+    if flow in POSTMASTER_FLOWS:
+        return frozenset()
     return CLOUDS[cloud].mail_hosts if provider_of(flow) == MICROSOFT else _GOOGLE_MAIL_HOSTS
+
+
+def token_hosts(flow: str, cloud: str) -> frozenset[str]:
+    """Return all hosts that a token of the account may be sent to."""
+    return frozenset({POSTMASTER_HOST}) if flow in POSTMASTER_FLOWS else mail_hosts(flow, cloud)
 
 
 def takes_tokens(host: str) -> bool:
@@ -110,7 +122,13 @@ def token_url(flow: str, cloud: str, tenant: str) -> str:
 
 
 def scopes(flow: str, cloud: str) -> Sequence[str]:
-    """Return the scopes to ask for: sending by SMTP, and reading by IMAP and POP3."""
+    """Return the scopes to ask for: sending by SMTP and reading by IMAP and POP3, or reading Postmaster Tools.
+
+    The scope of version 2 of Google's Postmaster Tools API is that of
+    developers.google.com/workspace/gmail/postmaster/reference/rest/v2/domains/getComplianceStatus (April 2026).
+    """
+    if flow in POSTMASTER_FLOWS:
+        return ["https://www.googleapis.com/auth/postmaster.traffic.readonly"]
     if flow == MICROSOFT_APP:
         return [f"{CLOUDS[cloud].resource}/.default"]
     if flow == MICROSOFT_USER:

@@ -65,7 +65,7 @@ def ask(url: str, form: Mapping[str, str]) -> Grant:
     body = urlencode(form).encode()
     try:
         response = fetch(
-            _where(url),
+            where(url),
             method="POST",
             body=body,
             headers={"Content-Type": FORM, "Accept": "application/json"},
@@ -95,7 +95,7 @@ def sent_back(query: Mapping[str, str], secrets: Mapping[str, str]) -> GrantRefu
     )
 
 
-def _where(url: str) -> str:
+def where(url: str) -> str:
     """Return the address to ask. Tests put their own server in front, and the real host into the path."""
     return url.replace("https://", f"{settings.OAUTH_TEST_SERVER}/", 1) if settings.OAUTH_TEST_SERVER else url
 

@@ -33,6 +33,7 @@ from mail.addresses import (
     readable_domain,
 )
 from mail.links import utm
+from oauth.models import OAuthAccount
 from smtpservers import presets
 from smtpservers.forms import validators
 from smtpservers.forms.tabs import server_form_helper
@@ -250,6 +251,7 @@ class ServerForm(_ServerModelForm):
             self.fields["language"].choices = [("", default), *settings.LANGUAGES]  # type: ignore[attr-defined]
         if "oauth_account" in self.fields:
             self.fields["oauth_account"].empty_label = gettext("None")  # type: ignore[attr-defined]
+            self.fields["oauth_account"].queryset = OAuthAccount.for_mail()  # type: ignore[attr-defined]
             # An account is added in steps, on its own page.
             for button in ("add", "change", "delete", "view"):
                 setattr(self.fields["oauth_account"].widget, f"can_{button}_related", False)

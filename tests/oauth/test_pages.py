@@ -22,6 +22,7 @@ from tests.peers.token_server import (
     CLIENT_ID,
     CLIENT_SECRET,
     MAILBOX,
+    POSTMASTER_SCOPE,
     SERVICE_EMAIL,
     TENANT,
     TokenServer,
@@ -37,6 +38,8 @@ TYPED: dict[str, dict[str, str]] = {
     "microsoft user": {**APP, "client_secret": CLIENT_SECRET},
     "google service": {"key_file": KEY_FILE},
     "google user": {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET},
+    "postmaster service": {"key_file": KEY_FILE},
+    "postmaster user": {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET},
 }
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -91,6 +94,7 @@ def test_an_account_is_added_connected_and_seen_without_its_secrets(
     client: Client, server: TokenServer, caplog: pytest.LogCaptureFixture, flow: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    server.scope = POSTMASTER_SCOPE if flow.startswith("postmaster") else server.scope
     pages = [client.get(f"{LIST}add/?flow={flow}")]
 
     added = add(client, flow)
@@ -120,6 +124,17 @@ def test_an_account_is_added_connected_and_seen_without_its_secrets(
     assert account.history.latest().history_change_reason.startswith("Changed: ")
 
 
+@pytest.mark.parametrize("page", ["smtpservers/smtpserver", "feedback/mailbox"])
+def test_only_accounts_for_mail_are_offered_to_servers_and_mailboxes(client: Client, page: str) -> None:
+    make_account("google service", name="For mail")
+    make_account("postmaster user", name="For figures")
+
+    shown = client.get(f"/admin/{page}/add/").content.decode()
+
+    assert "For mail" in shown
+    assert "For figures" not in shown
+
+
 @pytest.mark.parametrize(
     ("flow", "more", "field"),
     [
@@ -135,6 +150,8 @@ def test_an_account_is_added_connected_and_seen_without_its_secrets(
         ("google service", {"key_file": KEY_FILE.replace("PRIVATE", "PUBLIC")}, "key_file"),
         ("google service", {"key_file": ""}, "key_file"),
         ("google user", {"client_secret": ""}, "client_secret"),
+        ("postmaster service", {"key_file": ""}, "key_file"),
+        ("postmaster user", {"client_secret": ""}, "client_secret"),
     ],
 )
 def test_what_cannot_work_is_refused_beside_its_field(

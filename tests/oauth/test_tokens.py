@@ -21,7 +21,11 @@ from tests.oauth.making import FLOWS, make_account
 from tests.peers.token_server import CLIENT_SECRET, GOOGLE, MICROSOFT, TokenServer, certificate_pem, key_pem
 
 NOW = dt.datetime(2026, 11, 30, 23, 58, tzinfo=dt.UTC)
-HOSTS = {"microsoft": "smtp.office365.com", "google": "smtp.gmail.com"}
+HOSTS = {
+    "microsoft": "smtp.office365.com",
+    "google": "smtp.gmail.com",
+    "postmaster": "gmailpostmastertools.googleapis.com",
+}
 SILENT = [(503, {"error": "temporarily_unavailable"}), (500, b"<html>"), (200, b"{}"), (429, {"error": "slow_down"})]
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -1,5 +1,7 @@
 """A scripted token server of Microsoft's and Google's on loopback. It checks what a client owes: secret, PKCE, JWT.
 
+Requests to other hosts of a provider, its API, are answered by ``api``.
+
 ``settings.OAUTH_TEST_SERVER`` leads the product here; the path then begins with the host that it meant.
 """
 
@@ -14,7 +16,7 @@ from contextlib import contextmanager
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 import jwt
@@ -30,7 +32,18 @@ TENANT, MAILBOX = "shop.example", "news@shop.example"
 MICROSOFT = f"/login.microsoftonline.com/{TENANT}/oauth2/v2.0/token"
 GOOGLE = "/oauth2.googleapis.com/token"
 SERVICE_EMAIL = "mailer@project.iam.gserviceaccount.com"
+MAIL_SCOPE = "https://mail.google.com/"
+POSTMASTER_SCOPE = "https://www.googleapis.com/auth/postmaster.traffic.readonly"
 Answer = tuple[int, Any]
+
+
+class Asked(NamedTuple):
+    """A request to a provider's API."""
+
+    method: str
+    path: str  # It begins with the host; with the query.
+    token: str
+    body: Any  # What the JSON says; None of a request without a body.
 
 
 @cache
@@ -71,6 +84,8 @@ class TokenServer:
         self.refresh_tokens: set[str] = set()
         self.rotates = False  # Whether each refresh token counts once.
         self.seconds = 3600
+        self.scope = MAIL_SCOPE  # That Google's clients ask for.
+        self.api: Callable[[Asked], Answer] = lambda asked: (404, {})
         self.before: Callable[[], object] = lambda: None  # Called before an answer.
         self._codes: dict[str, dict[str, str]] = {}
 
@@ -85,6 +100,8 @@ class TokenServer:
         """Let the person sign in at the address that the browser was sent to; return what they bring back."""
         query = dict(parse_qsl(urlsplit(asked).query))
         assert (query["response_type"], query["code_challenge_method"]) == ("code", "S256")
+        if asked.startswith("https://accounts.google.com/"):
+            assert query["scope"] == self.scope
         code = self.new_token("code")
         self._codes[code] = query
         return {"code": code, "state": query["state"]}
@@ -120,7 +137,7 @@ class TokenServer:
     def _jwt_bearer(self, path: str, form: dict[str, str]) -> Answer | dict[str, Any]:
         audience = f"https://{path[1:]}"
         claims = jwt.decode(form["assertion"], key().public_key(), ["RS256"], audience=audience)
-        assert (claims["sub"], claims["scope"]) == (MAILBOX, "https://mail.google.com/")
+        assert (claims["sub"], claims["scope"]) == (MAILBOX, self.scope)
         if claims["iss"] != SERVICE_EMAIL:
             return 400, {"error": "invalid_grant", "error_description": "Invalid grant: account not found"}
         return self._access()
@@ -148,11 +165,25 @@ def token_server() -> Iterator[TokenServer]:
     CA.issue_cert("localhost").configure_cert(context)
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer_api(None)
+
         def do_POST(self) -> None:
-            form = dict(parse_qsl(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.headers["Content-Type"] == "application/json":
+                self._answer_api(json.loads(body))
+                return
+            form = dict(parse_qsl(body.decode()))
             server.asked.append((self.path, form))
             server.before()
-            status, answer = server.tokens(self.path, form)
+            self._send(*server.tokens(self.path, form))
+
+        def _answer_api(self, body: Any) -> None:
+            kind, _, token = self.headers.get("Authorization", "").partition(" ")
+            assert kind == "Bearer"
+            self._send(*server.api(Asked(self.command, self.path, token, body)))
+
+        def _send(self, status: int, answer: Any) -> None:
             body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
