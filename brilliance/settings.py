@@ -241,6 +241,7 @@ CELERY_BEAT_SCHEDULE = {  # In seconds.
     "send-resets": {"task": "accounts.by_mail.tasks.send_resets", "schedule": 10.0},
     "renew-tokens": {"task": "oauth.tasks.renew_tokens", "schedule": 60.0},
     "forget-sign-ups": {"task": "publicpages.tasks.delete_expired", "schedule": 600.0},
+    "forget-tokens": {"task": "feedback.tasks.forget_tokens", "schedule": 600.0},
     "forget-sessions": {"task": "accounts.tasks.delete_expired", "schedule": 600.0},
 }
 

@@ -47,6 +47,11 @@ def process_reports() -> None:
     """Read what came in, and give effect to it. Not in a copy that waits for a person: it is read after the release."""
     with Reader() as reader:
         is_more = queue.process_for_a_while(reader, clock.now)
-    receive.forget_tokens(clock.now())
     if is_more:
         hints.ring(process_reports)
+
+
+@shared_task
+def forget_tokens() -> None:
+    """Delete the tokens of webhooks that prove nothing any more."""
+    receive.forget_tokens(clock.now())

@@ -1,6 +1,7 @@
 """A probe of a webhook: a real message through the server, and what the provider told of it since."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from delivery.models import Trial
@@ -31,6 +32,9 @@ def came_back(trial: Trial) -> list[CameBack]:
     return sorted(found, key=lambda each: each.at)
 
 
-def is_waiting(trial: Trial, now: dt.datetime) -> bool:
-    """Whether something may still come back: the message was sent, nothing was told of it, and it isn't long ago."""
-    return not trial.refusal and now - trial.created_at < WAITS_FOR and not came_back(trial)
+def is_waiting(trial: Trial, events: Sequence[CameBack], now: dt.datetime) -> bool:
+    """Whether something may still come back: the message was sent, nothing was told of it, and it isn't long ago.
+
+    :param events: what came back so far.
+    """
+    return not trial.refusal and now - trial.created_at < WAITS_FOR and not events

@@ -20,6 +20,7 @@ from oauth import sasl
 DONE = ("Brilliance", "done")  # The folder of mails that were read, below the personal namespace.
 LITERAL_BYTES = MOST_MAIL_BYTES + (1 << 20)  # Some servers round the size that they announce.
 HEADER_BYTES = 32 * 1024
+MOST_WORDS = 2_000  # Of an error; a person sees fewer, after secrets were taken out.
 FIELDS = "RETURN-PATH DELIVERED-TO X-ORIGINAL-TO ENVELOPE-TO TO CC CONTENT-TYPE SUBJECT"
 _HEADERS = f"BODY.PEEK[HEADER.FIELDS ({FIELDS})]<0.{HEADER_BYTES}>"
 
@@ -145,7 +146,7 @@ def session(access: Access, limits: Limits) -> Iterator[ImapSession]:
     try:
         _sign_in(client, access)
         yield ImapSession(client)
-        with suppress(IMAPClientError, OSError):
+        with suppress(IMAPClientError, MailboxFailed, OSError, ValueError):  # All that was read is stored by now.
             client.logout()
     finally:
         with suppress(OSError):
@@ -178,7 +179,7 @@ def _sign_in(client: IMAPClient, access: Access) -> None:
 def words_of(error: Exception) -> str:
     """Return the server's words in an exception of imaplib, in one line."""
     words = " ".join(re.sub(r"^b'(.*)'$", r"\1", str(error)).split())
-    return words[:300] or type(error).__name__
+    return words[:MOST_WORDS] or type(error).__name__
 
 
 def _body(parts: Any) -> bytes | None:

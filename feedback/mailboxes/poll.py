@@ -61,17 +61,27 @@ def _problem(turn: Turn) -> str:
 
     :raises LeaseLost: if somebody else polls it now.
     """
+    used: list[Access] = []
+    problem = _talk(turn, used)
+    for access in used:
+        problem, turn.warning = access.redacted(problem), access.redacted(turn.warning)
+    return problem
+
+
+def _talk(turn: Turn, used: list[Access]) -> str:
+    """Poll, and return the problem in words that may repeat a secret of what was ``used``."""
     mailbox = turn.mailbox
     talk = pop3_poll.poll if mailbox.protocol == Mailbox.Protocol.POP3 else imap_poll.poll
     try:
-        access = access_to(mailbox, turn.read_clock())
+        used.append(access_to(mailbox, turn.read_clock()))
         try:
-            talk(turn, access)
+            talk(turn, used[-1])
         except SignInRefused:
-            if not access.token:
+            if not used[-1].token:
                 raise
             # A token may be revoked before its end; a new one is asked for once.
-            talk(turn, access_to(mailbox, turn.read_clock(), refused=access.token))
+            used.append(access_to(mailbox, turn.read_clock(), refused=used[-1].token))
+            talk(turn, used[-1])
     except (NotConnected, MailboxFailed, NoToken, SecretUnreadable) as error:
         return str(error)
     except TimeoutError:

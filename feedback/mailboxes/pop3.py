@@ -74,6 +74,9 @@ class Pop3Session:
         self._client.dele(number)
 
 
+MOST_WORDS = 2_000  # Of an error; a person sees fewer, after secrets were taken out.
+
+
 @contextmanager
 def session(access: Access, limits: Limits) -> Iterator[Pop3Session]:
     """Yield a session that is signed in. What was deleted is gone only if the block ends without an error.
@@ -120,7 +123,7 @@ def words_of(error: Exception) -> str:
     """Return the server's words in an exception of poplib, in one line."""
     first = error.args[0] if error.args else ""
     words = first.decode("utf-8", "replace") if isinstance(first, bytes) else str(first)
-    return " ".join(words.removeprefix("-ERR").split())[:300] or type(error).__name__
+    return " ".join(words.removeprefix("-ERR").split())[:MOST_WORDS] or type(error).__name__
 
 
 class _Pop3(poplib.POP3):

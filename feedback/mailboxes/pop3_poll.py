@@ -5,14 +5,19 @@ each mail is looked at once. Nothing is deleted that was not stored and understo
 """
 
 import datetime as dt
+import logging
+import poplib
 from collections.abc import Mapping
 
 from feedback.mailboxes import pop3
 from feedback.mailboxes.access import Access
+from feedback.mailboxes.guarded_socket import MailboxFailed
 from feedback.mailboxes.pop3 import Pop3Session
 from feedback.mailboxes.relevance import WHOLE_BYTES, relevance
 from feedback.mailboxes.turn import CUT_BYTES, Found, Turn
 from feedback.models import MailboxMail
+
+log = logging.getLogger(__name__)
 
 DAY = dt.timedelta(days=1)
 ROWS = 500  # In one statement.
@@ -25,21 +30,35 @@ def poll(turn: Turn, access: Access) -> None:
     :raises MailboxFailed: with a sentence for people.
     :raises LeaseLost: if somebody else polls it now.
     """
-    with pop3.session(access, turn.limits()) as session:
-        listed = session.uids()
-        _remember(turn, listed)
-        known = set(MailboxMail.objects.filter(mailbox=turn.mailbox).values_list("uid", flat=True))
-        sizes = session.sizes()
-        for uid, number in listed.items():
-            if uid in known:
-                continue
-            if turn.is_over():
-                break
-            _read(turn, session, uid, number, sizes.get(number, 0))
-        # Deleting takes effect when the session ends in order; otherwise the mails are listed and deleted again.
-        for uid in turn.understood():
-            if uid in listed:
-                session.delete(listed[uid])
+    is_read = False
+    try:
+        with pop3.session(access, turn.limits()) as session:
+            listed = _read_new(turn, session)
+            is_read = True
+            # Deleting takes effect when the session ends in order; otherwise the mails are listed and deleted again.
+            for uid in turn.understood():
+                if uid in listed:
+                    session.delete(listed[uid])
+    except (MailboxFailed, poplib.error_proto) as error:
+        if not is_read:
+            raise
+        log.info("mailbox %s: its session did not end in order (%s)", turn.mailbox.pk, type(error).__name__)
+        turn.warning = "The session didn't end in order, so mail that was read is deleted next time."
+
+
+def _read_new(turn: Turn, session: Pop3Session) -> Mapping[str, int]:
+    """Read mail that is new, and return the numbers of all mail by its lasting name."""
+    listed = session.uids()
+    _remember(turn, listed)
+    known = set(MailboxMail.objects.filter(mailbox=turn.mailbox).values_list("uid", flat=True))
+    sizes = session.sizes()
+    for uid, number in listed.items():
+        if uid in known:
+            continue
+        if turn.is_over():
+            break
+        _read(turn, session, uid, number, sizes.get(number, 0))
+    return listed
 
 
 def _read(turn: Turn, session: Pop3Session, uid: str, number: int, size: int) -> None:

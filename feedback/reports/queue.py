@@ -50,6 +50,8 @@ def process_for_a_while(reader: Reader, read_clock: Callable[[], dt.datetime], s
 def claim(now: dt.datetime) -> list[RawReport]:
     """Claim the oldest raw reports that wait, for this worker alone."""
     free = RawReport.objects.filter(Q(claimed_until=None) | Q(claimed_until__lt=now), state=State.WAITING)
+    if not free.exists():  # Mostly, and every two seconds.
+        return []
     with transaction.atomic():
         found = free.select_for_update(skip_locked=True).order_by("pk").values_list("pk", "size_bytes")
         keys: list[int] = []

@@ -1,6 +1,5 @@
 """The page of a server's webhook: its address, the keys that prove posts, and a probe."""
 
-import datetime as dt
 from functools import partial
 from typing import Any
 
@@ -101,13 +100,14 @@ def send_probe(request: HttpRequest, server_id: int) -> HttpResponse:
 def follow_probe(request: HttpRequest, server_id: int, trial_id: int) -> HttpResponse:
     """Show what came back of a probe. The page's script fetches only the changing part."""
     trial = get_object_or_404(Trial.objects.select_related("server", "message"), pk=trial_id, server=server_id)
-    now = clock.now()
+    events = probes.came_back(trial)
+    has_failed = trial.message is not None and trial.message.status == Message.Status.FAILED
     context = {
         "server": trial.server,
         "trial": trial,
-        "events": probes.came_back(trial),
-        "is_under_way": _is_open(trial, now),
-        "has_failed": trial.message is not None and trial.message.status == Message.Status.FAILED,
+        "events": events,
+        "is_under_way": probes.is_waiting(trial, events, clock.now()) and not has_failed,
+        "has_failed": has_failed,
         "minutes": int(probes.WAITS_FOR.total_seconds() // 60),
     }
     if "part" in request.GET:
@@ -126,11 +126,6 @@ def _saved(count: int) -> str:
         count,
     )
     return text % {"count": count}
-
-
-def _is_open(trial: Trial, now: dt.datetime) -> bool:
-    has_failed = trial.message is not None and trial.message.status == Message.Status.FAILED
-    return probes.is_waiting(trial, now) and not has_failed
 
 
 def _page(

@@ -88,6 +88,15 @@ def make_event(
     )
 
 
+def reply_of(code: object, words: str) -> str:
+    """Return a reply with its code in front. Some providers give it apart, and some of their words repeat it.
+
+    :param code: of the remote server (RFC 5321); anything else is none.
+    """
+    has_code = isinstance(code, int) and 200 <= code < 600
+    return f"{code} {words}" if has_code and not words.startswith(str(code)) else words
+
+
 def parse_json(body: bytes) -> Any:
     """Return the parsed body.
 

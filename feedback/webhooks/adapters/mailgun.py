@@ -5,7 +5,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from feedback.webhooks.adapter import Adapter, KeyField, Keys, Post, Unproved, World
-from feedback.webhooks.event import Event, EventKind, at_path, cut, events_of, from_epoch, make_event, parse_json
+from feedback.webhooks.event import (
+    Event,
+    EventKind,
+    at_path,
+    cut,
+    events_of,
+    from_epoch,
+    make_event,
+    parse_json,
+    reply_of,
+)
 from feedback.webhooks.proofs import USED_BEFORE, check_age, check_signature, hmac_hex, needed
 from words.texts import text as _
 
@@ -41,15 +51,13 @@ def _event(told: dict[str, Any], token: object) -> Event | None:
     if kind is None:
         return None
     said = cut(at_path(status, "message") or at_path(status, "description"), 600)
-    # The code stands apart; some replies repeat it.
-    reply = f"{code} {said}" if has_reply and not said.startswith(str(code)) else said
     return make_event(
         kind,
         told.get("recipient"),
         tag=at_path(told, "user-variables", "brilliance"),
         message_id=at_path(told, "message", "headers", "message-id"),
         event_id=token,
-        reply=reply,
+        reply=reply_of(code, said),
         status=at_path(status, "enhanced-code"),
         text=at_path(told, "reject", "reason") or told.get("reason"),
         at=from_epoch(told.get("timestamp")),

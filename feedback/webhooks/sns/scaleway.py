@@ -8,7 +8,17 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.x509 import BasicConstraints, Certificate, ExtensionNotFound, load_pem_x509_certificate
 
 from feedback.webhooks.adapter import Adapter, Answer, Keys, Post, Unproved, World
-from feedback.webhooks.event import Event, EventKind, at_path, cut, events_of, from_iso, make_event, parse_json
+from feedback.webhooks.event import (
+    Event,
+    EventKind,
+    at_path,
+    cut,
+    events_of,
+    from_iso,
+    make_event,
+    parse_json,
+    reply_of,
+)
 from feedback.webhooks.sns import signature as sns
 from feedback.webhooks.sns.scaleway_authority import INTERMEDIATE, ROOT
 from words.texts import text as _
@@ -54,7 +64,7 @@ def _event(told: dict[str, Any]) -> Event | None:
         told.get("email_to"),
         message_id=ours[-1] if ours else "",
         event_id=told.get("id"),
-        reply=f"{code} {said}" if code and not said.startswith(str(code)) else said,
+        reply=reply_of(code, said),
         at=from_iso(told.get("created_at")),
     )
 

@@ -215,10 +215,10 @@ def test_a_probe_waits_a_quarter_of_an_hour_and_not_for_what_was_never_sent() ->
     now = timezone.now()
     trial = Trial.objects.create(server=server, recipient="a@example.com", created_at=now)
 
-    assert probes.is_waiting(trial, now + probes.WAITS_FOR - dt.timedelta(seconds=1))
-    assert not probes.is_waiting(trial, now + probes.WAITS_FOR)
+    assert probes.is_waiting(trial, [], now + probes.WAITS_FOR - dt.timedelta(seconds=1))
+    assert not probes.is_waiting(trial, [], now + probes.WAITS_FOR)
     trial.refusal = "No quota is left."
-    assert not probes.is_waiting(trial, now)
+    assert not probes.is_waiting(trial, [], now)
     client = signed_in()
     Trial.objects.update(refusal="No quota is left.")
     assert "No quota is left." in client.get(page_of(server, f"probe/{trial.pk}/")).content.decode()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import DatabaseError
 from django.db.models import F
 from django.test import Client
@@ -247,6 +248,10 @@ def test_a_post_that_is_repeated_counts_once_and_a_used_token_proves_no_other_bo
 
 
 def test_tokens_are_forgotten_after_a_day() -> None:
+    assert settings.CELERY_BEAT_SCHEDULE["forget-tokens"] == {
+        "task": "feedback.tasks.forget_tokens",
+        "schedule": 600.0,
+    }
     provider = Provider("mailgun")
     provider.post()
 

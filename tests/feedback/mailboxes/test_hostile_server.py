@@ -1,18 +1,22 @@
 """Servers that hang, drip, lie and never end: they cost a worker seconds and memory that are bounded."""
 
+import base64
 import itertools
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 
 import pytest
+from django.conf import settings
 
 from feedback.mailboxes import guarded_socket, poll, turn
 from feedback.models import Mailbox, RawReport
+from mail import verp
 from tests.feedback.mailboxes.conftest import NOW
 from tests.peers.mailbox import Answer, MailboxPeer
 
 PASSWORD = "s3cret-canary"
+TO = verp.tagged("bounces@news.example.org", 1, 1, settings.TOKEN_KEYS)
 Polled = Callable[[MailboxPeer], Mailbox]
 
 
@@ -136,3 +140,49 @@ def test_numbers_with_enormous_gaps_are_passed_in_a_few_steps(polled: Polled) ->
 
     assert (mailbox.last_error, mailbox.last_uid) == ("", 4294967294)
     assert sum(b"SEARCH" in line for line in peer.told) < 10
+
+
+ECHOES = {
+    "IMAP": ("imap", {"LOGIN": f"TAG NO LOGIN ann {PASSWORD} refused\r\n".encode()}),
+    "IMAP later": ("imap", {"SELECT": f"TAG NO {base64.b64encode(PASSWORD.encode()).decode()} again?\r\n".encode()}),
+    "POP3": ("pop3", {"PASS": f"-ERR PASS {PASSWORD} is wrong\r\n".encode()}),
+    "POP3 at the end of what is shown": ("pop3", {"PASS": f"-ERR {'x' * 290} {PASSWORD} is wrong\r\n".encode()}),
+}
+
+
+@pytest.mark.parametrize("how", ECHOES)
+def test_a_password_that_a_server_repeats_is_not_shown(polled: Polled, how: str) -> None:
+    protocol, answers = ECHOES[how]
+
+    mailbox = polled(MailboxPeer(protocol, answers))
+
+    assert "…" in mailbox.last_error
+    assert not any(
+        each in mailbox.last_error
+        for each in (PASSWORD, PASSWORD[:6], base64.b64encode(PASSWORD.encode())[:8].decode())
+    )
+
+
+BODY = f"Return-Path: <>\r\nTo: {TO}\r\nSubject: Undelivered\r\n\r\nIt did not arrive.\r\n"
+ENDS = {
+    "IMAP without end": ("imap", {"LOGOUT": itertools.repeat(b"* OK " + b"x" * 60_000 + b"\r\n")}),
+    "IMAP in a muddle": ("imap", {"LOGOUT": b"TAG BAD what\r\n"}),
+    "POP3 without end": ("pop3", {"QUIT": itertools.repeat(HUGE)}),
+    "POP3 in a muddle": ("pop3", {"QUIT": b"-ERR what\r\n"}),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_session_that_ends_badly_loses_nothing_that_was_read(polled: Polled, how: str) -> None:
+    protocol, last = ENDS[how]
+    if protocol == "imap":
+        mail = f"* 1 FETCH (UID 1 RFC822.SIZE {len(BODY)} BODY[] {{{len(BODY)}}}\r\n{BODY})\r\nTAG OK done\r\n"
+        answers = {"FETCH": mail.encode()}
+    else:
+        answers = dict.fromkeys(("TOP", "RETR"), f"+OK\r\n{BODY}.\r\n".encode())
+
+    mailbox = polled(MailboxPeer(protocol, {**answers, **last}))
+
+    assert (mailbox.failures, mailbox.mail_count) == (0, 1)
+    assert RawReport.objects.count() == 1
+    assert ("didn't end in order" in mailbox.last_error) == (protocol == "pop3")

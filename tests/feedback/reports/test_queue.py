@@ -7,13 +7,14 @@ import random
 import signal
 import time
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from django.db import connections, transaction
 
 from contacts.models import Suppression
 from delivery.models import Message, ScoreCount, StopTally
+from feedback import tasks
 from feedback.intake.store import take
 from feedback.models import Feedback, RawReport, Report, Seen
 from feedback.reports import batch, queue, reader
@@ -243,3 +244,13 @@ def test_a_mail_that_comes_in_two_ways_is_one_report() -> None:
 
     assert Report.objects.count() == 1
     assert set(RawReport.objects.values_list("state", "is_recognised")) == {("done", True)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_idle_round_asks_three_times_and_opens_no_transaction(django_assert_num_queries: Any) -> None:
+    tasks.process_reports()
+
+    with django_assert_num_queries(3) as asked:
+        tasks.process_reports()
+
+    assert all(query["sql"].startswith("SELECT") for query in asked.captured_queries)
