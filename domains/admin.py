@@ -241,7 +241,7 @@ def _in_short(domain: Any) -> str:
 
 def _badge(state: str) -> SafeString:
     return format_html(
-        '<span class="server-badge server-badge-{}">{}</span>', COLOURS[state], DnsFinding.StateName(state).label
+        '<span class="state-badge state-badge-{}">{}</span>', COLOURS[state], DnsFinding.StateName(state).label
     )
 
 

@@ -67,7 +67,7 @@ class OAuthAccountAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  
     @admin.display(description=_("State"), ordering="state")
     def state_badge(self, account: OAuthAccount) -> SafeString:
         colour, word = COLOURS[State(account.state)], state_word(account)
-        return format_html('<span class="oauth-badge oauth-badge-{}">{}</span>', colour, word)
+        return format_html('<span class="state-badge state-badge-{}">{}</span>', colour, word)
 
     # --- one account
 

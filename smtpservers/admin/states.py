@@ -96,7 +96,7 @@ def state_badge(server: SmtpServer, now: dt.datetime, *, with_reason: bool) -> S
 
 def badge(colour: str, text: str, explanation: str) -> SafeString:
     """Return a short word on a colour: green, blue, orange or grey."""
-    return format_html('<span class="server-badge server-badge-{}" title="{}">{}</span>', colour, explanation, text)
+    return format_html('<span class="state-badge state-badge-{}" title="{}">{}</span>', colour, explanation, text)
 
 
 def moment(instant: dt.datetime, now: dt.datetime) -> str:

@@ -63,8 +63,8 @@ def test_states_of_rules_look_like_those_of_servers(admin: Client, alpha: SmtpSe
     rules, servers = text_of(admin.get(LIST)), text_of(admin.get("/admin/smtpservers/smtpserver/"))
 
     for page in (rules, servers):
-        assert re.search(r'class="server-badge server-badge-green" title="[^"]+">Active</span>', page)
-    assert re.search(r'class="server-badge server-badge-grey" title="[^"]+">Inactive</span>', rules)
+        assert re.search(r'class="state-badge state-badge-green" title="[^"]+">Active</span>', page)
+    assert re.search(r'class="state-badge state-badge-grey" title="[^"]+">Inactive</span>', rules)
 
 
 def test_what_is_no_domain_is_marked(admin: Client) -> None:
