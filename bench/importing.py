@@ -22,6 +22,7 @@ django.setup()  # What follows asks for the product's settings.
 from django.core.files import File  # noqa: E402
 from django.db import connection  # noqa: E402
 
+from bench.processes import seconds_of  # noqa: E402
 from contacts.models import ContactImport, ContactList  # noqa: E402
 from contacts.transfer import uploads  # noqa: E402
 from contacts.transfer.columns import propose  # noqa: E402
@@ -114,11 +115,7 @@ def backend_seconds() -> float:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         pid = cursor.fetchone()[0]
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return seconds_of(pid)
 
 
 def resident_megabytes() -> float:

@@ -33,7 +33,7 @@ from django.db.models import Count, Max, Sum  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from bench import content  # noqa: E402
-from bench.processes import Failed, Stopwatch, peak_megabytes  # noqa: E402
+from bench.processes import Failed, Stopwatch, peak_megabytes, seconds_of, seconds_of_children  # noqa: E402
 from contacts.models import Contact, ContactList  # noqa: E402
 from delivery.content.composer import Composer  # noqa: E402
 from delivery.content.message import Outgoing, Person  # noqa: E402
@@ -293,16 +293,8 @@ def _wait_until(condition: Callable[[], bool], what: str) -> None:
 
 
 def _cpu_of_family(pid: int) -> float:
-    """Return the CPU seconds of a process and its children, those that live and those that ended."""
-    total, ticks = 0.0, os.sysconf("SC_CLK_TCK")
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            words = stat.read_text().rpartition(") ")[2].split()
-        except OSError:  # It ended meanwhile.
-            continue
-        if pid in (int(stat.parent.name), int(words[1])):
-            total += sum(int(word) for word in words[11:13]) / ticks
-    return total
+    """Return the CPU seconds of a process and its living children."""
+    return seconds_of(pid) + seconds_of_children(pid)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Running a program and learning what it did: its answer, its time, its CPU."""
+"""Running a program and learning what it did: its answer, its time, its CPU, and that of any process."""
 
 import json
 import os
@@ -136,3 +136,19 @@ class Stopwatch:
 def peak_megabytes() -> float:
     """Return the most memory this process ever held."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def seconds_of(pid: int, parent: int = 0) -> float:
+    """Return the processors' time of a process; 0 if it has ended, or has another parent than this."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    if parent and int(fields[1]) != parent:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def seconds_of_children(pid: int) -> float:
+    """Return the processors' time of the living children of a process."""
+    return sum(seconds_of(int(path.name), parent=pid) for path in Path("/proc").glob("[0-9]*"))

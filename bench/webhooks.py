@@ -21,7 +21,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlsplit
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brilliance.settings")
@@ -35,7 +34,7 @@ from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from bench.processes import ROOT, Failed  # noqa: E402
+from bench.processes import ROOT, Failed, seconds_of, seconds_of_children  # noqa: E402
 from feedback.hooks import addresses, keys  # noqa: E402
 from feedback.models import RawReport  # noqa: E402
 from smtpservers.models import SmtpServer  # noqa: E402
@@ -138,7 +137,7 @@ def measure(
     """Post for a while, and print what was stored."""
     before = RawReport.objects.count()
     posts = Posts([signed(key, number, events) for number in range(min(MOST_POSTS, int(seconds * 1500)))])
-    until, web_before, database_before = time.monotonic() + seconds, web_seconds(master), database_seconds()
+    until, web_before, database_before = time.monotonic() + seconds, seconds_of_children(master), database_seconds()
     started = time.perf_counter()
     clients = [threading.Thread(target=post, args=(port, path, posts, until)) for _ in range(connections)]
     for client in clients:
@@ -150,16 +149,14 @@ def measure(
     if stored != posts.answered or not stored:
         raise Failed(f"{posts.answered} posts were answered 200, and {stored} are stored")
     rate, each = posts.answered / took, 1000 / posts.answered
-    web_cpu, database_cpu = (web_seconds(master) - web_before) * each, (database_seconds() - database_before) * each
+    web_cpu, database_cpu = (
+        (seconds_of_children(master) - web_before) * each,
+        (database_seconds() - database_before) * each,
+    )
     print(
         f"{connection.vendor}, {events} events a post: {rate:,.0f} posts/s, {rate * events:,.0f} events/s stored;"
         f" CPU a post: web {web_cpu:.1f} ms, database {database_cpu:.1f} ms; load {os.getloadavg()[0]:.1f}"
     )
-
-
-def web_seconds(master: int) -> float:
-    """Return the processors' time of the children of a process; 0 where it can't be seen."""
-    return sum(seconds_of(path.parent, parent=master) for path in Path("/proc").glob("[0-9]*/stat"))
 
 
 def database_seconds() -> float:
@@ -168,18 +165,7 @@ def database_seconds() -> float:
         return 0.0
     with connection.cursor() as cursor:
         cursor.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
-        return sum(seconds_of(Path(f"/proc/{pid}")) for (pid,) in cursor.fetchall())
-
-
-def seconds_of(process: Path, parent: int = 0) -> float:
-    """Return the processors' time of a process; 0 if it has ended, or has another parent than this."""
-    try:
-        fields = (process / "stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
-    if parent and int(fields[1]) != parent:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return sum(seconds_of(pid) for (pid,) in cursor.fetchall())
 
 
 def signed(key: ec.EllipticCurvePrivateKey, number: int, events: int) -> tuple[bytes, dict[str, str]]:
