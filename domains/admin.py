@@ -112,7 +112,7 @@ class SendingDomainAdmin(DkimKeyPages):
 
     class Media:
         css = {"all": ("smtpservers/servers.css", "domains/domains.css")}
-        js = ("domains/domains.js",)
+        js = ("adminpages/copy.js", "domains/domains.js")
 
     # --- the list
 

@@ -1,32 +1,8 @@
-// Copies a record, and follows a look at DNS until it has ended.
+// Follows a look at DNS until it has ended. adminpages/copy.js copies its records.
 "use strict";
 
 const SECONDS_BETWEEN_LOOKS = 2;
 const MOST_LOOKS = 90; // Three minutes. Then the worker is busy, and people reload.
-
-// For people who hear the page: the name of a button stays what it does.
-function say(words, button) {
-  if (button) button.textContent = words;
-  document.getElementById("domain-status").textContent = words;
-}
-
-function prepareCopying(part) {
-  for (const button of part.querySelectorAll("[data-copies]")) {
-    const label = button.textContent;
-    button.hidden = !navigator.clipboard; // Browsers have none where the site is opened without https.
-    button.addEventListener("click", async () => {
-      const text = document.getElementById(button.dataset.copies);
-      try {
-        await navigator.clipboard.writeText(text.textContent);
-        say(button.dataset.done, button);
-      } catch {
-        getSelection().selectAllChildren(text); // The browser or its owner forbids it.
-        say(button.dataset.refused, button);
-      }
-      setTimeout(() => (button.textContent = label), 5000);
-    });
-  }
-}
 
 async function follow(part) {
   const isFollowing = part.querySelector("[data-under-way]");
@@ -42,12 +18,12 @@ async function follow(part) {
       // The line is gone for now; the next look may find it again.
     }
   }
-  if (isFollowing) say(document.getElementById("domain-status").dataset.done);
+  const status = document.getElementById("copy-status");
+  if (isFollowing) status.textContent = status.dataset.done;
 }
 
 document.addEventListener("DOMContentLoaded", () => {
   const part = document.getElementById("domain-findings");
   if (!part) return;
-  prepareCopying(part);
   follow(part);
 });
