@@ -30,7 +30,7 @@ from feedback.intake.store import take  # noqa: E402
 from feedback.models import RawReport  # noqa: E402
 from feedback.reports import queue  # noqa: E402
 from feedback.reports.reader import Reader  # noqa: E402
-from feedback.webhooks.framing import pack  # noqa: E402
+from feedback.webhooks.frame import pack  # noqa: E402
 from mail import verp  # noqa: E402
 from smtpservers.models import SmtpServer  # noqa: E402
 

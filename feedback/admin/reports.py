@@ -31,7 +31,7 @@ from encryption.keys import SecretUnreadable
 from feedback.intake.store import content_of
 from feedback.models import Feedback, RawReport, Report
 from feedback.webhooks.adapters import ADAPTERS
-from feedback.webhooks.framing import unpack
+from feedback.webhooks.frame import unpack
 from sandbox.mail_view import MOST_TEXT, MailPart, clean, read
 from smtpservers.admin.states import badge
 

@@ -18,7 +18,7 @@ from feedback.intake.store import take
 from feedback.models import Hook, HookToken, RawReport
 from feedback.webhooks.adapter import Adapter, Answer, Keys, Post, TryLater, Unproved, World
 from feedback.webhooks.adapters import adapter_of
-from feedback.webhooks.framing import pack, unpack
+from feedback.webhooks.frame import pack, unpack
 from feedback.webhooks.proofs import USED_BEFORE
 
 NOTED_EVERY = dt.timedelta(seconds=10)  # Not each of hundreds of posts a second writes to one row.

@@ -12,7 +12,7 @@ from encryption.keys import SecretUnreadable, seal_bytes
 from feedback.intake.store import content_of, take
 from feedback.models import RawReport
 from feedback.webhooks.adapter import Adapter, Post
-from feedback.webhooks.framing import pack
+from feedback.webhooks.frame import pack
 
 MOST = 99  # Of one server; the oldest go.
 MOST_BYTES = 256 * 1024

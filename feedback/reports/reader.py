@@ -21,12 +21,12 @@ from typing import Any, Self
 
 from feedback.webhooks.adapters import ADAPTERS
 from feedback.webhooks.event import Event
-from feedback.webhooks.framing import unpack
+from feedback.webhooks.frame import unpack
 from mail.aggregates.container import ReportInvalid
 from mail.aggregates.intake import brings_report, read_file, read_mail
 from mail.aggregates.report import DomainReport
 from mail.incoming import mime
-from mail.incoming.reading import read
+from mail.incoming.reader import read
 from mail.incoming.report import Form, Reading
 
 CPU_SECONDS = 2.0  # Processor time for one report.
@@ -72,7 +72,7 @@ class Reader:
         return found
 
     def read_webhook(self, provider: str, content: bytes) -> list[Event] | Unreadable:
-        """Return the events of a provider's request, as :func:`feedback.webhooks.framing.pack` kept it."""
+        """Return the events of a provider's request, as :func:`feedback.webhooks.frame.pack` kept it."""
         found: list[Event] | Unreadable = self._ask("webhook", provider, content)
         return found
 

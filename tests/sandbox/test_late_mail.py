@@ -6,7 +6,7 @@ from email import policy
 
 import pytest
 
-from mail.incoming.reading import Form, Kind, read
+from mail.incoming.reader import Form, Kind, read
 from sandbox.late_mail import MOST_HEADER_BYTES, LateMail, answer
 
 ARRIVED = dt.datetime(2026, 11, 30, 23, 59, 58, tzinfo=dt.UTC)

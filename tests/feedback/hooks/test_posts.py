@@ -26,7 +26,7 @@ from feedback.models import Hook, HookToken, RawReport
 from feedback.views import posts
 from feedback.webhooks.adapter import Post
 from feedback.webhooks.adapters import ADAPTERS, mailersend, mandrill
-from feedback.webhooks.framing import unpack
+from feedback.webhooks.frame import unpack
 from smtpservers.models import SmtpServer
 from tests.feedback.webhooks.posts import CERTIFICATE_URL
 from tests.feedback.webhooks.signers import NOW, PROVIDERS, certificate, jwks, keys_of, rsa_key, signed_envelope

@@ -15,7 +15,7 @@ from feedback.intake.store import take
 from feedback.models import RawReport
 from feedback.reports import queue
 from feedback.reports.reader import Reader
-from feedback.webhooks.framing import pack
+from feedback.webhooks.frame import pack
 from mail import verp
 from mail.addresses import fold
 from smtpservers.models import SmtpServer

@@ -12,7 +12,7 @@ from delivery.models import Message
 from feedback.intake.store import take
 from feedback.models import Feedback, RawReport, Report
 from feedback.webhooks.adapters import azure
-from feedback.webhooks.framing import pack
+from feedback.webhooks.frame import pack
 from mail import verp
 from smtpservers.models import SmtpServer
 from tests.feedback.reports.making import (

@@ -19,7 +19,7 @@ from feedback.intake.store import take
 from feedback.models import Feedback, RawReport, Report, Seen
 from feedback.reports import batch, queue, reader
 from feedback.reports.reader import Reader, Unreadable
-from mail.incoming.reading import read
+from mail.incoming.reader import read
 from tests.feedback.reports.making import (
     NOW,
     bounce,

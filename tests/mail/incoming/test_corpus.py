@@ -4,7 +4,7 @@ import json
 import random
 from pathlib import Path
 
-from mail.incoming.reading import Kind, fingerprint_bytes, read
+from mail.incoming.reader import Kind, fingerprint_bytes, read
 
 CORPUS = Path(__file__).parent / "corpus"
 KINDS = {name: Kind(kind) for name, kind in json.loads((CORPUS.parent / "corpus.json").read_text()).items()}

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from mail.incoming.reading import Form, Kind, fingerprint_bytes, read
+from mail.incoming.reader import Form, Kind, fingerprint_bytes, read
 from tests.mail.incoming import hostile
 
 SECONDS = 2  # The promise. The worst of these takes a fifth of it; with the square of the length it would be many.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mail.incoming.reading import Form, Kind, fingerprint_bytes, read
+from mail.incoming.reader import Form, Kind, fingerprint_bytes, read
 
 CORPUS = Path(__file__).parent / "corpus"
 
