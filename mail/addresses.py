@@ -50,6 +50,7 @@ _NUMERIC_LABEL = re.compile(r"(?:[0-9]+|0[xX][0-9A-Fa-f]*)")
 
 # RFC 6761 and RFC 2606: these never exist, so no mail can reach them.
 RESERVED_DOMAINS = ("test", "invalid", "example", "localhost", "example.com", "example.net", "example.org")
+RESERVED_ENDS = tuple(f".{domain}" for domain in RESERVED_DOMAINS)  # Of a reserved domain with a dot before it.
 
 
 class AddressInvalid(ValueError):
@@ -343,8 +344,7 @@ def needs_smtputf8(address: str) -> bool:
 
 def is_reserved(domain: str) -> bool:
     """Tell whether a domain is guaranteed not to exist (RFC 2606, RFC 6761), so that no mail can reach it."""
-    name = domain.lower().rstrip(".")
-    return any(name == reserved or name.endswith("." + reserved) for reserved in RESERVED_DOMAINS)
+    return f".{domain.lower().rstrip('.')}".endswith(RESERVED_ENDS)
 
 
 def mixes_scripts(domain: str) -> bool:

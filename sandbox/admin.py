@@ -18,7 +18,7 @@ from unfold.enums import ActionVariant
 
 from adminpages.instants import stamp_exactly
 from adminpages.pages import ModelAdmin
-from sandbox.late_delivery import is_listening
+from sandbox.late_delivery import is_listening, near
 from sandbox.mail_view import read
 from sandbox.models import AUTH, PLAIN, STARTTLS, SandboxMail
 from sandbox.specials import LATE_SECONDS, SLOW_SECONDS, Special, special
@@ -87,7 +87,7 @@ class SandboxMailAdmin(ModelAdmin):
             "kept": f"{KEPT:,}",
             "late_seconds": LATE_SECONDS,
             "intake_port": settings.INTAKE_PORT,
-            "is_listening": is_listening(settings.INTAKE_PORT),
+            "is_listening": is_listening(settings.INTAKE_PORT, near(settings.INTAKE_HOST)),
         }
         response: HttpResponse = super().changelist_view(request, {**ports, **(extra_context or {})})
         return response

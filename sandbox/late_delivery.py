@@ -1,6 +1,6 @@
 """Delivery of late mail to our own listener for reports, some seconds after the mail that it answers.
 
-What waits is kept in memory and ends with the process. No other host is ever asked.
+What waits is kept in memory and ends with the process. No other machine is ever asked.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from sandbox.late_mail import LateMail
 
 log = logging.getLogger(__name__)
 
+# The Test inbox listens on loopback only: it accepts all mail, and one listener asks for a password in clear text.
 HOST = "127.0.0.1"
 RETRY_SECONDS = (5.0, 20.0, 60.0)  # While the listener is away.
 MOST_WAITING = 1_000
@@ -24,9 +25,15 @@ class LateDelivery:
     """The late mail of one process. Mail beyond ``most`` is dropped."""
 
     def __init__(
-        self, port: int, *, is_lmtp: bool = False, retries: Sequence[float] = RETRY_SECONDS, most: int = MOST_WAITING
+        self,
+        port: int,
+        *,
+        host: str = HOST,
+        is_lmtp: bool = False,
+        retries: Sequence[float] = RETRY_SECONDS,
+        most: int = MOST_WAITING,
     ) -> None:
-        self._port = port
+        self._host, self._port = host, port
         self._is_lmtp = is_lmtp
         self._retries = retries
         self._most = most
@@ -64,17 +71,22 @@ class LateDelivery:
 
     def _send(self, mail: LateMail) -> None:
         protocol = smtplib.LMTP if self._is_lmtp else smtplib.SMTP
-        with protocol(HOST, self._port, local_hostname="localhost", timeout=TIMEOUT_SECONDS) as client:
+        with protocol(self._host, self._port, local_hostname="localhost", timeout=TIMEOUT_SECONDS) as client:
             options = ["BODY=8BITMIME"]
             if not (mail.sender + mail.recipient).isascii():
                 options.append("SMTPUTF8")
             client.sendmail(mail.sender, [mail.recipient], mail.content, options)
 
 
-def is_listening(port: int) -> bool:
+def near(host: str) -> str:
+    """Return where a listener on ``host``, an address of this machine or all of them, takes connections."""
+    return {"": HOST, "0.0.0.0": HOST, "::": "::1"}.get(host, host)  # noqa: S104  # Asked about, not listened on.
+
+
+def is_listening(port: int, host: str = HOST) -> bool:
     """Tell whether a listener takes connections on this machine."""
     try:
-        with socket.create_connection((HOST, port), timeout=1):
+        with socket.create_connection((host, port), timeout=1):
             return True
     except OSError:
         return False

@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from mail import verp
 from sandbox import certificates, credentials, late_mail
-from sandbox.late_delivery import LateDelivery
+from sandbox.late_delivery import HOST, LateDelivery
 from sandbox.late_mail import LateMail
 from sandbox.mail_view import clean, summary
 from sandbox.models import AUTH, PLAIN, STARTTLS, SandboxMail
@@ -30,8 +30,6 @@ from sandbox.store import Store
 
 log = logging.getLogger(__name__)
 
-# Loopback only: it accepts all mail, and one listener asks for a password in clear text.
-HOST = "127.0.0.1"
 MAX_BYTES = 10 * 1024 * 1024
 MAX_RECIPIENTS = 100
 

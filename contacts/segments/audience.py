@@ -25,7 +25,7 @@ from contacts.segments import query
 from contacts.segments.conditions import load
 from db.costs import read_most
 from db.dialect import instant, matches
-from mail.addresses import RESERVED_DOMAINS
+from mail.addresses import RESERVED_ENDS
 from words.texts import text as _
 
 Sql = tuple[str, list[Any]]
@@ -93,11 +93,9 @@ def _odd() -> str:
     )
 
 
-def _reserved() -> str:
-    """Return the condition that an address is at a reserved domain, where no mail arrives."""
-    named = ", ".join(f"'{domain}'" for domain in RESERVED_DOMAINS)
-    below = "".join(f" OR domain LIKE '%%.{domain}'" for domain in RESERVED_DOMAINS)
-    return f"(domain IN ({named}){below})"
+def reserved_sql(column: str) -> str:
+    """Return :func:`mail.addresses.is_reserved` of a column in lower case as SQL, with doubled percent signs."""
+    return "(" + " OR ".join(f"'.' || {column} LIKE '%%{end}'" for end in RESERVED_ENDS) + ")"
 
 
 def people_sql(
@@ -235,7 +233,7 @@ def count(audience: Audience, now: dt.datetime) -> Count:
     rows = read_most(
         "SELECT verdict, COUNT(*), SUM(CASE WHEN sources > 1 THEN 1 ELSE 0 END),"  # noqa: S608
         f" SUM(CASE WHEN verdict = 'reached' AND {_odd()} THEN 1 ELSE 0 END),"
-        f" SUM(CASE WHEN verdict = 'reached' AND {_reserved()} THEN 1 ELSE 0 END)"
+        f" SUM(CASE WHEN verdict = 'reached' AND {reserved_sql('domain')} THEN 1 ELSE 0 END)"
         f" FROM ({sql}) AS people GROUP BY verdict",
         parameters,
     )

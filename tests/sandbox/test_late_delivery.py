@@ -13,7 +13,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from feedback.intake import store
 from feedback.models import RawReport
-from sandbox.late_delivery import HOST, LateDelivery, is_listening
+from sandbox.late_delivery import HOST, LateDelivery, is_listening, near
 from sandbox.late_mail import LateMail
 from sandbox.models import SandboxMail
 from smtpservers.models import SmtpServer
@@ -48,14 +48,14 @@ class Intake:
         return "250 OK"
 
     @asynccontextmanager
-    async def listening(self, port: int) -> AsyncIterator[None]:
+    async def listening(self, port: int, host: str = HOST) -> AsyncIterator[None]:
         connections: list[SMTP] = []
 
         def connect() -> SMTP:
             connections.append(SMTP(self, hostname="localhost"))
             return connections[-1]
 
-        async with await asyncio.get_running_loop().create_server(connect, HOST, port):
+        async with await asyncio.get_running_loop().create_server(connect, host, port):
             yield
             await until(lambda: connections and all(each.transport is None for each in connections))
 
@@ -83,6 +83,29 @@ def test_a_listener_that_was_away_gets_the_mail_when_it_is_back(caplog: pytest.L
     assert intake.taken == [("<>", REPORT.content)]
     assert not intake.answers
     assert "dropped" not in caplog.text
+
+
+def test_a_listener_on_another_address_of_this_machine_gets_the_mail_too() -> None:
+    (port,) = free_ports(1)
+    intake = Intake("250 OK", "250 OK")
+
+    async def deliver() -> None:
+        async with intake.listening(port, "127.0.0.2"):
+            late = LateDelivery(port, host=near("127.0.0.2"), retries=())
+            late.schedule(REPORT, 0)
+            await until(lambda: intake.taken)
+            assert await asyncio.to_thread(is_listening, port, near("127.0.0.2"))
+            assert not await asyncio.to_thread(is_listening, port)
+            late.close()
+
+    asyncio.run(deliver())
+
+    assert intake.taken == [("<>", REPORT.content)]
+
+
+@pytest.mark.parametrize(("host", "asked"), [("0.0.0.0", "127.0.0.1"), ("::", "::1"), ("192.0.2.5", "192.0.2.5")])  # noqa: S104  # Only compared.
+def test_a_listener_on_all_addresses_is_asked_on_loopback(host: str, asked: str) -> None:
+    assert near(host) == asked
 
 
 def test_a_listener_that_stays_away_or_refuses_gets_no_further_tries(caplog: pytest.LogCaptureFixture) -> None:

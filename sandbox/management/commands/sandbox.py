@@ -8,8 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from sandbox.late_delivery import LateDelivery
-from sandbox.listeners import HOST, PortTaken, receiving
+from sandbox.late_delivery import HOST, LateDelivery, near
+from sandbox.listeners import PortTaken, receiving
 from sandbox.models import AUTH, PLAIN, STARTTLS
 from sandbox.store import Store
 
@@ -39,7 +39,9 @@ class Command(BaseCommand):
             STARTTLS: settings.SANDBOX_STARTTLS_PORT,
             AUTH: settings.SANDBOX_AUTH_PORT,
         }
-        late = LateDelivery(settings.INTAKE_PORT, is_lmtp=settings.INTAKE_PROTOCOL == "lmtp")
+        late = LateDelivery(
+            settings.INTAKE_PORT, host=near(settings.INTAKE_HOST), is_lmtp=settings.INTAKE_PROTOCOL == "lmtp"
+        )
         async with receiving(settings.DATA_DIR, ports, Store(), late) as taken:
             listening = ", ".join(f"{port} ({listener})" for listener, port in taken.items())
             self.stdout.write(f"The Test inbox receives mail on {HOST}, ports {listening}.")
