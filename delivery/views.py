@@ -35,6 +35,7 @@ from delivery.models import Incident, Message, Trial
 from delivery.operators import restored_copy, trials
 from delivery.operators import send_test as operators_send_test
 from delivery.operators import server_health as operators_server_health
+from delivery.operators.receipts import receipt_of
 from delivery.operators.return_path_check import MEANS, has_return_path
 from delivery.outcomes import provider_holds
 from delivery.records import figures
@@ -170,8 +171,11 @@ def _test_so_far(trial: Trial) -> dict[str, Any]:
         return {"outcome": _under_way(trial, now), "steps": steps, "is_under_way": not trials.is_lost(trial, now)}
     if conversation is None:  # The message was deleted in the meantime.
         return {"outcome": ResultWords("unsure", "help", _("This test was deleted."), _("Send another one."))}
+    receipt = receipt_of(trial.recipient, conversation.message_id) if conversation.is_accepted else None
     return {
         "outcome": outcome_of(conversation),
+        "receipt": receipt,
+        "is_receipt_followed": receipt is not None and receipt.is_followed(trial.ended_at, now),
         "steps": [line_of(said.step) for said in conversation.steps],
         "not_reached": not_reached(conversation, checks_bounces=has_return_path(trial.server)),
         "mailbox_query": trial.recipient

@@ -18,11 +18,13 @@ class FeedbackConfig(AppConfig):
         from contacts.privacy.erasure import PERSONAL_DATA
         from contacts.privacy.retention import RULES
         from contacts.segments.query import CONDITION_KINDS
+        from delivery.operators.receipts import RECEIPTS
         from delivery.operators.restored_copy import CATCH_UPS
         from domains.reports.uploads import READERS
         from encryption.rotation import OTHER_SECRETS
         from feedback.intake.store import reseal
         from feedback.mailboxes.restored import read_again
+        from feedback.mailboxes.seed_tests import receipt_of
         from feedback.records import erasure, retention
         from feedback.records.campaign_report import count_auto_replies, count_complaints
         from feedback.records.contact_page import feedback_of
@@ -40,6 +42,7 @@ class FeedbackConfig(AppConfig):
         LATE_OUTCOMES.register(gettext_noop("Complaints"), count_complaints)
         LATE_OUTCOMES.register(gettext_noop("Auto-replies"), count_auto_replies)
         READERS.register("feedback", read_upload)
+        RECEIPTS.register("mailboxes", receipt_of)
         SUPPRESSED_ELSEWHERE.register("providers", at_providers)
         SECTION_BUILDERS.register("feedback", feedback_of)
         PERSONAL_DATA.register("feedback", erasure.PART)

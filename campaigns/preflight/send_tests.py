@@ -11,6 +11,7 @@ from contacts.models import Contact
 from delivery.content.test_inbox import leads_to_test_inbox
 from delivery.models import Message, Trial
 from delivery.operators import trials
+from delivery.operators.receipts import Receipt, receipt_of
 from delivery.operators.send_test import Content, Conversation
 from smtpservers.models import SmtpServer
 from smtpservers.routing import rules
@@ -27,6 +28,8 @@ class SendTestResult:
     problem: str = ""  # Why there is no conversation, or why it ended in the middle.
     waiting: str = ""  # How far it is; empty once it has ended.
     is_in_test_inbox: bool = False  # It was accepted, and a page of the product shows it.
+    receipt: Receipt | None = None  # It was sent to a mailbox that is connected here …
+    is_receipt_followed: bool = False  # … and may arrive there soon.
 
     @property
     def status_label(self) -> str:
@@ -78,7 +81,15 @@ def _result(trial: Trial, now: dt.datetime) -> SendTestResult:
     if trial.ended_at is not None:
         is_accepted = conversation is not None and conversation.is_accepted
         is_shown_here = is_accepted and leads_to_test_inbox(trial.server)
-        return SendTestResult(trial.recipient, conversation, trial.refusal, is_in_test_inbox=is_shown_here)
+        receipt = receipt_of(trial.recipient, conversation.message_id) if conversation and is_accepted else None
+        return SendTestResult(
+            trial.recipient,
+            conversation,
+            trial.refusal,
+            is_in_test_inbox=is_shown_here,
+            receipt=receipt,
+            is_receipt_followed=receipt is not None and receipt.is_followed(trial.ended_at, now),
+        )
     headline, advice = trials.under_way(trial, now)
     if trials.is_lost(trial, now):
         return SendTestResult(trial.recipient, conversation, problem=f"{headline} {advice}")

@@ -104,6 +104,7 @@ def _words(request: HttpRequest, outcomes: list[preflight_send_tests.SendTestRes
         "conversation": conversation,
         "accepted": sum(outcome.is_accepted for outcome in outcomes),
         "is_under_way": any(outcome.waiting for outcome in outcomes),
+        "is_receipt_followed": any(outcome.is_receipt_followed for outcome in outcomes),
         # Hosts, certificates and log-ins are shown only to users who manage servers.
         "may_see_server": request.user.has_perm("smtpservers.send_test"),
         "message_steps": MESSAGE_STEPS,

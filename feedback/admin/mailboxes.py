@@ -66,7 +66,7 @@ class MailboxAdmin(ModelAdmin):
         (None, {"fields": (("name", "is_active"),)}),
         (_("Server"), {"fields": (("protocol", "security"), ("host", "port"), "trusted_certificate")}),
         (_("Sign-in"), {"fields": (("username", "password"), "oauth_account")}),
-        (_("Reading"), {"fields": (("folder", "after_reading"), "servers")}),
+        (_("Reading"), {"fields": (("folder", "after_reading"), "servers", "authserv_id")}),
     )
 
     class Media:

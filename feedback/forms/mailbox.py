@@ -37,6 +37,7 @@ CHECKS = {
     "name": validators.check_line,
     "username": validators.check_username,
     "folder": validators.check_line,
+    "authserv_id": validators.check_line,
     "trusted_certificate": validators.check_certificate,
 }
 
@@ -64,7 +65,7 @@ class MailboxForm(_MailboxModelForm):
         model = Mailbox
         fields = (
             *("name", "is_active", "protocol", "host", "port", "security", "trusted_certificate"),
-            *("username", "oauth_account", "folder", "after_reading", "servers"),
+            *("username", "oauth_account", "folder", "after_reading", "servers", "authserv_id"),
         )
         widgets: ClassVar = {
             "trusted_certificate": UnfoldAdminTextareaWidget(

@@ -21,7 +21,10 @@ DONE = ("Brilliance", "done")  # The folder of mails that were read, below the p
 LITERAL_BYTES = MOST_MAIL_BYTES + (1 << 20)  # Some servers round the size that they announce.
 HEADER_BYTES = 32 * 1024
 MOST_WORDS = 2_000  # Of an error; a person sees fewer, after secrets were taken out.
-FIELDS = "RETURN-PATH DELIVERED-TO X-ORIGINAL-TO ENVELOPE-TO TO CC CONTENT-TYPE SUBJECT"
+FIELDS = (
+    "RETURN-PATH DELIVERED-TO X-ORIGINAL-TO ENVELOPE-TO TO CC CONTENT-TYPE SUBJECT MESSAGE-ID AUTHENTICATION-RESULTS"
+    " TLS-REPORT-DOMAIN"
+)
 _HEADERS = f"BODY.PEEK[HEADER.FIELDS ({FIELDS})]<0.{HEADER_BYTES}>"
 
 

@@ -72,6 +72,7 @@ def _read_group(turn: Turn, session: ImapSession, uids: Sequence[int]) -> bool:
     foreign = 0  # Since the last one of ours.
     for head in session.heads(uids):
         found = relevance(head.headers, turn.ours)
+        turn.tests.note(found)
         if not found.is_ours:
             foreign += 1
             continue

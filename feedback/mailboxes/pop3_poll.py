@@ -68,6 +68,8 @@ def _read(turn: Turn, session: Pop3Session, uid: str, number: int, size: int) ->
     if head is None and size <= WHOLE_BYTES:  # The server has no TOP.
         head = content = session.content(number)
     found = relevance(head, turn.ours) if head is not None else None
+    if found is not None:
+        turn.tests.note(found)
     if found is None or not found.is_ours:
         turn.store([], looked_at=1, others=[uid])
         return

@@ -14,6 +14,7 @@ from mail.incoming.addresses import addresses_in
 from mail.incoming.mime import MOST_HEADER_BYTES, Part, parse_headers, split, with_plain_line_ends
 
 WHOLE_BYTES = 1024 * 1024
+MOST_RESULTS = 20
 # The receiving system wrote the first ones; what a sender wrote comes last.
 RECIPIENT_HEADERS = ("delivered-to", "x-original-to", "envelope-to", "to", "cc")
 # The subject that DMARC reports have (RFC 9990 section 3.5.1), wherever they are sent.
@@ -36,6 +37,8 @@ class Relevance:
     purpose: Purpose | None = None
     subject: str = ""
     most_bytes: int = WHOLE_BYTES  # A larger mail is cut.
+    message_id: str = ""
+    results: tuple[str, ...] = ()  # The Authentication-Results headers, from the top.
 
 
 def relevance(head: bytes, ours: OurAddresses) -> Relevance:
@@ -49,7 +52,15 @@ def relevance(head: bytes, ours: OurAddresses) -> Relevance:
     is_report = is_of_domain or headers.type in REPORT_TYPES
     is_null = headers.first("return-path") == "<>"
     most_bytes = MOST_MAIL_BYTES if is_of_domain else WHOLE_BYTES
-    return Relevance(bool(found) or is_report or is_null, address, purpose, subject, most_bytes)
+    return Relevance(
+        bool(found) or is_report or is_null,
+        address,
+        purpose,
+        subject,
+        most_bytes,
+        headers.first("message-id"),
+        tuple(headers.all("authentication-results")[:MOST_RESULTS]),
+    )
 
 
 def _is_domain_report(headers: Part, subject: str) -> bool:

@@ -18,6 +18,7 @@ from feedback.intake import store
 from feedback.intake.addresses import OurAddresses, our_addresses
 from feedback.mailboxes.guarded_socket import Limits
 from feedback.mailboxes.relevance import Relevance
+from feedback.mailboxes.seed_tests import SeedTests
 from feedback.models import Mailbox, MailboxMail, RawReport
 from feedback.probes import arrived, key_in
 
@@ -51,9 +52,13 @@ class Turn:
     read_clock: Callable[[], dt.datetime]
     began: float = field(default_factory=clock.steady)
     ours: OurAddresses = field(default_factory=our_addresses)
+    tests: SeedTests = field(init=False)
     bodies: int = 0
     is_more: bool = False  # Whether mails are left for another turn.
     warning: str = ""  # A sentence about something that did not work, while reading did.
+
+    def __post_init__(self) -> None:
+        self.tests = SeedTests(self.mailbox, self.read_clock)
 
     @classmethod
     def begin(cls, mailbox_id: int, read_clock: Callable[[], dt.datetime]) -> Self | None:

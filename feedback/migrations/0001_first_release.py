@@ -221,6 +221,7 @@ class Migration(migrations.Migration):
                 ('password', encryption.secret_field.SecretField(blank=True, default='', verbose_name='password')),
                 ('folder', models.CharField(default='INBOX', help_text='The folder that mail arrives in. POP3 has only one.', max_length=200, verbose_name='folder')),
                 ('after_reading', models.CharField(choices=[('keep', 'Keep in Brilliance/done'), ('delete', 'Delete after 30 days')], default='keep', help_text='Reports that were understood move to the folder Brilliance/done. Other mail stays untouched.', max_length=8, verbose_name='after reading')),
+                ('authserv_id', models.CharField(blank=True, help_text='For a mailbox that you send tests to: the first word of its Authentication-Results headers, e.g. mx.google.com, or - for Microsoft 365. Then tests show what the mailbox says of SPF, DKIM and DMARC.', max_length=255, verbose_name='name in results')),
                 ('is_active', models.BooleanField(default=True, help_text="When off, the mailbox isn't read.", verbose_name='active')),
                 ('uidvalidity', models.BigIntegerField(default=0, editable=False)),
                 ('last_uid', models.BigIntegerField(default=0, editable=False)),
@@ -241,6 +242,19 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['name'],
+            },
+        ),
+        migrations.CreateModel(
+            name='ArrivedTest',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('message_id', models.CharField(max_length=255, unique=True)),
+                ('arrived_at', models.DateTimeField()),
+                ('checks', models.JSONField(null=True)),
+                ('mailbox', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='feedback.mailbox')),
+            ],
+            options={
+                'default_permissions': (),
             },
         ),
         migrations.CreateModel(

@@ -2,10 +2,11 @@
 
 from feedback.models.feedback import Feedback, RelayedUnsubscribe
 from feedback.models.hooks import Hook, HookToken
-from feedback.models.mailboxes import Forward, Mailbox, MailboxMail, Probe
+from feedback.models.mailboxes import ArrivedTest, Forward, Mailbox, MailboxMail, Probe
 from feedback.models.reports import RawReport, RawSearch, Report, Seen
 
 __all__ = [
+    "ArrivedTest",
     "Feedback",
     "Forward",
     "Hook",

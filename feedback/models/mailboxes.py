@@ -109,6 +109,15 @@ class Mailbox(models.Model):
         verbose_name=_("return path of"),
         help_text=_("The SMTP servers whose bounces arrive here. Send a probe to check it."),
     )
+    authserv_id = models.CharField(
+        _("name in results"),
+        max_length=255,
+        blank=True,
+        help_text=_(
+            "For a mailbox that you send tests to: the first word of its Authentication-Results headers, e.g."
+            " mx.google.com, or - for Microsoft 365. Then tests show what the mailbox says of SPF, DKIM and DMARC."
+        ),
+    )
     is_active = models.BooleanField(_("active"), default=True, help_text=_("When off, the mailbox isn't read."))
 
     # How far it was read. Workers write these; all instants are the database's.
@@ -159,6 +168,21 @@ class MailboxMail(models.Model):
 
     def __str__(self) -> str:
         return f"{self.mailbox} {self.uid}"
+
+
+class ArrivedTest(models.Model):
+    """A test message of ours that arrived in a mailbox, and what its server found of SPF, DKIM and DMARC."""
+
+    message_id = models.CharField(max_length=255, unique=True)  # The header.
+    mailbox = models.ForeignKey(Mailbox, on_delete=models.CASCADE, related_name="+")
+    arrived_at = models.DateTimeField()
+    checks = models.JSONField(null=True)  # Those of mail.incoming.authentication; None: the server wrote none.
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.message_id} in {self.mailbox}"
 
 
 class Forward(models.Model):

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 
 from contacts.privacy.redaction import ERASED
 from contacts.privacy.retention import SLICE_ROWS, RetentionRule, Slice, delete_slice
-from feedback.models import Feedback, RawReport, Report
+from feedback.models import ArrivedTest, Feedback, RawReport, Report
 
 
 def _old(cutoff: dt.datetime) -> QuerySet[Feedback]:
@@ -31,12 +31,22 @@ def _old_raws(cutoff: dt.datetime) -> QuerySet[RawReport]:
     return RawReport.objects.filter(received_at__lt=cutoff).exclude(state=RawReport.State.WAITING)
 
 
+def _old_arrivals(cutoff: dt.datetime) -> QuerySet[ArrivedTest]:
+    return ArrivedTest.objects.filter(arrived_at__lt=cutoff)
+
+
 RULES = [
     RetentionRule(
         "Raw reports of bounces and complaints",
         "RETAIN_RAW_DAYS",
         lambda cutoff: _old_raws(cutoff).count(),
         lambda cutoff, after: delete_slice(_old_raws(cutoff)),
+    ),
+    RetentionRule(
+        "Tests that arrived in mailboxes",
+        "RETAIN_RAW_DAYS",
+        lambda cutoff: _old_arrivals(cutoff).count(),
+        lambda cutoff, after: delete_slice(_old_arrivals(cutoff)),
     ),
     RetentionRule(
         "Reports of bounces and complaints",

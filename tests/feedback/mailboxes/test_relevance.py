@@ -80,3 +80,27 @@ def test_our_addresses_are_those_that_servers_use(db: None) -> None:
         reports=frozenset({"fbl@d.example.org"}),
         domains=frozenset({"a.example.org", "b.example.org", "c.example.org", "d.example.org"}),
     )
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "To: dmarc@elsewhere.example\r\nSubject: Report Domain: acme.example Submitter: receiver.example Report-ID: 1",
+        "To: dmarc@elsewhere.example\r\nSubject: Report domain: acme.example",
+        "To: tls@elsewhere.example\r\nTLS-Report-Domain: acme.example\r\nSubject: Report",
+    ],
+)
+def test_reports_about_domains_are_ours_wherever_they_were_sent_and_may_be_large(head: str) -> None:
+    found = relevance(head.encode() + b"\r\n\r\n", OURS)
+
+    assert found.is_ours
+    assert found.most_bytes > 10 << 20
+
+
+def test_mail_to_the_tag_of_a_domain_is_a_report_about_it() -> None:
+    ours = OurAddresses(report_tags=frozenset({"abcdefghij"}))
+
+    found = relevance(b"Delivered-To: DMARC+ABCDEFGHIJ@news.example.org\r\n\r\n", ours)
+
+    assert (found.is_ours, found.purpose) == (True, Purpose.DOMAIN_REPORT)
+    assert not relevance(b"Delivered-To: dmarc+@news.example.org\r\n\r\n", OURS).is_ours
