@@ -97,6 +97,34 @@ def translated(said: str | Exception) -> str:
     return found.translated() if isinstance(found, Text) else str(said)
 
 
+def kept(said: object) -> object:
+    """Return a text as JSON for a database, from which :func:`restored` makes it again; numbers and words unchanged."""
+    if isinstance(said, Text):
+        values = {name: kept(value) for name, value in said._values.items()}
+        return {"template": said._template, "several": said._several, "number": said._number, "values": values}
+    if isinstance(said, dt.datetime):
+        return {"instant": said.isoformat()}
+    if isinstance(said, Exception) and said.args:
+        return kept(said.args[0])
+    return said if isinstance(said, int | float) else str(said)
+
+
+def restored(found: object) -> object:
+    """Return what :func:`kept` was given.
+
+    :raises ValueError: for anything else.
+    """
+    if not isinstance(found, dict):
+        return found
+    try:
+        if "instant" in found:
+            return dt.datetime.fromisoformat(found["instant"])
+        values = {name: restored(value) for name, value in found["values"].items()}
+        return Text(found["template"], found["several"], found["number"], values)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("this is no text") from error
+
+
 def _shown(value: object) -> object:
     if isinstance(value, dt.datetime):
         return TRANSLATOR.instant(value)

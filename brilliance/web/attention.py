@@ -22,6 +22,7 @@ from feedback import relay
 from smtpservers.admin import list_row, states
 from smtpservers.models import SmtpServer
 from words.instants import ago, on_clock, stamp
+from words.texts import translated
 
 MOST = 5
 STOPPING = ("broker", "worker", "copy")  # The checks of readiness that no mail passes.
@@ -195,7 +196,7 @@ def _mailings(mailings: list[Mailing], now: dt.datetime) -> Iterator[Row]:
     waiting = defaultdict(list)
     for mailing in mailings:
         if mailing.waiting_reason:
-            waiting[mailing.waiting_reason, mailing.waiting_until].append(mailing)
+            waiting[translated(mailing.waiting_text), mailing.waiting_until].append(mailing)
     its = [mailing for same in waiting.values() for mailing in same]
     campaigns = dict(Campaign.objects.filter(mailing__in=its).values_list("mailing", "pk"))
     for (reason, until), same in waiting.items():

@@ -25,6 +25,7 @@ from delivery.operators import restored_copy
 from delivery.records import figures as records_figures
 from registry import Registry
 from smtpservers.routing.candidates import named_servers
+from words.texts import translated
 
 Status = Message.Status
 
@@ -363,7 +364,8 @@ def _standstill(counts: Mapping[str, int], since: dt.datetime, now: dt.datetime)
 
 def _waiting_reason(mailing: Mailing, with_replies: bool) -> str:
     # The reason may quote the answer that stopped the mailing.
-    return mailing.waiting_reason if with_replies else _ADDRESS.sub("…", mailing.waiting_reason)
+    reason = translated(mailing.waiting_text)
+    return reason if with_replies else _ADDRESS.sub("…", reason)
 
 
 def without_addresses(reason: str) -> str:

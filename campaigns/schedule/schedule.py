@@ -20,6 +20,7 @@ from contacts.segments.audience import reached
 from delivery.outbox import mailings as outbox
 from installation.site import site
 from words.instants import stamp
+from words.texts import text
 from words.time_zones import place
 
 Status, Start = Campaign.Status, Campaign.Start
@@ -172,7 +173,7 @@ def open_mailing(campaign: Campaign, mailing_id: int, now: dt.datetime) -> None:
     opens_at, closes_at, why = None, campaign.not_after, ""
     if (hours := hours_of(campaign)) is not None:
         window = hours.window(now)
-        opens_at, why = window.opens_at, f"Outside its sending hours ({hours})."
+        opens_at, why = window.opens_at, text("Outside its sending hours (%(hours)s).", hours=str(hours))
         closes_at = min((end for end in (window.closes_at, closes_at) if end is not None), default=None)
     outbox.open_for(mailing_id, opens_at, closes_at, why, now)
 

@@ -155,6 +155,7 @@ class Migration(migrations.Migration):
                 ('server_ids', models.JSONField(db_default=models.Value([], models.JSONField()), default=list)),
                 ('is_for_test_inbox', models.BooleanField(db_default=False, default=False)),
                 ('waiting_reason', models.CharField(blank=True, max_length=500)),
+                ('waiting_words', models.JSONField(null=True)),
                 ('waiting_until', models.DateTimeField(null=True)),
                 ('opens_at', models.DateTimeField(null=True)),
                 ('closes_at', models.DateTimeField(null=True)),

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from contacts.models import Contact, ContactList
 from smtpservers.models import SmtpServer
+from words.texts import restored
 
 
 def new_identity() -> str:
@@ -73,6 +74,7 @@ class Mailing(models.Model):
     # Servers that lead to the test inbox never share a campaign with real ones: only those of its kind take it.
     is_for_test_inbox = models.BooleanField(default=False, db_default=False)
     waiting_reason = models.CharField(max_length=500, blank=True)  # Why nothing is sent now; empty: it is sent.
+    waiting_words = models.JSONField(null=True)  # The same, by words.texts.kept; that of another reason is ignored.
     waiting_until = models.DateTimeField(null=True)
     # Claims are possible from ``opens_at`` until ``closes_at``. An empty one sets no bound.
     opens_at = models.DateTimeField(null=True)
@@ -99,6 +101,16 @@ class Mailing(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def waiting_text(self) -> str:
+        """The waiting reason, which an edge can translate if its words were kept."""
+        try:
+            found = restored(self.waiting_words)
+        except ValueError:
+            return self.waiting_reason
+        # Whoever clears or replaces the reason need not know of the words.
+        return found if isinstance(found, str) and found[:500] == self.waiting_reason else self.waiting_reason
 
 
 class Message(models.Model):

@@ -18,6 +18,7 @@ from contacts.models import ContactList
 from delivery.models import Chunk, LaterChunk, Mailing, Message, StopTally, new_identity
 from delivery.outbox import plan
 from installation.site import site
+from words.texts import kept
 
 CANCELLED_REASON = "The mailing was cancelled."
 CHUNK_MESSAGES = 500
@@ -255,7 +256,7 @@ def open_for(
     if opens_at is not None and opens_at > now:
         waits = {"waiting_reason": why[:500], "waiting_until": opens_at}
         # A paused mailing keeps the reason of its pause.
-        Mailing.objects.filter(pk=mailing_id, state="open").exclude(**waits).update(**waits)
+        Mailing.objects.filter(pk=mailing_id, state="open").exclude(**waits).update(**waits, waiting_words=kept(why))
     return is_changed
 
 

@@ -22,6 +22,7 @@ from smtpservers.routing import selection
 from smtpservers.routing.candidates import Candidate, fleet
 from smtpservers.routing.rules import RoutingRule
 from smtpservers.routing.strategies import Able, Portion
+from words.texts import kept
 
 # The most urgent stream first: nobody waits for a password behind a newsletter.
 STREAM_ORDER = (Mailing.Stream.TEST, Mailing.Stream.SINGLE, Mailing.Stream.NOTICE, Mailing.Stream.CAMPAIGN)
@@ -422,7 +423,9 @@ def _note_waiting(mailings: Iterable[Mailing], waiting: Mapping[int, tuple[str, 
     for mailing in mailings:
         reason, until = waiting.get(mailing.pk, ("", None))
         if (mailing.waiting_reason, mailing.waiting_until) != (reason[:500], until):
-            changed[reason[:500], until].append(mailing.pk)
+            changed[reason, until].append(mailing.pk)
     for (reason, until), ids in changed.items():
         # A mailing paused in the meantime keeps the reason of its pause.
-        Mailing.objects.filter(pk__in=ids, state="open").update(waiting_reason=reason, waiting_until=until)
+        Mailing.objects.filter(pk__in=ids, state="open").update(
+            waiting_reason=reason[:500], waiting_words=kept(reason), waiting_until=until
+        )

@@ -29,6 +29,7 @@ from mail.replies.reply import Reply
 from mail.replies.rules import Stage
 from smtpservers.limits import circuit_breaker, refused_senders, reservations
 from smtpservers.models import SmtpServer
+from words.texts import kept, text
 
 LEAST_RECIPIENTS, LEAST_DOMAINS, LEAST_MAILINGS = 5, 3, 2
 LEAST_CLOSINGS = 3  # A server has failed after this many 421 without an acceptance in between …
@@ -44,8 +45,8 @@ CROSSED = dt.timedelta(minutes=10)  # Answers shortly before an acceptance may h
 RULE = "same-to-all"  # The rule of a corrected attempt.
 BY = "Brilliance"
 STOPPED = "Stopped:"  # The start of the reason of a stopped mailing.
-STOPPED_FOR_COMPLAINTS = f"{STOPPED} complaints."  # Of one that a person resumes with a reason.
-STOPPED_WRONGLY = (
+STOPPED_FOR_COMPLAINTS = text("Stopped: complaints.")  # Of one that a person resumes with a reason.
+STOPPED_WRONGLY = text(
     "Stopped for its content, but the server gives other mail the same answer: that is about the account of the server."
     " What failed is queued again; resume the campaign."
 )
@@ -411,7 +412,9 @@ class _Undoing:
         stopped = {mailing_id for (mailing_id, _), number in content.items() if number}
         # A mailing that finished in the meantime has no reason any more.
         is_known = Q(waiting_reason__startswith=STOPPED) | Q(finished_at__isnull=False)
-        Mailing.objects.filter(is_known, pk__in=stopped, state="paused").update(waiting_reason=STOPPED_WRONGLY)
+        Mailing.objects.filter(is_known, pk__in=stopped, state="paused").update(
+            waiting_reason=STOPPED_WRONGLY, waiting_words=kept(STOPPED_WRONGLY)
+        )
         open_again = Message.objects.filter(pk__in=self.freed).order_by().values("mailing")
         Mailing.objects.filter(pk__in=open_again).update(finished_at=None, is_reported=False)
 

@@ -19,13 +19,14 @@ from contacts.consent import changes
 from contacts.models import Suppression
 from delivery.content.message import without_recipient
 from delivery.models import Attempt, Incident, Mailing, Message, StopTally
-from delivery.outcomes import account_limits, provider_holds, unreachable_domains
+from delivery.outcomes import provider_holds, unreachable_domains
 from delivery.outcomes.result import Result
 from delivery.outcomes.verdicts import ACCEPTED, Judgement
 from mail.addresses import domain_of
 from mail.replies.rules import Repeats
 from smtpservers.limits import circuit_breaker, refused_senders, reservations, throttling
 from smtpservers.models import SmtpServer
+from words.texts import gettext_noop, kept, text
 
 # This many soft bounces in a row, over at least this long, suppress an address. A rule may name its own number.
 SOFT_IN_A_ROW, SOFT_SPREAD = 5, dt.timedelta(days=7)
@@ -201,6 +202,17 @@ def _act_on_senders(results: Iterable[Result], now: dt.datetime) -> None:
 # --- mailings
 
 
+# Each begins with account_limits.STOPPED.
+_STOPPED_FOR_BOUNCES = gettext_noop(
+    "Stopped: %(count)s of the last %(sent)s addresses do not exist (%(percent)s)."
+    " Check where the list comes from, then resume."
+)
+_STOPPED_FOR_CONTENT = gettext_noop(
+    "Stopped: %(count)s of the last %(sent)s messages were refused for their content (%(percent)s)."
+    " Change the content, then resume."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Figures:
     """A mailing's final results since it was last resumed."""
@@ -213,24 +225,13 @@ class _Figures:
         """Return why a mailing with these figures must stop, as a sentence; empty if it may go on."""
         if self.sent < settings.STOP_AFTER_MESSAGES:
             return ""
-        for count, limit, what, remedy in (
-            (
-                self.hard_bounces,
-                settings.STOP_BOUNCE_PERCENT,
-                "addresses do not exist",
-                "Check where the list comes from",
-            ),
-            (
-                self.content_failures,
-                settings.STOP_REFUSAL_PERCENT,
-                "messages were refused for their content",
-                "Change the content",
-            ),
+        for count, limit, why in (
+            (self.hard_bounces, settings.STOP_BOUNCE_PERCENT, _STOPPED_FOR_BOUNCES),
+            (self.content_failures, settings.STOP_REFUSAL_PERCENT, _STOPPED_FOR_CONTENT),
         ):
             if limit and count * 100 >= limit * self.sent:
                 percent = f"{count * 100 / self.sent:.1f} %"
-                text = f"{count:,} of the last {self.sent:,} {what} ({percent}). {remedy}, then resume."
-                return f"{account_limits.STOPPED} {text}"
+                return text(why, count=f"{count:,}", sent=f"{self.sent:,}", percent=percent)
         return ""
 
 
@@ -321,7 +322,7 @@ def _figures(mailing_id: int) -> _Figures:
 def stop(mailing_id: int, why: str) -> None:
     """Pause a mailing until a person resumes it, and store why."""
     Mailing.objects.filter(pk=mailing_id, state=Mailing.State.OPEN).update(
-        state=Mailing.State.PAUSED, waiting_reason=why[:500], waiting_until=None
+        state=Mailing.State.PAUSED, waiting_reason=why[:500], waiting_words=kept(why), waiting_until=None
     )
 
 

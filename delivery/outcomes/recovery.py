@@ -20,6 +20,7 @@ from delivery.outcomes.verdicts import Judgement, judge
 from mail.replies.rules import Stage
 from smtpservers.limits import reservations
 from smtpservers.smtp.answer import Answer
+from words.texts import kept, text
 
 # How long a batch waits for the other machine that may hold its journal.
 JOURNAL_ELSEWHERE = dt.timedelta(minutes=10)
@@ -207,7 +208,9 @@ def _stop_poison(mailing_id: int) -> None:
         return
     ended = Attempt.objects.filter(message__mailing=mailing_id, rule=_COMPILING)
     if ended.values("lane_token").distinct().count() >= POISON_KILLS:
-        why = f"Poison: the worker was ended each of the {POISON_KILLS} times it compiled this content. Change it."
+        why = text(
+            "Poison: the worker was ended each of the %(n)s times it compiled this content. Change it.", n=POISON_KILLS
+        )
         Mailing.objects.filter(pk=mailing_id, state=Mailing.State.OPEN).update(
-            state=Mailing.State.PAUSED, waiting_reason=why, waiting_until=None
+            state=Mailing.State.PAUSED, waiting_reason=why, waiting_words=kept(why), waiting_until=None
         )

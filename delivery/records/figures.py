@@ -148,4 +148,4 @@ def under_way() -> list[Mailing]:
     Notices to operators are left out: they tell of the trouble that they wait for.
     """
     rows = Mailing.objects.filter(finished_at=None, state="open").exclude(stream=Mailing.Stream.NOTICE)
-    return list(rows.order_by("pk").only("id", "name", "waiting_reason", "waiting_until"))
+    return list(rows.order_by("pk").only("id", "name", "waiting_reason", "waiting_words", "waiting_until"))

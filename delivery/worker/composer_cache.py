@@ -26,6 +26,7 @@ from delivery.worker.lane import HeldLane
 from mail.merge_fields import TooMuchWork
 from mail.message.dkim import Signer
 from smtpservers.smtp.pipeline import Envelope
+from words.texts import text
 
 log = logging.getLogger(__name__)
 
@@ -208,6 +209,6 @@ def _hold(mailing: Mailing, why: str) -> Judgement:
     if mailing.stream == Mailing.Stream.TEST:  # A person waits for the result.
         return _failed(why)
     if mailing.stream == Mailing.Stream.CAMPAIGN:
-        consequences.stop(mailing.pk, f"Stopped: {why} Then resume.")
+        consequences.stop(mailing.pk, text("Stopped: %(why)s Then resume.", why=why))
         return results.given_back(why)
     return results.given_back(why, settings.RETRY_WAITS[0])

@@ -13,6 +13,7 @@ from delivery.outcomes import consequences, scorecard
 from delivery.outcomes.account_limits import STOPPED_FOR_COMPLAINTS
 from delivery.outcomes.scorecard import LEAST_ACCEPTED, LEAST_COMPLAINTS, STOP_PER_MILLE, WARN_PER_MILLE
 from feedback.models import Feedback
+from words.texts import ngettext, text
 
 INCIDENT = "complaints"
 
@@ -52,12 +53,22 @@ def _act(cell: Cell, why: str, now: dt.datetime, *, must_stop: bool) -> None:
         return
     for mailing_id, domain in consequences.running_from(cell.server_id).items():
         if domain == cell.from_domain:
-            consequences.stop(mailing_id, f"{STOPPED_FOR_COMPLAINTS} {why} Find out why before you resume.")
+            consequences.stop(mailing_id, _resume_with_care(why))
+
+
+def _resume_with_care(why: str) -> str:
+    return text("%(stopped)s %(why)s Find out why before you resume.", stopped=STOPPED_FOR_COMPLAINTS, why=why)
 
 
 def _sentence(cell: Cell, complaints: int, accepted: int) -> str:
-    people = "1 person" if complaints == 1 else f"{complaints:,} people"
-    return (
-        f"{people} at {name_of(cell.provider)} marked mail from {cell.from_domain} of {cell.day:%d %B %Y} as spam;"
-        f" {accepted:,} messages were accepted there that day."
+    return ngettext(
+        "%(n)s person at %(provider)s marked mail from %(domain)s of %(day)s as spam;"
+        " %(accepted)s messages were accepted there that day.",
+        "%(n)s people at %(provider)s marked mail from %(domain)s of %(day)s as spam;"
+        " %(accepted)s messages were accepted there that day.",
+        complaints,
+        provider=name_of(cell.provider),
+        domain=cell.from_domain,
+        day=f"{cell.day:%d %B %Y}",
+        accepted=f"{accepted:,}",
     )

@@ -2,13 +2,14 @@
 
 import copy
 import datetime as dt
+import json
 import zoneinfo
 
 import pytest
 from django.template import Context, Template
 from django.utils.html import format_html
 
-from words.texts import TRANSLATOR, Text, ngettext, translated
+from words.texts import TRANSLATOR, Text, kept, ngettext, restored, translated
 from words.texts import text as _
 
 GERMAN = {
@@ -68,3 +69,37 @@ def test_an_instant_is_told_in_utc_where_it_is_stored_and_on_the_clock_of_the_re
 
     assert found == "Full until 09 November 2026 14:00 UTC."
     assert translated(found) == "Full until 15:00 in Berlin."
+
+
+def test_a_kept_text_is_the_same_text_again_with_all_that_is_in_it(german: None) -> None:
+    until = dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC)
+    said = ngettext(
+        "%(n)s message waits: %(why)s", "%(n)s messages wait: %(why)s", 2, why=ValueError(FULL), until=until
+    )
+
+    again = restored(json.loads(json.dumps(kept(said))))
+
+    assert isinstance(again, Text)
+    assert again == said == "2 messages wait: A & B is full."
+    assert translated(again) == "2 Nachrichten warten: A & B ist voll."
+    assert again._values["until"] == until
+
+
+def test_words_that_are_no_text_are_kept_as_they_are() -> None:
+    assert restored(kept("550 5.1.1 100% unknown")) == "550 5.1.1 100% unknown"
+    assert restored(None) is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"template": "a"},
+        {"instant": 1},
+        {"instant": "never"},
+        {"template": 1, "several": "", "number": 1, "values": 2},
+    ],
+)
+def test_what_no_text_was_kept_as_is_an_error(wrong: object) -> None:
+    with pytest.raises(ValueError, match=r"no text|Invalid isoformat"):
+        restored(wrong)

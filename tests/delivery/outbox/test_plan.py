@@ -22,6 +22,7 @@ from smtpservers.limits.reservations import current_period
 from smtpservers.models import QuotaPeriod, Route, SmtpServer
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peers.peer import running_peer
+from words.texts import TRANSLATOR, translated
 
 NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
 on_rows = pytest.mark.django_db
@@ -283,6 +284,21 @@ def test_what_every_server_refused_ends_and_what_some_did_goes_on() -> None:
 
 
 # --- waiting
+
+
+@on_rows
+def test_a_waiting_reason_is_shown_in_the_language_of_its_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    SmtpServer.objects.filter(pk=make_server(25, "Alpha").pk).update(is_active=False)
+    mailing = make_mailing(make_list(1), NOW)
+    plan(NOW)
+    mailing.refresh_from_db()
+    monkeypatch.setattr(TRANSLATOR, "gettext", lambda template: f"«{template}»")
+
+    shown = translated(mailing.waiting_text)
+    mailing.waiting_reason = "Stopped: 9 of the last 200"  # Written by something that keeps no words.
+
+    assert shown == "«No server can send this now: «Alpha «is inactive»».»"
+    assert mailing.waiting_text == "Stopped: 9 of the last 200"
 
 
 @on_rows
