@@ -156,7 +156,7 @@ _ADDRESS = re.compile(
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
 _OWN_LINK = re.compile("|".join(OWN_LINKS))
-_OPTED_OUT = re.compile(r"""\sdata-utm\s*=\s*["']?\s*off\b""", re.IGNORECASE)
+_OPTED_OUT = re.compile(r"""\sdata-utm\s*+=\s*+["']?\s*+off\b""", re.IGNORECASE)
 _OWN_CODES = re.compile(
     rf"""\s(?P<attribute>{"|".join(utm.OWN_VALUES)})\s*=\s*(?P<quote>["'])(?P<value>[^"'{{}}<>]*)(?P=quote)""",
     re.IGNORECASE,

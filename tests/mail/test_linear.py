@@ -32,6 +32,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "personal links of the archive": lambda source: without_own_link(source.replace("<a ", f"<a href={OWN_LINK}>")),
     "the type of a report's field": lambda source: addresses.without_type(f"a{source}"),
     "an output's expression": lambda source: merge_tags._ONLY_OUTPUT.fullmatch(f"{{{{{source}"),
+    "a link without UTM codes": lambda source: merge_tags._OPTED_OUT.search(f" data-utm={source}"),
     "styles": lambda source: convert.inlined(f"<style>a{{color:red}}</style>{source}"),
     "words for merge tags": convert.Masked,
     "an SPF record": lambda source: spf.read(f"v=spf1 {source}"),
