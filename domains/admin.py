@@ -36,6 +36,7 @@ COLOURS = {"good": "green", "look": "orange", "broken": "red", "unknown": "grey"
 WORST_FIRST = ("broken", "look", "good", "unknown")
 CHANGES_SHOWN = 10
 NAMED_LINES = 3
+EDITED = ("selectors", "yahoo_loop_on", "microsoft_loop_on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +139,12 @@ class SendingDomainAdmin(DkimKeyPages):
     # --- one domain
 
     def get_fields(self, request: HttpRequest, obj: SendingDomain | None = None) -> list[str]:
-        return ["selectors"] if obj is not None else ["name", "selectors"]
+        return [*EDITED] if obj is not None else ["name", *EDITED]
 
     def save_model(self, request: HttpRequest, obj: SendingDomain, form: Any, change: bool) -> None:
         obj.next_check_at = timezone.now()
         # The rest is the worker's, which may have written it since the form was opened.
-        obj.save(update_fields=["selectors", "next_check_at"] if change else None)
+        obj.save(update_fields=[*EDITED, "next_check_at"] if change else None)
         transaction.on_commit(_wake)
 
     def deletion(self, obj: SendingDomain) -> Deletion:

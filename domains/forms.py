@@ -1,4 +1,4 @@
-"""The form of a domain: its name, which stays, and the selectors of its DKIM keys."""
+"""The form of a domain: its name, which stays, the selectors of its DKIM keys, and its feedback loops."""
 
 from django import forms
 from django.utils.translation import gettext as _
@@ -14,7 +14,7 @@ MOST_SELECTORS = 10  # Each is a look-up.
 class SendingDomainForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = SendingDomain
-        fields = ["name", "selectors"]
+        fields = ["name", "selectors", "yahoo_loop_on", "microsoft_loop_on"]
 
     def clean_name(self) -> str:
         try:

@@ -4,7 +4,9 @@ import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from domains.models import DnsFinding
+from django.db.models import Q, Sum
+
+from domains.models import DmarcCount, DnsFinding, SendingDomain
 from mail.records.alignment import Match
 from mail.records.finding import COULD_NOT_ASK, Line, State
 
@@ -40,3 +42,35 @@ def lines_of(names: Collection[str]) -> dict[str, dict[Line, KnownLine]]:
 def label(line: Line) -> str:
     """Return the name of a line for people."""
     return str(DnsFinding.LineName(line.value).label)
+
+
+@dataclass(frozen=True, slots=True)
+class Signatures:
+    """What receivers reported of mail with one From domain, in numbers of messages."""
+
+    good: int = 0  # Its signature was good and of the domain.
+    bad: int = 0  # SPF proves that it was ours, and the signature was missing, broken or of another domain.
+
+
+def signatures_of(names: Collection[str], since: dt.date) -> dict[str, Signatures]:
+    """Return what DMARC reports said of signatures since a UTC day; a domain without reports is left out. One query.
+
+    :param names: A-labels of From domains.
+    """
+    counts = DmarcCount.objects.filter(author__in=names, day__gte=since).order_by()
+    good = Sum("messages", filter=Q(is_dkim_aligned=True), default=0)
+    bad = Sum("messages", filter=Q(is_dkim_aligned=False, is_spf_aligned=True), default=0)
+    rows = counts.values_list("author").annotate(good=good, bad=bad) if names else ()
+    return {author: Signatures(good, bad) for author, good, bad in rows if good or bad}
+
+
+def without_loops(names: Collection[str]) -> dict[str, list[str]]:
+    """Return the providers whose feedback loop nobody has registered, by domain. One query.
+
+    :param names: A-labels.
+    """
+    found = {name: ["Yahoo", "Microsoft"] for name in names}
+    dates = SendingDomain.objects.filter(name__in=names).values_list("name", "yahoo_loop_on", "microsoft_loop_on")
+    for name, yahoo, microsoft in dates:
+        found[name] = [who for who, since in (("Yahoo", yahoo), ("Microsoft", microsoft)) if since is None]
+    return found

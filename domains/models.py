@@ -37,6 +37,18 @@ class SendingDomain(models.Model):
             " try the usual ones."
         ),
     )
+    yahoo_loop_on = models.DateField(
+        _("Yahoo feedback loop"),
+        null=True,
+        blank=True,
+        help_text=_("When you registered this domain at senders.yahooinc.com. Leave empty if you haven't."),
+    )
+    microsoft_loop_on = models.DateField(
+        _("Microsoft feedback loop"),
+        null=True,
+        blank=True,
+        help_text=_("When you joined the JMRP for the addresses you send from. Leave empty if you haven't."),
+    )
     checked_at = models.DateTimeField(null=True, editable=False)  # The last time that every line was asked for.
     # When it is due. None: it is not asked for by itself.
     next_check_at = models.DateTimeField(null=True, editable=False)

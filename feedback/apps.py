@@ -11,6 +11,7 @@ class FeedbackConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from campaigns.preflight.checks.receivers import OLDEST_UNREAD
         from campaigns.reports.figures import LATE_COUNTS
         from campaigns.reports.report import LATE_OUTCOMES
         from contacts.consent.suppressed import SUPPRESSED_ELSEWHERE
@@ -22,7 +23,7 @@ class FeedbackConfig(AppConfig):
         from delivery.operators.restored_copy import CATCH_UPS
         from domains.reports.uploads import READERS
         from encryption.rotation import OTHER_SECRETS
-        from feedback.intake.store import reseal
+        from feedback.intake.store import oldest_waiting, reseal
         from feedback.mailboxes.restored import read_again
         from feedback.mailboxes.seed_tests import receipt_of
         from feedback.records import erasure, retention
@@ -37,6 +38,7 @@ class FeedbackConfig(AppConfig):
         CATCH_UPS.register("mailboxes", read_again)
         CONDITION_KINDS.register("feedback", FEEDBACK)
         OTHER_SECRETS.register("raw reports", reseal)
+        OLDEST_UNREAD.register("feedback", oldest_waiting)
         LATE_COUNTS.register("feedback", late_counts)
         LATE_OUTCOMES.register(gettext_noop("Unsubscribed"), count_unsubscribed)
         LATE_OUTCOMES.register(gettext_noop("Complaints"), count_complaints)

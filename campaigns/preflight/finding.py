@@ -63,6 +63,7 @@ CHECKS = {
     "M4": Check(_("One-click unsubscribe"), Place.SERVERS, BLOCK, (Need.ONE_CLICK,)),
     "M5": Check(_("Unsubscribe page"), Place.SERVERS, BLOCK, (Need.ONE_CLICK,)),
     "M6": Check(_("Visible unsubscribe link"), Place.CAMPAIGN, BLOCK, (Need.VISIBLE_LINK,)),
+    "M7": Check(_("Reported signatures"), Place.DNS, BLOCK, (Need.DKIM,)),
     "M8": Check(_("Postal address"), Place.CAMPAIGN, BLOCK),
     "M9": Check(_("Text and HTML"), Place.CAMPAIGN, WARN),
     "M10": Check(_("Merge fields"), Place.CAMPAIGN, BLOCK),
@@ -94,13 +95,15 @@ CHECKS = {
     "C3": Check(_("Consent"), Place.RECIPIENTS, INFORM, (Need.CONSENT,)),
     "C4": Check(_("Addresses"), Place.RECIPIENTS, WARN),
     "C5": Check(_("Large mailbox providers"), Place.RECIPIENTS, WARN, (Need.STEADY,)),
+    "C6": Check(_("Feedback loops"), Place.DNS, INFORM),
     "C7": Check(_("Reachable recipients"), Place.RECIPIENTS, BLOCK),
     "T1": Check(_("Spam complaints"), Place.RECIPIENTS, BLOCK, (Need.SPAM_RATE,)),
     "T2": Check(_("Hard bounces"), Place.RECIPIENTS, BLOCK),
+    "T3": Check(_("Unread reports"), Place.SERVERS, BLOCK, (Need.CONSENT,)),
 }
 
-# The checks that read the samples of a message: all with an M but the server's own page and the copies.
-OF_MESSAGES = tuple(check_id for check_id in CHECKS if check_id[0] == "M" and check_id not in ("M5", "M14"))
+# The checks that read the samples of a message: all with an M but the server's own page, reports, copies.
+OF_MESSAGES = tuple(check_id for check_id in CHECKS if check_id[0] == "M" and check_id not in ("M5", "M7", "M14"))
 
 # The checks whose findings are fixed in the campaign's content.
 OF_CONTENT = ("M6", "M9", "M10", "M11", "M12", "M13", "M16")

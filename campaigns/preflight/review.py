@@ -16,9 +16,16 @@ from campaigns.content.written import Written
 from campaigns.forecast.forecast import Forecast
 from campaigns.forecast.inputs import forecast_of
 from campaigns.models import Campaign
-from campaigns.preflight.checks import dns, recipients, sessions, volume
+from campaigns.preflight.checks import dns, receivers, recipients, sessions, volume
 from campaigns.preflight.checks import servers as server_checks
-from campaigns.preflight.checks.message import empty_greeting, findings, form, html_bytes, postal_address
+from campaigns.preflight.checks.message import (
+    empty_greeting,
+    findings_without_links,
+    form,
+    html_bytes,
+    postal_address,
+    visible_links,
+)
 from campaigns.preflight.checks.routes import MailRoute, carried, routes_of
 from campaigns.preflight.empty_fields import counted_fields, empty_fields, fields_of, is_missing
 from campaigns.preflight.finding import BLOCK, CHECKS, FATAL, OF_MESSAGES, WARN, Finding, found, in_order
@@ -224,8 +231,10 @@ def _of_samples(taken: Iterable[Sample], *, has_nameless: bool, is_told: bool) -
 
     :param is_told: another finding counts the people whose greeting has a gap.
     """
-    for sample in taken:
-        yield from findings(sample.named, sample.context)
+    every = list(taken)
+    yield from visible_links((sample.named, sample.context) for sample in every)
+    for sample in every:
+        yield from findings_without_links(sample.named, sample.context)
         for edge in (sample.nameless, sample.unusual):
             yield from form(edge)
         for finding in () if is_told else empty_greeting(sample.unusual, sample.nameless):
@@ -254,6 +263,7 @@ def _of_routes(routes: Sequence[MailRoute], numbers: Mapping[str, int], now: dt.
     yield from volume.reputation(expected)
     yield from dns.of_domains(routes, [one.name for one in expected.strict], now)
     yield from sessions.of_sessions(routes, now)
+    yield from receivers.of_receivers(routes, now)
 
 
 def _kinds_of_people(written: Written, fields: list[str], now: dt.datetime) -> dict[str, int]:

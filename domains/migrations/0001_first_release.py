@@ -20,6 +20,8 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(error_messages={'unique': 'This domain is already listed.'}, help_text='The part after the @ of your sender address, e.g. example.com.', max_length=253, unique=True, verbose_name='domain')),
                 ('selectors', models.CharField(blank=True, help_text='The names of the DKIM keys that your provider shows you, separated by spaces, e.g. s1 s2. Leave empty to try the usual ones.', max_length=500, verbose_name='DKIM selectors')),
+                ('yahoo_loop_on', models.DateField(blank=True, help_text="When you registered this domain at senders.yahooinc.com. Leave empty if you haven't.", null=True, verbose_name='Yahoo feedback loop')),
+                ('microsoft_loop_on', models.DateField(blank=True, help_text="When you joined the JMRP for the addresses you send from. Leave empty if you haven't.", null=True, verbose_name='Microsoft feedback loop')),
                 ('checked_at', models.DateTimeField(editable=False, null=True)),
                 ('next_check_at', models.DateTimeField(editable=False, null=True)),
                 ('taken_at', models.DateTimeField(editable=False, null=True)),

@@ -100,3 +100,9 @@ def reseal() -> tuple[int, list[str]]:
 
 def _digest(source: RawReport.Source, server_id: int | None, content: bytes) -> str:
     return hashlib.sha256(f"{source.value} {server_id or ''}\n".encode() + content).hexdigest()
+
+
+def oldest_waiting() -> dt.datetime | None:
+    """Return when the oldest report came in that no worker has read yet; None without one."""
+    waiting = RawReport.objects.filter(state=RawReport.State.WAITING).order_by("pk")
+    return waiting.values_list("received_at", flat=True).first()

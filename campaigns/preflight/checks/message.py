@@ -8,7 +8,7 @@ import email.policy
 import html as html_entities
 import ipaddress
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from urllib.parse import urlsplit
@@ -91,12 +91,17 @@ def parse_message(content: bytes) -> ParsedMessage:
 
 def findings(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
     """Run all checks of a single message."""
+    yield from findings_without_links(seen, context)
+    yield from visible_links([(seen, context)])
+
+
+def findings_without_links(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
+    """Run all checks of a single message but M6, whose finding is about all servers together."""
     yield from form(seen)
     yield from sender(seen, context)
     yield from message_id(seen, context)
     if context.must_unsubscribe:
         yield from one_click(seen, context)
-        yield from visible_link(seen, context)
     yield from parts(seen)
     yield from leftovers(seen)
     yield from sample_text(seen)
@@ -183,64 +188,51 @@ def one_click(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
     header = str(seen.message["List-Unsubscribe"] or "")
     addresses = re.findall(r"<\s*([^<>]+?)\s*>", header)
     web = [address for address in addresses if address.lower().startswith(("https://", "http://"))]
-    remedy = _("Ask an administrator to turn on the server's unsubscribe link and to serve this site over https.")
+    name = {"server": context.server}
     if len(web) != 1:
-        yield found(
-            "M4",
-            BLOCK,
-            _(
-                "One-click unsubscribe doesn't work through %(server)s: the header List-Unsubscribe has"
-                " no web address.",
-                server=context.server,
-            ),
-            remedy,
+        sentence = _(
+            "One-click unsubscribe doesn't work through %(server)s: the header List-Unsubscribe has no web address.",
+            **name,
         )
+    elif not web[0].lower().startswith("https://") and not context.is_local:
+        sentence = _(
+            "The unsubscribe address in mail through %(server)s isn't https: %(address)s.", **name, address=web[0][:60]
+        )
+    elif str(seen.message["List-Unsubscribe-Post"] or "").strip() != "List-Unsubscribe=One-Click":
+        sentence = _(
+            "Mail through %(server)s has no List-Unsubscribe-Post header, which Gmail and Yahoo require.", **name
+        )
+    else:
         return
-    if not web[0].lower().startswith("https://") and not context.is_local:
-        yield found(
-            "M4",
-            BLOCK,
-            _(
-                "The unsubscribe address in mail through %(server)s isn't https: %(address)s.",
-                server=context.server,
-                address=web[0][:60],
-            ),
-            remedy,
-        )
-    if str(seen.message["List-Unsubscribe-Post"] or "").strip() != "List-Unsubscribe=One-Click":
-        yield found(
-            "M4",
-            BLOCK,
-            _(
-                "Mail through %(server)s has no List-Unsubscribe-Post header, which Gmail and Yahoo require.",
-                server=context.server,
-            ),
-            remedy,
-        )
+    remedy = _("Ask an administrator to turn on the server's unsubscribe link and to serve this site over https.")
+    yield found("M4", BLOCK, sentence, remedy)
 
 
-def visible_link(seen: ParsedMessage, context: CheckContext) -> Iterator[Finding]:
-    """M6: a visible unsubscribe link in both the text and the HTML."""
-    remedy = _("Put {{ unsubscribe_url }} where people see it, or keep the link in the footer.")
-    url = context.unsubscribe_url
+def visible_links(messages: Iterable[tuple[ParsedMessage, CheckContext]]) -> Iterator[Finding]:
+    """M6: a visible unsubscribe link in both the text and the HTML. One finding names each fault with its servers."""
+    faults: dict[str, list[str]] = {}
+    for seen, context in messages:
+        for fault in _link_faults(seen, context.unsubscribe_url) if context.must_unsubscribe else ():
+            faults.setdefault(fault, []).append(context.server)
+    if faults:
+        parts = [
+            _("%(fault)s (%(servers)s)", fault=fault, servers=_listed(servers, 5)) for fault, servers in faults.items()
+        ]
+        sentence = _("People can't see how to unsubscribe: %(faults)s.", faults=joined(parts, _COMMA))
+        remedy = _("Put {{ unsubscribe_url }} where people see it, in a readable size and colour.")
+        yield found("M6", BLOCK, sentence, remedy)
+
+
+def _link_faults(seen: ParsedMessage, url: str) -> Iterator[str]:
     if url not in seen.text and not _is_in_text(url, seen.text):
-        yield found(
-            "M6", BLOCK, _("The text through %(server)s has no unsubscribe link.", server=context.server), remedy
-        )
+        yield _("no link in the text")
     if not seen.html:
         return
     matching = [link for link in seen.links if _same(link.url, url)]
     if not matching:
-        yield found(
-            "M6", BLOCK, _("The HTML through %(server)s has no unsubscribe link.", server=context.server), remedy
-        )
+        yield _("no link in the HTML")
     elif all(link.hidden for link in matching):
-        yield found(
-            "M6",
-            BLOCK,
-            _("The unsubscribe link is hidden: %(hidden)s.", hidden=matching[0].hidden),
-            _("Show it in a colour and a size that people can read."),
-        )
+        yield _("the link in the HTML is hidden: %(hidden)s", hidden=matching[0].hidden)
 
 
 def postal_address(seen: ParsedMessage, addresses: Sequence[str], north_americans: int) -> Iterator[Finding]:

@@ -103,9 +103,7 @@ def _passwords(server: SmtpServer, now: dt.datetime) -> Iterator[Finding]:
     if preset is None or server.oauth_account_id is not None or not (server.username or server.password):
         return
     if warning := preset.password_warning(now.date()):
-        yield found(
-            "S2", WARN, f"{server.name}: {translated(warning)}", _("Ask an administrator for an OAuth account.")
-        )
+        yield found("S2", WARN, f"{server.name}: {translated(warning)}")
     elif preset.takes_app_passwords:
         yield found("S2", WARN, f"{server.name}: {translated(preset.warning)}")
 

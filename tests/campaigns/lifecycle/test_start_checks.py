@@ -12,7 +12,7 @@ from campaigns.preflight.upcoming import senders_through, upcoming_servers
 from delivery.models import Message
 from mail.records.finding import Line
 from smtpservers.models import SmtpServer
-from tests.campaigns.gate import AUTHOR, ENVELOPE, NOW, know, know_all, tried
+from tests.campaigns.gate import AUTHOR, ENVELOPE, NOW, know, know_all, serve_https, tried
 
 pytestmark = pytest.mark.django_db
 LATER = NOW + dt.timedelta(minutes=30)
@@ -20,7 +20,7 @@ LATER = NOW + dt.timedelta(minutes=30)
 
 @pytest.fixture(autouse=True)
 def https(settings: Any) -> None:
-    settings.BASE_URL, settings.IS_HTTPS, settings.IS_LOOPBACK = "https://mail.gatehouse.net", True, False
+    serve_https(settings)
 
 
 @pytest.fixture

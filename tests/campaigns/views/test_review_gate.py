@@ -16,7 +16,7 @@ from domains.models import DnsFinding, SendingDomain
 from mail.records.finding import Line
 from smtpservers.models import ServerSession, SmtpServer
 from tests.campaigns.conftest import client_of
-from tests.campaigns.gate import AUTHOR, ENVELOPE, know, know_all, tried
+from tests.campaigns.gate import AUTHOR, ENVELOPE, know, know_all, serve_https, tried
 
 pytestmark = pytest.mark.django_db
 MOST_QUERIES = 45  # Of the page with session, user and sidebar.
@@ -25,7 +25,7 @@ MOST_QUERIES = 45  # Of the page with session, user and sidebar.
 @pytest.fixture
 def fresh(relayed: Campaign, relay: SmtpServer, settings: Any) -> Campaign:
     """Findings of the present, which the page compares with its own clock."""
-    settings.BASE_URL, settings.IS_HTTPS, settings.IS_LOOPBACK = "https://mail.gatehouse.net", True, False
+    serve_https(settings)
     settings.SECURE_SSL_REDIRECT = settings.SESSION_COOKIE_SECURE = False
     know_all(timezone.now())
     tried(relay, asked_at=timezone.now())

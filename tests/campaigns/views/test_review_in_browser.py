@@ -20,7 +20,13 @@ def troubled(relayed: Campaign, relay: SmtpServer) -> Campaign:
     now = timezone.now()
     know_all(now)
     for domain, line, state, fault, sentence in (
-        (ENVELOPE, Line.SPF, "broken", "spf-missing", f"{ENVELOPE} has no SPF record. Large providers reject its mail."),
+        (
+            ENVELOPE,
+            Line.SPF,
+            "broken",
+            "spf-missing",
+            f"{ENVELOPE} has no SPF record. Large providers reject its mail.",
+        ),
         (AUTHOR, Line.DMARC, "look", "dmarc-no-reports", "No reports are asked for: rua is missing."),
         (AUTHOR, Line.DKIM, "look", "dkim-weak-key", f"The key of s1._domainkey.{AUTHOR} has 1024 bits."),
         (AUTHOR, Line.MX, "broken", "soa-missing", f"{AUTHOR} has no SOA record, and Yahoo rejects such senders."),
