@@ -29,12 +29,14 @@ class DeliveryConfig(AppConfig):
         from contacts.privacy.retention import RULES
         from contacts.segments.query import CONDITION_KINDS
         from delivery import identity
-        from delivery.content import sending_domains
+        from delivery.content import sending_domains, signatures
         from delivery.outbox.status_counts import install_after_migrating
         from delivery.records import erasure, retention
         from delivery.records.contact_page import messages_of
         from delivery.records.segment_fields import MAIL
+        from domains.keys import lifecycle
         from domains.senders import FROM_DOMAINS, PROVIDER_INCLUDES, SENDERS
+        from smtpservers.routing.candidates import SIGNATURES
         from smtpservers.send_test_starters import TEST_STARTERS
 
         TEST_STARTERS.register("delivery", _begin_test)
@@ -44,6 +46,9 @@ class DeliveryConfig(AppConfig):
         PERSONAL_DATA.register("delivery", erasure.PART)
         FROM_DOMAINS.register("delivery", sending_domains.server_domains)
         SENDERS.register("delivery", sending_domains.senders)
+        SIGNATURES.register("delivery", signatures.why_unsigned)
+        lifecycle.HOLDS.register("restored copy", identity.why_held)
+        lifecycle.WATCHERS.register("delivery", signatures.keys_changed)
         PROVIDER_INCLUDES.register("delivery", sending_domains.provider_includes)
         for rule in retention.RULES:
             RULES.register(rule.title, rule)

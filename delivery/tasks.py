@@ -10,6 +10,7 @@ from celery.signals import worker_shutting_down
 from django.conf import settings
 
 from delivery import clock, clock_steps, hints, identity
+from delivery.content.signatures import Signatures
 from delivery.health import heartbeats
 from delivery.operators import notices, restored_copy, session_check, trials
 from delivery.outbox import mailings, plan, status_counts
@@ -78,7 +79,15 @@ def deliver() -> int:
     if is_held:
         return 0
     recovery.sweep_here(now)
-    sent = asyncio.run(drain(settings.DRAIN_SECONDS, clock=time, read_clock=time.read, should_stop=should_stop))
+    sent = asyncio.run(
+        drain(
+            settings.DRAIN_SECONDS,
+            clock=time,
+            read_clock=time.read,
+            should_stop=should_stop,
+            signer_for=Signatures().signer_for,
+        )
+    )
     now = time.read()
     heartbeats.record(heartbeats.SENDS, now)
     results.finish_mailings(now)

@@ -60,6 +60,7 @@ STEPS = {
     "RCPT": gettext_lazy("the recipient"),
     "DATA": gettext_lazy("announcing the message"),
     "message": gettext_lazy("the message, and the final reply"),
+    "DKIM": gettext_lazy("our signatures, as the Test inbox got them"),
     "bounces": gettext_lazy("the address that bounces go to"),
 }
 MESSAGES_PER_PAGE = outbox_search.PAGE
@@ -203,6 +204,9 @@ def outcome_of(conversation: operators_send_test.Conversation) -> ResultWords:
     if conversation.is_accepted and failed is not None and failed.step.name == "bounces":
         headline = _("The server accepted the message, but bounces would be lost.")
         return ResultWords("unsure", "warning", headline, failed.explanation)
+    if conversation.is_accepted and failed is not None and failed.step.name == "DKIM":
+        headline = _("The server accepted the message, but its signature is wrong.")
+        return ResultWords("unsure", "warning", headline, failed.step.reply)
     if conversation.is_accepted:
         return ResultWords(
             "fine",
@@ -237,7 +241,7 @@ def not_reached(conversation: operators_send_test.Conversation, *, checks_bounce
         return []
     names = list(STEPS)
     reached = max(names.index(said.step.name) for said in conversation.steps)
-    optional = ("HELO", "TLS", "AUTH", *(() if checks_bounces else ("bounces",)))
+    optional = ("HELO", "TLS", "AUTH", "DKIM", *(() if checks_bounces else ("bounces",)))
     return [name for name in names[reached + 1 :] if name not in optional]
 
 

@@ -56,6 +56,10 @@ EFFECTS = {
     " else A or AAAA), and addresses that cannot work are not handed over.",
     "is_own_relay": "Domains: the PTR record and the HELO name of the host, and whether SPF allows its addresses. No"
     " effect on sending.",
+    "dkim": "Headers: where Brilliance signs, two `DKIM-Signature` headers stand on top, with the RSA and the Ed25519"
+    " key of From's domain or of its longest parent with keys. Domains: alignment, and which keys must be in DNS.",
+    "requires_dkim": "Choice of the server: on, mail whose From has no key that signs goes through another server, or"
+    " waits. Off, it goes out unsigned.",
     "trusted_certificate": "Connection: the server's certificate is checked against it as well as the public"
     " authorities. The name is still checked.",
     "notes": "Pages: found by the search of the list; each version is in the history.",

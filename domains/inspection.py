@@ -13,11 +13,20 @@ from mail.records import alignment, bimi, block_lists, dkim_key, dmarc, mail_hos
 from mail.records.alignment import Identity, Match
 from mail.records.answers import Ask, Unanswered
 from mail.records.block_lists import BlockList
-from mail.records.finding import Finding, Line, could_not_ask, not_checked
+from mail.records.finding import Finding, Line, Record, could_not_ask, not_checked
 from mail.records.mail_hosts import Relay
 from mail.records.spf_chain import Include
 from mail.records.transport import Fetch, PolicySeen
 from words.texts import text as _
+
+
+@dataclass(frozen=True, slots=True)
+class OwnKey:
+    """A DKIM key of ours."""
+
+    domain: str  # d= of its signatures: the domain itself, or a parent.
+    record: Record
+    is_signing: bool  # Whether mail is signed with it. If not, it waits for DNS.
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,7 @@ class Subject:
     domain: str  # An A-label.
     senders: Sequence[Sender] = ()
     selectors: Sequence[str] = ()  # Of its DKIM keys, as somebody typed them.
+    own_keys: Sequence[OwnKey] = ()
     provider_includes: Sequence[ProviderInclude] = ()
     tracking_host: str = ""
     block_lists: Sequence[BlockList] = ()
@@ -101,22 +111,44 @@ class Inspector:
 
     def _keys(self) -> Finding:
         usual = list(dict.fromkeys(one for sender in self._subject.senders for one in sender.selectors))
-        return dkim_key.check(
-            self._subject.domain, self._ask, self._subject.selectors, usual or dkim_key.USUAL_SELECTORS
+        own = self._subject.own_keys
+        found = dkim_key.check(
+            self._subject.domain,
+            self._ask,
+            self._subject.selectors,
+            usual or dkim_key.USUAL_SELECTORS,
+            [key.record for key in own if key.is_signing],
         )
+        unsigned = [sender for sender in self._subject.senders if self._is_unsigned(sender)]
+        if not unsigned:
+            return found
+        waiting = next((key.record for key in own if not key.is_signing), None)
+        names = [sender.server for sender in unsigned]
+        return dkim_key.unsigned(self._subject.domain, names, any(one.must_sign for one in unsigned), found, waiting)
+
+    def _is_unsigned(self, sender: Sender) -> bool:
+        """Tell whether we should sign a server's mail from this domain, and have no key that signs."""
+        is_ours = sender.signs_here and sender.author == self._subject.domain
+        return is_ours and not any(key.is_signing for key in self._subject.own_keys)
 
     def _alignment(self) -> Finding:
         identities = [
             Identity(
                 sender.server,
                 "" if sender.replaces_envelope else sender.envelope,
-                self._subject.domain if self._signs(sender) else "",
+                self._signer(sender),
             )
             for sender in self._subject.senders
             if sender.author == self._subject.domain
         ]
         self._rows = alignment.matrix(self._subject.domain, identities, self._ask)
         return alignment.check(self._subject.domain, self._rows)
+
+    def _signer(self, sender: Sender) -> str:
+        """Return the domain of a server's signatures; empty if it is not known."""
+        if sender.signs_here:
+            return next((key.domain for key in self._subject.own_keys if key.is_signing), "")
+        return self._subject.domain if self._signs(sender) else ""
 
     def _signs(self, sender: Sender) -> bool:
         """Tell whether a server probably signs in the domain's name: a key that it would use is in DNS."""

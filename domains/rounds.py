@@ -13,6 +13,7 @@ from django.db.models import Q
 
 from domains import senders, store
 from domains.inspection import Inspection, Inspector, Subject, tracking_host_of
+from domains.keys import signers
 from domains.lookups import Lookups
 from domains.models import SendingDomain
 from domains.reports.addresses import address_for
@@ -63,6 +64,7 @@ def look(domain: str, selectors: Sequence[str], now: dt.datetime, sts: PolicySee
         domain,
         senders=ours,
         selectors=selectors,
+        own_keys=signers.own_keys(domain),
         provider_includes=senders.provider_includes(),
         tracking_host=tracking_host_of(urlsplit(settings.BASE_URL).hostname or ""),
         block_lists=block_lists.with_key(settings.SPAMHAUS_KEY) if settings.ASK_BLOCK_LISTS else (),

@@ -18,6 +18,8 @@ class Sender:
     replaces_envelope: bool = False  # Whether the provider puts a return path of its own in place of ours.
     include: str = ""  # What the provider asks customers to include in SPF.
     selectors: tuple[str, ...] = ()  # What the provider usually calls its DKIM keys.
+    signs_here: bool = False  # Whether we add the signature, and not the provider.
+    must_sign: bool = False  # Whether its mail waits until we can.
     is_own_relay: bool = False  # Whether the machine that delivers is ours.
     host: str = ""
     helo: str = ""

@@ -33,6 +33,7 @@ DEFAULTS: Mapping[str, Any] = {
     "rate_limit": "",
     "rate_unit": "second",
     "use_precedence": True,
+    "dkim": "provider",
 }
 
 
@@ -67,6 +68,7 @@ class Preset:
     needs_sign_in: bool = True  # Off: it connects without signing in, or may.
     other_hosts: tuple[tuple[str, str], ...] = ()  # (host, purpose), in addition to ``host``.
     fills: Mapping[str, Any] = field(default_factory=dict)  # Further fields of the form, by name.
+    rewrites: tuple[str, ...] = ()  # Headers that it replaces: signatures of ours would break.
     warning: str = ""
     hints: tuple[str, ...] = ()
     unverified: tuple[str, ...] = ()
@@ -122,9 +124,15 @@ class Preset:
             _("Password: %(password)s.", password=self.signs_in_with),
             _("Ports: %(ports)s.", ports=joined(ports, _ALSO)) if self.use_tls else "",
             *self.hints,
+            _("It replaces %(headers)s, so only it can sign.", headers=self.rewritten) if self.rewrites else "",
             _("Not verified: %(facts)s.", facts=joined(self.unverified, _ALSO)) if self.unverified else "",
         )
         return tuple(filter(None, known))
+
+    @property
+    def rewritten(self) -> str:
+        """The headers that it replaces, as people read them."""
+        return joined(self.rewrites, _AND)
 
     @property
     def source(self) -> str:
@@ -142,6 +150,7 @@ _BULK_WARNINGS = {
     ),
 }
 _ALSO = gettext_noop("%(one)s; %(other)s")
+_AND = gettext_noop("%(one)s and %(other)s")
 
 _SES_REGIONS = (
     ("us-east-1", _("US East, N. Virginia")),
@@ -182,6 +191,7 @@ _ALL = (
         signs_in_as=_("the SMTP username made in SES (it starts with AKIA)"),
         signs_in_with=_("the SMTP password made in SES, not the secret key of IAM"),
         bulk=Bulk.YES,
+        rewrites=("Message-ID", "Date"),
         fills={"use_precedence": False},
         hints=(
             _("Choose the region your SES account sends from. Usernames and quotas belong to a region."),
@@ -248,6 +258,7 @@ _ALL = (
         constant_username="emailit",
         signs_in_with=_("the API key (it starts with secret_)"),
         bulk=Bulk.YES,
+        rewrites=("Message-ID", "Date"),
         fills={"rate_limit": 2, "rate_unit": "second", "max_per_day": 5_000},
         hints=(
             _("New accounts can send 2 messages per second and 5,000 a day. The day starts at midnight UTC."),

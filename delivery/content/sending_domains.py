@@ -8,6 +8,7 @@ from mail.addresses import AddressInvalid, domain_of, parse_mailbox
 from smtpservers import presets
 from smtpservers.models import SmtpServer
 from smtpservers.provider_dns import PROVIDER_DNS, dns_of
+from smtpservers.routing.candidates import must_sign
 from smtpservers.smtp.endpoint import domain_name_of
 
 
@@ -73,6 +74,8 @@ def _sender(server: SmtpServer, author: str, envelope: str) -> Sender:
         replaces_envelope=dns.replaces_envelope and not server.is_own_relay,
         include=dns.include,
         selectors=dns.selectors,
+        signs_here=server.dkim == SmtpServer.Signer.BRILLIANCE,
+        must_sign=must_sign(server),
         is_own_relay=server.is_own_relay,
         host=server.host,
         helo=domain_name_of(server),

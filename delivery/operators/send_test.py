@@ -14,8 +14,9 @@ from django.db import transaction
 from contacts.models import ContactList
 from delivery import identity
 from delivery.content.composer import Composed, composer_for
+from delivery.content.signatures import SignatureMissing, Signatures
 from delivery.models import Mailing, Message
-from delivery.operators import return_path_check
+from delivery.operators import return_path_check, signature_check
 from delivery.operators.send_test_words import TEST_WORDS
 from delivery.outbox import claims as outbox_claims
 from delivery.outbox import leases, mailings
@@ -179,6 +180,7 @@ def send_test(
     message = Message.objects.get(pk=claim.message.pk)
     if message.status == Message.Status.ACCEPTED:
         SmtpServer.objects.filter(pk=server.pk, tested_at=None).update(tested_at=now)
+        steps += signature_check.check(server, message.message_id)
         steps += return_path_check.check(server)
     offered = offers_sign_in(steps)
     shown = tuple(ShownStep(step, explain(step, endpoint, offers_sign_in=offered)) for step in steps)
@@ -235,8 +237,11 @@ def _put_on_record(
         if not claims:
             raise SendTestRefused(why_not(server, now))
         try:
+            sign = Signatures().signer_for(mailing, server)
             composed = composer_for(mailing, server).compose(claims[0].message, now)
-        except ValueError as error:
+            if sign is not None:
+                composed.content = sign(composed.content) + composed.content
+        except (ValueError, SignatureMissing) as error:
             raise SendTestRefused(str(error)) from error
     return claims[0], mailing, composed
 

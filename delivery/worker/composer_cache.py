@@ -18,6 +18,7 @@ from django.conf import settings
 
 from delivery.content.attachments import FileGone
 from delivery.content.composer import Composer, composer_for
+from delivery.content.signatures import SignatureMissing
 from delivery.models import Mailing
 from delivery.outbox.claims import Claim
 from delivery.outcomes import consequences, results
@@ -79,6 +80,8 @@ class ComposerCache:
             if lane.process.signer_for and (sign := lane.process.signer_for(mailing, lane.server)):
                 self._signers[mailing_id] = sign  # Before the composer, so that no message leaves unsigned.
             self._composers[mailing_id] = composer_for(mailing, lane.server)
+        except SignatureMissing as error:  # The keys changed since the plan was made; the next one waits for them.
+            self._unavailable[mailing_id] = _wait(mailing, str(error))
         except FileGone as error:
             self._unavailable[mailing_id] = _hold(mailing, str(error))
         except ValueError as error:  # Unusable content fails each of its messages.
@@ -202,6 +205,13 @@ class ComposerCache:
 
 def _failed(why: str) -> Judgement:
     return results.ended("failed", f"The message could not be composed: {why}", COMPOSING)
+
+
+def _wait(mailing: Mailing, why: str) -> Judgement:
+    """Return the judgement of messages that wait for a DKIM key; of a test, whose result a person waits for, failed."""
+    if mailing.stream == Mailing.Stream.TEST:
+        return _failed(why)
+    return results.given_back(why, settings.RETRY_WAITS[0])
 
 
 def _hold(mailing: Mailing, why: str) -> Judgement:

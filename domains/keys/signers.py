@@ -7,6 +7,8 @@ from functools import lru_cache
 from django.conf import settings
 from django.views.decorators.debug import sensitive_variables
 
+from domains.inspection import OwnKey
+from domains.keys.publication import record_of
 from domains.models import DkimKey, SendingDomain
 from encryption.keys import SecretUnreadable
 from encryption.secret_field import Secret
@@ -62,6 +64,29 @@ def obstacles() -> Callable[[str], str]:
         return "" if readable[domain] else _with_unreadable_key(domain)
 
     return why_not
+
+
+def published_records(name: str) -> list[str]:
+    """Return the record that a key of ours should have at a name; empty for others and for revoked ones."""
+    selector, _dot, domain = name.partition("._domainkey.")
+    live = DkimKey.objects.filter(selector=selector, domain__name=domain).exclude(state=State.REVOKED)
+    return list(live.values_list("record", flat=True)[:1])
+
+
+def own_keys(author: str) -> list[OwnKey]:
+    """Return the keys that sign mail of a domain; without one, its RSA key that waits for DNS, if it has one.
+
+    :param author: an A-label.
+    """
+    signing = _signing(_with_parents(author))
+    domain = max((key.domain.name for key in signing), key=len, default="")
+    found = [OwnKey(domain, record_of(key), True) for key in signing if key.domain.name == domain]
+    if found:
+        return sorted(found, key=lambda key: key.record.value.startswith("v=DKIM1; k=ed25519"))
+    waiting = DkimKey.objects.filter(
+        domain__name=author, state__in=(State.MADE, State.SEEN), algorithm=Algorithm.RSA
+    ).select_related("domain")
+    return [OwnKey(author, record_of(key), False) for key in waiting[:1]]
 
 
 def _signing(domains: Sequence[str] | None = None) -> list[DkimKey]:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from mail.records import tags
 from mail.records.answers import Ask
 from mail.records.finding import Fault, Finding, Line, Record, State, judged, not_checked, seen_of
+from words.texts import joined
 from words.texts import text as _
 
 FEWEST_BITS = 1024  # RFC 8301 section 3.2.
@@ -108,6 +109,29 @@ def check(
     record = own.get(needed[0]) if faults and needed else None
     names = ", ".join(name.partition("._domainkey.")[0] for name in seen)
     return judged(Line.DKIM, faults, _("Good keys under: %(selectors)s.", selectors=names), said, record)
+
+
+def unsigned(
+    domain: str, servers: Sequence[str], is_required: bool, found: Finding, record: Record | None = None
+) -> Finding:
+    """Return the finding about a domain whose mail we should sign, and have no key for.
+
+    :param servers: those that leave the signature to us.
+    :param is_required: whether their mail waits.
+    :param found: what DNS has otherwise.
+    :param record: of a key that waits for DNS.
+    """
+    facts = {"servers": ", ".join(servers), "domain": domain}
+    said = _("No key for %(domain)s signs, so mail through %(servers)s goes out unsigned.", **facts)
+    if is_required:
+        said = _("No key for %(domain)s signs, so mail through %(servers)s waits.", **facts)
+    advice = _("Publish the records of its keys.") if record else _("Make keys, and publish their records.")
+    fault = Fault(
+        State.BROKEN if is_required else State.LOOK,
+        "dkim-waits" if is_required else "dkim-unsigned",
+        joined((said, advice)),
+    )
+    return judged(Line.DKIM, [fault], "", found.seen, record)
 
 
 def faults_of(name: str, texts: Sequence[str], published: Record | None = None) -> Iterator[Fault]:

@@ -59,7 +59,7 @@ READ_ONLY_FIELDSETS = (
                 *_in_pairs("host", "port", "timeout_seconds", "username", "password_state", "oauth_account"),
                 *_in_pairs("mail_from", "mail_to", "mail_to_unknown", "mail_cc", "mail_bcc", "is_active"),
                 *_in_pairs("use_tls", "handles_email_validation", "trusted_certificate", "mechanism", "never_tls"),
-                ("is_own_relay",),
+                *_in_pairs("is_own_relay", "dkim", "requires_dkim"),
             )
         },
     ),

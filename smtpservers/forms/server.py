@@ -61,6 +61,7 @@ SWITCHES = {
 TURNED_ON_BY_VALUE = ("return_path", "spam_address", "abuse_address")
 
 SHORT_TEXTAREAS = {"mail_cc": 2, "mail_bcc": 2, "trusted_certificate": 4, "notes": 16}
+STAYS_IF_LEFT_OUT = ("dkim",)
 MISSING = {"mail_from": _("Mail from address")}  # What is missing, where it is more than the label.
 SECRET_WORDS = {"password": _("password"), "api_key": _("API key")}
 NO_LIMIT_AT_ZERO = ("max_per_month", "max_per_day", "max_per_hour", "rate_limit")
@@ -230,6 +231,7 @@ class ServerForm(_ServerModelForm):
 
     def _decorate(self) -> None:
         for name, field in self.fields.items():
+            field.required = field.required and name not in STAYS_IF_LEFT_OUT
             if not isinstance(field, forms.IntegerField):
                 what = _with_article(str(MISSING.get(name, field.label)))
                 field.error_messages["required"] = gettext("Enter %(what)s.") % {"what": what}
@@ -280,6 +282,9 @@ class ServerForm(_ServerModelForm):
                 validators.check_unsubscribe_url(url, is_used, is_relayed, settings.IS_LOOPBACK)
         if cleaned.get("provider_configuration") and not takes_configuration(cleaned.get("preset", "")):
             self.add_error("provider_configuration", gettext("Only Amazon SES and Postmark use this. Clear it."))
+        if cleaned.get("dkim") == SmtpServer.Signer.BRILLIANCE:
+            with self._errors_at("dkim"):
+                validators.check_own_signature(cleaned.get("preset", ""))
         if cleaned.get("mail_from") and cleaned.get("host"):
             with self._errors_at("mail_from"):
                 validators.check_own_sender(cleaned["mail_from"], cleaned["host"])

@@ -76,7 +76,7 @@ def _smtp(names: Collection[str]) -> list[Div]:
         _row(_cell("mail_to_unknown", 4), _cell("mail_cc", 4), _cell("mail_bcc", 4)),
         _row(_cell("is_active", 4), _cell("use_tls", 4), _cell("handles_email_validation", 4)),
         _row(_cell("trusted_certificate", 4), _cell("mechanism", 4), _cell("never_tls", 4)),
-        _row(_cell("is_own_relay", 12)),
+        _row(_cell("is_own_relay", 4), _cell("dkim", 4), _cell("requires_dkim", 4)),
     ]
 
 

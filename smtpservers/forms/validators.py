@@ -244,6 +244,19 @@ def check_precedence(text: str) -> str:
     return text
 
 
+def check_own_signature(preset: str) -> None:
+    """Refuse our own signatures for a provider that would break them.
+
+    :raises FieldInvalid: with the headers that it replaces.
+    """
+    provider = PRESETS.get(preset)
+    if provider is not None and provider.rewrites:
+        raise FieldInvalid(
+            _("%(name)s replaces %(headers)s, which would break your signature. Choose “Provider signs”.")
+            % {"name": provider.name, "headers": translated(provider.rewritten)}
+        )
+
+
 def check_provider_configuration(text: str) -> str:
     """Return the name of a provider's configuration.
 

@@ -41,6 +41,12 @@ class SmtpServer(models.Model):
         PIPELINED = "pipelined", _("Pipelined")  # MAIL, RCPT and DATA together, after the last message was answered.
         STEPS = "steps", _("One step at a time")  # Each command waits for the reply to the one before.
 
+    class Signer(models.TextChoices):
+        """Who adds the DKIM signature."""
+
+        PROVIDER = "provider", _("Provider signs")
+        BRILLIANCE = "brilliance", _("Brilliance signs")  # With the keys of the domain of From.
+
     name = models.CharField(
         _("name"),
         max_length=100,
@@ -165,6 +171,26 @@ class SmtpServer(models.Model):
         help_text=_(
             "On: this server delivers from an IP address of your own, so Domains also checks its PTR record, its HELO"
             " name and SPF. Off: a provider delivers."
+        ),
+    )
+    dkim = models.CharField(
+        _("DKIM"),
+        max_length=10,
+        choices=Signer,
+        default=Signer.PROVIDER,
+        db_default=Signer.PROVIDER,
+        help_text=_(
+            "Provider signs: for providers with DKIM set up. Brilliance signs: for relays that don't sign, with the"
+            " keys of the From domain under Domains."
+        ),
+    )
+    requires_dkim = models.BooleanField(
+        _("DKIM required"),
+        default=True,
+        db_default=True,
+        help_text=_(
+            "Only used when Brilliance signs. On: mail waits until its domain has a key that signs. Off: it's sent"
+            " unsigned."
         ),
     )
     trusted_certificate = models.TextField(

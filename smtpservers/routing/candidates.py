@@ -3,7 +3,7 @@
 import datetime as dt
 import functools
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ from django.db.models import F, FilteredRelation, Q, QuerySet
 
 from mail.addresses import domain_of
 from mail.suffixes import organisational_domain
+from registry import Registry
 from smtpservers.limits import circuit_breaker, rate_limiter
 from smtpservers.limits.refused_senders import refused, sender_of
 from smtpservers.limits.reservations import LimitStanding, standings_of
@@ -22,11 +23,17 @@ HELD_SECONDS = 10.0  # How many seconds of mail a throttled server gets if other
 _CANDIDATE_FIELDS = (
     *("host", "port"),
     *("pk", "name", "is_active", "tested_at", "paused_reason", "paused_until", "domain_name", "mail_from", "weight"),
-    *("max_per_month", "max_per_hour", "max_per_day", "full_until"),
+    *("max_per_month", "max_per_hour", "max_per_day", "full_until", "dkim", "requires_dkim"),
     *("failures", "outage_at", "slow_factor", "slowed_at", "learned_rate"),
     *("rate_limit", "rate_unit", "max_connections"),
     *("period_id", "period_quota", "period_taken", "period_ends_at", "by_minute", "by_quarter"),
 )
+
+
+# Why mail from a domain cannot be signed by us at present, as the end of "Alpha …"; empty if it can.
+WhyUnsigned = Callable[[str], str]
+# A higher room reads the keys once, and returns the function that knows them.
+SIGNATURES: Registry[Callable[[], WhyUnsigned]] = Registry()
 
 
 class Switches(Protocol):
@@ -85,6 +92,7 @@ class Candidate:
     port: int = 0
     # Senders that it refuses, and until when.
     refused: Mapping[str, dt.datetime | None] = field(default_factory=dict, hash=False)
+    why_unsigned: WhyUnsigned | None = field(default=None, hash=False, compare=False)  # None: it may send unsigned.
 
     def obstacle(self, now: dt.datetime) -> str:
         """Return why the server cannot send at present, as the end of "Alpha …"; empty if it can.
@@ -117,6 +125,13 @@ class Candidate:
             return self
         room = min(self.room, max(0, self.quota - self.taken - units))
         return replace(self, room=room, full_by=_("has used its quota (%(n)s kept for other mail)", n=units))
+
+    def unsigned(self, mail_from: str) -> str:
+        """Return why mail with this From must wait for a DKIM key, as the end of "Alpha …"; empty if it need not."""
+        if self.why_unsigned is None:
+            return ""
+        address = _address_of(mail_from) if mail_from else self.sender
+        return self.why_unsigned(domain_of(address)) if address else ""
 
     def may_send_from(self, mail_from: str) -> bool:
         """Whether the server may send with this From: its own address, or one in its domain."""
@@ -152,16 +167,31 @@ def fleet(now: dt.datetime, servers: Iterable[SmtpServer] | None = None) -> list
     # Model instances would take twice the time, and a worker asks every second.
     rows = list(servers_at(now).values_list(*_CANDIDATE_FIELDS, named=True) if servers is None else servers)
     kept_away, limits = refused(now), standings_of(rows, now, is_rough=True)
+    why_unsigned = _signatures(rows)
     candidates: dict[int, Candidate] = {}
     for server in rows:
         if server.pk not in candidates:
-            candidate = _candidate(server, now, kept_away.get(server.pk, {}))
+            candidate = _candidate(server, now, kept_away.get(server.pk, {}), why_unsigned)
             standing = limits.get(server.pk)
             candidates[server.pk] = candidate if standing is None else _held_to(candidate, standing)
     return list(candidates.values())
 
 
-def _candidate(server: Any, now: dt.datetime, refuses: Mapping[str, dt.datetime | None]) -> Candidate:
+def must_sign(server: Any) -> bool:
+    """Whether mail through the server waits until we can sign it."""
+    return server.dkim == SmtpServer.Signer.BRILLIANCE and bool(server.requires_dkim)
+
+
+def _signatures(servers: Iterable[Any]) -> WhyUnsigned | None:
+    """Return the function that knows the present keys, if a server needs one."""
+    if not any(must_sign(server) for server in servers):
+        return None
+    return next((read() for read in SIGNATURES.values()), lambda domain: _("can't sign"))
+
+
+def _candidate(
+    server: Any, now: dt.datetime, refuses: Mapping[str, dt.datetime | None], why_unsigned: WhyUnsigned | None
+) -> Candidate:
     quota, taken = server.period_quota, server.period_taken or 0
     if server.period_id is None:  # Created at the first claim.
         quota = server.max_per_month or None
@@ -183,6 +213,7 @@ def _candidate(server: Any, now: dt.datetime, refuses: Mapping[str, dt.datetime 
         host=server.host,
         port=server.port,
         refused=refuses,
+        why_unsigned=why_unsigned if must_sign(server) else None,
     )
 
 

@@ -58,6 +58,7 @@ def able(
             obstacle = "" if even_inactive and candidate.room != 0 else candidate.obstacle(now)
             if obstacle and (when := candidate.free_at(now)) is not None:
                 free_at.append(when)
+            obstacle = obstacle or candidate.unsigned(mail_from)
         if obstacle:
             obstacles.append((candidate, obstacle))
         else:

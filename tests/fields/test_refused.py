@@ -181,6 +181,14 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
         "This and Use SSL/TLS connection can't both be on.",
     ),
     ({"pipelining": "warp"}, NOT_LISTED),
+    ({"dkim": "nobody"}, NOT_LISTED),
+    *(
+        (
+            {"dkim": "brilliance", "preset": preset},
+            f"{name} replaces Message-ID and Date, which would break your signature. Choose “Provider signs”.",
+        )
+        for preset, name in (("ses", "Amazon SES"), ("emailit", "Emailit"))
+    ),
     *(({"weight": weight}, whole(1, "1,000")) for weight in ("0", "1001", "", "heavy")),
     # 22, 23
     ({"precedence": "bulk mail"}, "Enter one word of letters, digits and hyphens"),
@@ -238,6 +246,7 @@ REFUSED: list[tuple[dict[str, str | None], str]] = [
 NEVER_WRONG = {
     "relays_unsubscribes",  # The address beside it is wrong then.
     "is_own_relay",
+    "requires_dkim",
     "replaces_utm",
     "tags_text_links",
     "is_active",

@@ -13,11 +13,13 @@ from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from playwright.sync_api import Page
 
 from delivery.models import Attempt, Mailing, Message, Trial
 from sandbox.models import SandboxMail
 from smtpservers.models import SmtpServer
+from tests.domains.keys.making import make_signing, published, selectors
 from tests.harness.browser import sideways_scroll, sign_in
 from tests.harness.send_test import tried
 from tests.oauth.making import make_account
@@ -110,6 +112,40 @@ def test_a_test_is_sent_at_once_and_stands_in_the_account(tester: Client, plain_
     assert SandboxMail.objects.get().rcpt_to == "ann@example.org"
     attempt = Attempt.objects.get()
     assert (attempt.outcome, attempt.message.mailing.stream) == ("accepted", "test")
+
+
+def test_a_test_to_the_test_inbox_shows_that_our_signatures_verify(
+    tester: Client, sandbox: Running, make_server: MakeServer, settings: LazySettings
+):
+    settings.SANDBOX_ENABLED, settings.SANDBOX_PLAIN_PORT = True, sandbox.plain
+    server = make_server(sandbox.plain, dkim="brilliance")
+
+    assert "Relay has no DKIM key for example.org that DNS confirms." in send(tester, server)
+    assert not Message.objects.exists()
+
+    rsa, ed25519 = make_signing("example.org", timezone.now())
+    words = send(tester, server)
+
+    assert "The server accepted the message." in words
+    for key, algorithm in ((rsa, "rsa-sha256"), (ed25519, "ed25519-sha256")):
+        assert f"{key.selector}._domainkey.example.org ({algorithm}): verified." in words
+    records = published()
+    assert selectors(bytes(SandboxMail.objects.get().content), records) == [rsa.selector, ed25519.selector]
+
+
+def test_a_signature_that_does_not_verify_is_said(
+    tester: Client, sandbox: Running, make_server: MakeServer, settings: LazySettings
+):
+    settings.SANDBOX_ENABLED, settings.SANDBOX_PLAIN_PORT = True, sandbox.plain
+    server = make_server(sandbox.plain, dkim="brilliance")
+    rsa, _ed25519 = make_signing("example.org", timezone.now())
+    rsa.record = rsa.record.replace("p=MIIB", "p=AAAA")
+    rsa.save()
+
+    words = send(tester, server)
+
+    assert "The server accepted the message, but its signature is wrong." in words
+    assert f"The key of {rsa.selector}._domainkey.example.org is damaged" in words
 
 
 def test_an_accepted_test_says_above_its_steps_that_bounces_would_be_lost(

@@ -80,7 +80,7 @@ def test_every_field_says_what_it_is_for() -> None:
     form = ServerForm()
 
     assert [name for name, field in form.fields.items() if not field.help_text] == ["rate_unit"]  # Its label says it.
-    assert len(form.fields) == 39 + 2 + 19  # The document's, name and provider, and nineteen that the house added.
+    assert len(form.fields) == 39 + 2 + 21  # The document's, name and provider, and twenty-one that the house added.
 
 
 def test_the_layout_shows_every_field_once() -> None:
