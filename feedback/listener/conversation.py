@@ -13,11 +13,15 @@ from typing import Any, ClassVar
 from aiosmtpd.lmtp import LMTP
 from aiosmtpd.smtp import SMTP, Envelope, Session, TLSSetupException
 
+from feedback.intake.addresses import Purpose
 from feedback.listener.storage import DatabaseAway, Storage
+from mail.aggregates.intake import MOST_MAIL_BYTES
 
 log = logging.getLogger(__name__)
 
 MAIL_BYTES = 1024 * 1024
+LARGE_MAIL_BYTES = MOST_MAIL_BYTES  # With a DMARC or TLS report, from senders that say so in MAIL (RFC 1870).
+LARGE_AT_ONCE = 4  # Each is in memory until it is stored.
 SLACK_BYTES = 64 * 1024  # For commands, and a mail that is a little too long to be told so.
 LINE_BYTES = 64 * 1024  # Bounces quote mail with longer lines than RFC 5321 section 4.5.3.1.6 allows.
 RECIPIENTS = 10
@@ -30,6 +34,8 @@ CONNECTIONS_EACH = 5  # From one network outside.
 NOT_OURS = "550 5.1.1 No such address here"
 TOO_MANY = "421 4.7.0 Too many unknown addresses"
 FULL = "452 4.2.2 This address got enough mail today, please try again tomorrow"
+TOO_LARGE = "552 5.3.4 This address takes no mail of that size"
+BUSY = "452 4.3.1 Busy with other large mails, please try again later"
 LATER = "451 4.3.0 It could not be stored, please try again later"
 
 
@@ -45,7 +51,9 @@ class Conversation(SMTP):
         super().__init__(reception, **options)
         self.refused = 0
         self._reception = reception
-        self._sent_bytes = 0  # Since the last MAIL.
+        self._sent_bytes = 0  # Since the last MAIL, or the end of the last mail.
+        self._declared_bytes = 0  # By MAIL; 0: not.
+        self._most_bytes = MAIL_BYTES  # As far as the recipients allow.
         self._socket: asyncio.BaseTransport | None = None  # Beneath TLS, too.
         self._end: asyncio.TimerHandle | None = None
         self._cut: asyncio.TimerHandle | None = None
@@ -71,14 +79,33 @@ class Conversation(SMTP):
 
     def data_received(self, data: bytes) -> None:
         self._sent_bytes += len(data)
-        if self._sent_bytes > MAIL_BYTES + SLACK_BYTES:
+        if self._sent_bytes > self._most_bytes + SLACK_BYTES:
             self.leave(b"552 5.3.4 That is too much\r\n")
             return
         self._reset_timeout()
         super().data_received(data)
 
-    def begin_mail(self) -> None:
+    def begin_mail(self, declared_bytes: int) -> None:
         self._sent_bytes = 0
+        self._declared_bytes = declared_bytes
+
+    @property
+    def is_declared_large(self) -> bool:
+        return self._declared_bytes > MAIL_BYTES
+
+    @property
+    def has_large(self) -> bool:
+        """Whether a large mail may come, or is being stored."""
+        return self._most_bytes > MAIL_BYTES
+
+    def allow(self, most_bytes: int) -> None:
+        """Take so much for the recipient that was just taken."""
+        self._most_bytes = self.data_size_limit = most_bytes
+
+    def _set_post_data_state(self) -> None:
+        super()._set_post_data_state()  # type: ignore[no-untyped-call]
+        self._sent_bytes, self._most_bytes = 0, MAIL_BYTES
+        self.data_size_limit = LARGE_MAIL_BYTES  # EHLO announces what some recipients take; RCPT decides.
 
     def leave(self, last_words: bytes = b"421 4.4.2 Goodbye\r\n") -> None:
         """End the connection, after its last words if the client reads them soon."""
@@ -162,7 +189,8 @@ class Reception:
     async def handle_MAIL(
         self, server: Conversation, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        server.begin_mail()
+        sizes = [option.partition("=")[2] for option in options if option.upper().startswith("SIZE=")]
+        server.begin_mail(int(sizes[0]) if sizes else 0)
         envelope.mail_from = address
         return "250 2.1.0 Sender OK"
 
@@ -173,18 +201,30 @@ class Reception:
             return "452 4.5.3 Too many recipients"
         try:
             purpose = await self.storage.purpose(address)
-            if purpose is not None and not await self.storage.has_room(address, purpose):
+            if purpose is not None and not await self.storage.has_room(address, purpose, server.is_declared_large):
                 return FULL
         except DatabaseAway:
             return LATER
         if purpose is not None:
-            envelope.rcpt_tos.append(address)
-            return "250 2.1.5 Recipient OK"
+            return self._taken(server, envelope, address, purpose)
         server.refused += 1
         if server.refused < REFUSALS:
             return NOT_OURS
         asyncio.get_running_loop().call_soon(server.leave, b"")  # After the answer was written.
         return TOO_MANY
+
+    def _taken(self, server: Conversation, envelope: Envelope, address: str, purpose: Purpose) -> str:
+        """Take a recipient of ours, unless the mail is too large for it."""
+        if server.is_declared_large and purpose is not Purpose.DOMAIN_REPORT:
+            return TOO_LARGE
+        if server.is_declared_large and not server.has_large:
+            if sum(each.has_large for each in self.connections) >= LARGE_AT_ONCE:
+                return BUSY
+            server.allow(LARGE_MAIL_BYTES)
+        elif not server.has_large:
+            server.allow(MAIL_BYTES)
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 Recipient OK"
 
     async def handle_DATA(self, server: Conversation, session: Session, envelope: Envelope) -> str:
         sender = "" if envelope.mail_from == "<>" else envelope.mail_from or ""

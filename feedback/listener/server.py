@@ -13,7 +13,7 @@ import trustme
 
 from feedback.listener.conversation import (
     IDLE_SECONDS,
-    MAIL_BYTES,
+    LARGE_MAIL_BYTES,
     Conversation,
     Door,
     LmtpConversation,
@@ -41,7 +41,7 @@ async def listening(
             reception,
             hostname=name,
             ident="Brilliance",
-            data_size_limit=MAIL_BYTES,
+            data_size_limit=LARGE_MAIL_BYTES,
             enable_SMTPUTF8=True,
             timeout=IDLE_SECONDS,
             tls_context=tls,

@@ -30,7 +30,10 @@ THREADS = 4
 CLOSE_SECONDS = 10.0  # For what is being stored.
 FRESH_SECONDS = 10.0  # How long the servers' addresses are remembered.
 # Addresses that everybody can guess. The senders of more mail in a day come again, or complain of it.
-MOST_A_DAY = {Purpose.ROLE: 100, Purpose.REPORT: 5_000}
+MOST_A_DAY = {Purpose.ROLE: 100, Purpose.REPORT: 5_000, Purpose.DOMAIN_REPORT: 2_000}
+LARGE_A_DAY = 50
+LARGE_BYTES = 1024 * 1024
+FOR_PEOPLE = (Purpose.ROLE, Purpose.REPORT)  # As long as no report is in it.
 
 
 class DatabaseAway(Exception):
@@ -53,13 +56,13 @@ class Storage:
             self._known = await self._in_thread(our_addresses), clock.steady()
         return self._known[0].purpose(address)
 
-    async def has_room(self, address: str, purpose: Purpose) -> bool:
+    async def has_room(self, address: str, purpose: Purpose, is_large: bool) -> bool:
         """Tell whether an address may get another mail today.
 
         :raises DatabaseAway:
         """
-        most = MOST_A_DAY.get(purpose)
-        return most is None or await self._in_thread(lambda: _count_today(address)) < most
+        most = LARGE_A_DAY if is_large else MOST_A_DAY.get(purpose)
+        return most is None or await self._in_thread(lambda: _count_today(address, is_large)) < most
 
     async def take(self, content: bytes, sender: str, recipients: Sequence[str]) -> None:
         """Store a mail once for each tag and return path, and once for all other addresses. It is committed on return.
@@ -101,13 +104,15 @@ def _each_once(addressed: Iterable[tuple[str, Purpose | None]]) -> list[tuple[st
     """Return recipients of one mail without repetitions, and one of those that people read."""
     once: dict[str, tuple[str, Purpose | None]] = {}
     for address, purpose in addressed:
-        once.setdefault("" if purpose in MOST_A_DAY else fold(address), (address, purpose))
+        once.setdefault("" if purpose in FOR_PEOPLE else fold(address), (address, purpose))
     return list(once.values())
 
 
-def _count_today(address: str) -> int:
+def _count_today(address: str, is_large: bool) -> int:
     since = clock.now() - dt.timedelta(days=1)
     mails = RawReport.objects.filter(source=RawReport.Source.LISTENER, received_at__gt=since)
+    if is_large:
+        mails = mails.filter(size_bytes__gt=LARGE_BYTES)
     return mails.filter(envelope_to=fold(address)).count()
 
 
@@ -123,5 +128,5 @@ def _take(content: bytes, sender: str, addressed: Sequence[tuple[str, Purpose | 
             envelope = f"Return-Path: <{sender}>\r\nDelivered-To: {address}\r\n".encode("utf-8", "surrogateescape")
             to = fold(address) if purpose in MOST_A_DAY else address
             taken = store.take(RawReport.Source.LISTENER, envelope + content, now=now, envelope_to=to)
-            if taken.is_new and purpose in MOST_A_DAY:
+            if taken.is_new and purpose in FOR_PEOPLE:
                 Forward.objects.create(raw_id=taken.raw_id, address=address)

@@ -12,6 +12,7 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
+from domains.models import SendingDomain
 from feedback.intake import store
 from feedback.intake.addresses import Purpose
 from feedback.listener import conversation, storage
@@ -130,7 +131,7 @@ def test_starttls_is_offered_and_forgets_what_came_before_it(port: int) -> None:
         client.ehlo()
         assert client.has_extn("starttls")
         assert not client.has_extn("auth")
-        assert client.esmtp_features["size"] == str(1024 * 1024)
+        assert client.esmtp_features["size"] == str(conversation.LARGE_MAIL_BYTES)
         client.starttls(context=context)
         client.sendmail("", [TAGGED], b"Subject: x\r\n\r\nhello\r\n")
     with Talk(port) as talk:
@@ -178,10 +179,80 @@ def test_a_sender_without_end_is_cut_off(port: int, kind: str) -> None:
     assert len(stored()) == 1
 
 
+LARGE = conversation.LARGE_MAIL_BYTES - 100
+
+
+def report_address() -> str:
+    domain, _ = SendingDomain.objects.get_or_create(name="news.example.org")
+    return f"dmarc+{domain.report_tag}@news.example.org"
+
+
+def lines(size: int) -> bytes:
+    return b"Subject: x\r\n\r\n" + (b"x" * 78 + b"\r\n") * ((size - 100) // 80)
+
+
+def test_a_report_about_a_domain_may_be_large_if_it_says_so(port: int) -> None:
+    with Talk(port) as talk:
+        talk.say(f"MAIL FROM:<> SIZE={LARGE}")
+        assert talk.say(f"RCPT TO:<{report_address()}>") == "250 2.1.5 Recipient OK"
+        assert talk.say(f"RCPT TO:<{TAGGED}>").startswith("552 5.3.4")
+        talk.say("DATA")
+        talk.send(lines(LARGE) + b".\r\n")
+        assert talk.answer() == "250 2.0.0 Stored"
+
+        assert talk.deliver(report_address(), content=lines(1_080_000)).startswith("552")  # It did not say so.
+    assert not Forward.objects.exists()
+    (content,) = stored()
+    assert len(content) > LARGE - 1_000
+
+
+def test_a_mail_that_lies_about_its_size_is_cut_off(port: int) -> None:
+    with Talk(port) as talk:
+        assert talk.say(f"MAIL FROM:<> SIZE={conversation.LARGE_MAIL_BYTES + 1}").startswith("552")
+        talk.say("MAIL FROM:<> SIZE=2000000")
+        talk.say(f"RCPT TO:<{report_address()}>")
+        talk.say("DATA")
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            talk.send_on(lines(1 << 20), 100)
+
+    assert not RawReport.objects.exists()
+
+
+def test_few_large_mails_come_at_once(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation, "LARGE_AT_ONCE", 1)
+    to = report_address()
+    with Talk(port) as one, Talk(port) as other:
+        for talk in (one, other):
+            talk.say("MAIL FROM:<> SIZE=2000000")
+
+        assert one.say(f"RCPT TO:<{to}>").startswith("250")
+        assert other.say(f"RCPT TO:<{to}>").startswith("452 4.3.1")
+        one.say("RSET")
+        assert other.say(f"RCPT TO:<{to}>").startswith("250")
+
+
+def test_large_mails_are_few_a_day(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "LARGE_A_DAY", 1)
+    to = report_address()
+    with Talk(port) as talk:
+        talk.say("MAIL FROM:<> SIZE=1200000")
+        talk.say(f"RCPT TO:<{to}>")
+        talk.say("DATA")
+        talk.send(lines(1_200_000) + b".\r\n")
+        assert talk.answer().startswith("250")
+
+        talk.say("MAIL FROM:<> SIZE=1200000")
+        assert talk.say(f"RCPT TO:<{to}>").startswith("452 4.2.2")
+        talk.say("RSET")
+        assert talk.deliver(to).startswith("250")  # Small ones go on.
+
+
 def test_a_mail_of_more_than_a_mebibyte_is_told_so(port: int) -> None:
     line = b"x" * 70 + b"\r\n"
     with Talk(port) as talk:
-        assert talk.say("MAIL FROM:<> SIZE=1048577").startswith("552")
+        talk.say("MAIL FROM:<> SIZE=1048577")
+        assert talk.say(f"RCPT TO:<{TAGGED}>").startswith("552 5.3.4")
+        talk.say("RSET")
         assert talk.deliver(TAGGED, content=line * (1_048_576 // len(line))).startswith("250")
         assert talk.deliver(TAGGED, content=line * (1_048_576 // len(line) + 2)).startswith("552")
 
