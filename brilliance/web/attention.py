@@ -19,6 +19,7 @@ from campaigns.schedule.schedule import start_in_words
 from delivery.content.test_inbox import leads_to_test_inbox
 from delivery.models import Mailing
 from feedback import relay
+from feedback.listener import heartbeat
 from smtpservers.admin import list_row, states
 from smtpservers.models import SmtpServer
 from words.instants import ago, on_clock, stamp
@@ -109,6 +110,7 @@ def rows(obstacles: list[str], mailings: list[Mailing], user: Person, now: dt.da
         *map(Row, obstacles),
         *_campaigns(user, now),
         *_servers(user, now),
+        *_listener(user, now),
         *_unsubscribes(user, now),
         *_mailings(mailings, now),
     ]
@@ -161,6 +163,14 @@ def _servers(user: Person, now: dt.datetime) -> Iterator[Row]:
             label, button = _("Send test"), reverse("delivery:send_test", args=[server.pk])
         reply = state.reply if sees_reasons else ""
         yield Row(f"{text} {state.meaning}", server.name, page, reply, label, button, is_post)
+
+
+def _listener(user: Person, now: dt.datetime) -> Iterator[Row]:
+    """Yield the mail listener, if it ran and has stopped."""
+    if user.has_perm("smtpservers.view_fleet") and (last := heartbeat.missed_since(now)):
+        time = stamp(last, now, get_current_timezone())
+        text = _("The mail listener has been silent since %(time)s. Bounces by mail wait at their senders.")
+        yield Row(text % {"time": time})
 
 
 def _unsubscribes(user: Person, now: dt.datetime) -> Iterator[Row]:

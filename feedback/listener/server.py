@@ -50,16 +50,20 @@ async def listening(
         return conversation
 
     server = await loop.create_server(lambda: Door(reception, converse), host, port)
+    stopped = asyncio.Event()
+    beating = asyncio.create_task(reception.storage.beat(stopped))
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        stopped.set()
         if reception.storing:
             await asyncio.wait(reception.storing, timeout=STOP_SECONDS)
             await asyncio.sleep(0)  # Each conversation says its 250.
         left = list(reception.connections)
         for conversation in left:
             conversation.leave(b"421 4.3.2 Shutting down\r\n")
+        await beating
         reception.storage.close()
         for conversation in left:
             await conversation.ended.wait()  # Who reads nothing is cut off.

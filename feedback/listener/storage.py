@@ -18,6 +18,7 @@ from db.costs import durable
 from delivery import clock
 from feedback.intake import store
 from feedback.intake.addresses import OurAddresses, Purpose, our_addresses
+from feedback.listener import heartbeat
 from feedback.models import Forward, RawReport
 from feedback.probes import arrived, key_in
 from mail.addresses import fold
@@ -73,6 +74,15 @@ class Storage:
         addressed = _each_once([(address, await self.purpose(address)) for address in recipients])
         await self._in_thread(lambda: _take(content, sender, addressed))
 
+    async def beat(self, stopped: asyncio.Event) -> None:
+        """Record again and again that the listener runs, and at last that it ends in order."""
+        loop = asyncio.get_running_loop()
+        while not stopped.is_set():
+            await loop.run_in_executor(self._threads, _quietly, heartbeat.beat)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stopped.wait(), heartbeat.EVERY_SECONDS)
+        await loop.run_in_executor(self._threads, _quietly, heartbeat.end)
+
     async def _in_thread(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, _asked, work)
 
@@ -98,6 +108,15 @@ def _asked(work: Callable[[], Result]) -> Result:
         log.error("mail could not be stored, its sender was asked to try again later: %s", type(error).__name__)
         connections.close_all()
         raise DatabaseAway from None
+
+
+def _quietly(work: Callable[[], None]) -> None:
+    """Do what may fail while the database is away; the next mail says so."""
+    close_old_connections()
+    try:
+        work()
+    except DatabaseError:
+        connections.close_all()
 
 
 def _each_once(addressed: Iterable[tuple[str, Purpose | None]]) -> list[tuple[str, Purpose | None]]:

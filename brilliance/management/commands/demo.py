@@ -169,7 +169,10 @@ def _same_data() -> str:
 
 
 def _welcome() -> str:
-    lines = ["", f"Brilliance is ready: {settings.BASE_URL}", ""]
+    lines = ["", f"Brilliance is ready: {settings.BASE_URL}"]
+    if INTAKE in parts():
+        lines.append(f"Bounces and unsubscribes by mail come to {settings.INTAKE_HOST}:{settings.INTAKE_PORT}.")
+    lines.append("")
     return "\n".join([*lines, *_sign_ins(), "Ctrl-C stops everything."])
 
 

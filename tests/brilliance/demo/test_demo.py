@@ -93,6 +93,7 @@ def test_it_starts_tells_ends_and_starts_again(environment: dict[str, str], star
     parts = descendants(first.process.pid)
 
     assert f"http://localhost:{environment['PORT']}" in words
+    assert f"come to 127.0.0.1:{environment['INTAKE_PORT']}." in words
     assert sign_ins.stat().st_mode & 0o777 == 0o600
     assert [line.split()[0] for line in sign_ins.read_text().splitlines()] == ["admin", "marketer", "ops", "viewer"]
     assert all(line in words for line in sign_ins.read_text().splitlines())
