@@ -1,7 +1,7 @@
-"""Mail that people write to postmaster, abuse and report addresses: forwarded to Mail to, once no report is in it.
+"""Mail that goes on to people, as a notice: through our own servers, and never to an address that the listener takes.
 
-The listener notes such mail, a worker reads it, and then it goes on as a notice: through our own servers, and never to
-an address that the listener takes.
+Mail to postmaster, abuse and report addresses goes to Mail to, once a worker found no report in it. A bounce that came
+to a return path and matches no message goes to Mail to unknown.
 """
 
 import datetime as dt
@@ -19,18 +19,24 @@ from mail.incoming.mime import Part, Unreadable, parse
 from smtpservers.models import SmtpServer
 
 AT_ONCE = 20
+MOST_AN_HOUR = 50  # Strangers write it all. The rest is seen under Replies alone.
 MOST_CHARACTERS = 20_000
 
 
 def forward(now: dt.datetime) -> int:
-    """Forward mail that a worker found no report in, and return how much."""
+    """Forward mail that a worker found no report in, and bounces without a message, and return how much."""
     count = 0
     read = Forward.objects.exclude(raw__state=RawReport.State.WAITING).select_related("raw").order_by("pk")
     for mail in read[:AT_ONCE]:
-        if not mail.raw.is_recognised:
+        if (mail.is_unmatched or not mail.raw.is_recognised) and _has_room(now):
             count += _tell(mail, now)
         mail.delete()
     return count
+
+
+def _has_room(now: dt.datetime) -> bool:
+    lately = Notice.objects.filter(kind=Notice.Kind.FORWARD, created_at__gt=now - dt.timedelta(hours=1))
+    return lately.count() < MOST_AN_HOUR
 
 
 def _tell(mail: Forward, now: dt.datetime) -> int:
@@ -39,7 +45,8 @@ def _tell(mail: Forward, now: dt.datetime) -> int:
     facts = {"address": mail.address, "sender": sender or "–", "subject": subject or "–"}
     lines = [words.forwarded.format(**facts), text]
     key = f"forward {mail.raw_id}"
-    return tell(Notice.Kind.FORWARD, key, words.forwarded_subject.format(**facts), lines, recipients(mail.address), now)
+    to = unknown_recipients(mail.address) if mail.is_unmatched else recipients(mail.address)
+    return tell(Notice.Kind.FORWARD, key, words.forwarded_subject.format(**facts), lines, to, now)
 
 
 def recipients(address: str) -> list[str]:
@@ -52,6 +59,22 @@ def recipients(address: str) -> list[str]:
     }
     outside = [each for each in sorted(found) if ours.purpose(each) is None]
     return outside or [each for each in watchers() if ours.purpose(parse_mailbox(each).address) is None]
+
+
+def unknown_recipients(address: str) -> list[str]:
+    """Return Mail to unknown of the servers whose return path this is, with or without a tag."""
+    plain, ours = _without_tag(address), our_addresses()
+    found = {
+        parse_mailbox(server.mail_to_unknown).address
+        for server in SmtpServer.objects.filter(use_return_path=True).exclude(mail_to_unknown="")
+        if server.return_path and _without_tag(server.return_path) == plain
+    }
+    return [each for each in sorted(found) if ours.purpose(each) is None]
+
+
+def _without_tag(address: str) -> str:
+    local, at, domain = fold(address).rpartition("@")
+    return local.partition("+")[0] + at + domain
 
 
 def _belongs(address: str, server: SmtpServer) -> bool:

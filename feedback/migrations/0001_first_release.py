@@ -201,6 +201,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('address', models.CharField(max_length=320)),
+                ('is_unmatched', models.BooleanField(default=False)),
                 ('raw', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='feedback.rawreport')),
             ],
             options={

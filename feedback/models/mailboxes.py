@@ -186,10 +186,14 @@ class ArrivedTest(models.Model):
 
 
 class Forward(models.Model):
-    """A mail to postmaster, abuse or a report address: people get it, unless a worker finds a report in it."""
+    """A mail to postmaster, abuse or a report address: people get it, unless a worker finds a report in it.
+
+    Or a bounce that came to a return path and matches no message of ours.
+    """
 
     raw = models.OneToOneField(RawReport, on_delete=models.CASCADE, related_name="+")
     address = models.CharField(max_length=320)  # That it was sent to.
+    is_unmatched = models.BooleanField(default=False)  # A bounce, for Mail to unknown.
 
     class Meta:
         default_permissions = ()

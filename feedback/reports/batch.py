@@ -22,7 +22,7 @@ from delivery.outcomes.scorecard import ScoreKey
 from delivery.records.erasure import is_anonymous
 from domains.reports import store as domain_reports
 from feedback.models import Feedback, RawReport, Report, Seen
-from feedback.reports import effects, matches, statements
+from feedback.reports import effects, matches, statements, unmatched
 from feedback.reports.matches import Match
 from feedback.reports.reader import Content, Unreadable
 from feedback.reports.statements import Statement
@@ -181,6 +181,7 @@ def _report(items: Sequence[_Item], now: dt.datetime) -> _Outcome:
         if report.raw_id in outcome.forgotten:
             report.raw = None
     Report.objects.bulk_create(outcome.reports, batch_size=ASKED_AT_ONCE)
+    unmatched.note(outcome.reports)
     return outcome
 
 

@@ -125,8 +125,8 @@ class SmtpServer(models.Model):
         max_length=400,
         blank=True,
         help_text=_(
-            "Gets single messages whose recipient is missing or unusable, and a list of the people each"
-            " campaign couldn't reach. Leave empty to keep them in Messages only."
+            "Gets single messages whose recipient is missing or unusable, bounces that match no message, and a"
+            " list of the people each campaign couldn't reach. Leave empty to keep them in Messages only."
         ),
     )
     mail_cc = models.TextField(

@@ -9,6 +9,7 @@ from feedback.forwards import forward, recipients
 from feedback.intake import store
 from feedback.models import Forward, RawReport
 from smtpservers.models import SmtpServer
+from tests.feedback.reports.making import dsn, make_mailing, process, return_path, sent_to
 
 NOW = dt.datetime(2026, 11, 30, 9, 0, tzinfo=dt.UTC)
 MAIL = (
@@ -74,3 +75,53 @@ def test_mail_to_is_that_of_the_servers_concerned_and_never_an_address_of_the_li
     assert recipients("abuse@other.example.org") == ["other@shop.example.net"]
     assert recipients("abuse@loop.example.org") == []
     assert recipients("postmaster") == []  # There is no alert address, and no administrator.
+
+
+def bounce(to: str, number: int = 1) -> None:
+    content = dsn(("ann@customer.example", "failed", "550 5.1.1 no such user"), to=to, number=number)
+    store.take(RawReport.Source.MAILBOX, content, now=NOW, envelope_to=to)
+
+
+def test_a_bounce_that_matches_no_message_goes_on_to_mail_to_unknown(server: SmtpServer) -> None:
+    SmtpServer.objects.update(mail_to_unknown="Lost <lost@shop.example.net>")
+    make_server("Two", return_path="b@other.example.org", mail_to_unknown="other@shop.example.net")
+    bounce("bounces@news.example.org")
+    bounce("bounces+" + "a" * 24 + "@News.example.org", 2)
+    process(NOW)
+
+    assert forward(NOW) == 2
+    assert forward(NOW) == 0
+
+    assert set(Message.objects.values_list("email", flat=True)) == {"lost@shop.example.net"}
+    text = Notice.objects.order_by("pk")[0].mailing.text
+    assert "MAILER-DAEMON@mx.example wrote to bounces@news.example.org:" in text
+
+
+def test_a_bounce_with_a_message_or_for_nobody_goes_nowhere(server: SmtpServer) -> None:
+    message = sent_to("ann@customer.example", make_mailing(), server)
+    bounce(return_path(message))
+    bounce("bounces@news.example.org")  # Its server has no Mail to unknown.
+    SmtpServer.objects.create(
+        name="Loop",
+        host="relay.example.org",
+        use_return_path=True,
+        return_path="b@loop.example.org",
+        mail_to_unknown="postmaster@loop.example.org",
+    )
+    bounce("b@loop.example.org")
+    process(NOW)
+
+    assert forward(NOW) == 0
+    assert not Forward.objects.exists()
+
+
+def test_at_most_fifty_mails_an_hour_go_on(server: SmtpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feedback.forwards.MOST_AN_HOUR", 2)
+    done = {"state": RawReport.State.DONE, "is_recognised": False}
+    for number in range(3):
+        taken("postmaster@news.example.org", MAIL + b"%d" % number, **done)
+
+    assert forward(NOW) == 2
+    assert not Forward.objects.exists()
+    taken("postmaster@news.example.org", MAIL + b"again", **done)
+    assert forward(NOW + dt.timedelta(hours=1)) == 1
