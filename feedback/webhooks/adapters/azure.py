@@ -80,7 +80,10 @@ ADAPTER = Adapter(
         KeyField(
             "secret",
             _("Secret header"),
-            _("Optional, and better: a long random text that each post has to carry as X-Brilliance-Secret."),
+            _(
+                "A long random text that each post has to carry as X-Brilliance-Secret. While it is empty, the secret"
+                " address alone is the proof."
+            ),
         ),
     ),
     proof_headers=(HEADER,),
