@@ -41,7 +41,8 @@ EFFECTS = {
     "mail_from": "Header `From`; envelope sender where no return path is used.",
     "mail_to": "Page: the recipient that Send test proposes. Envelope: the recipient of notices. Never of campaigns.",
     "mail_to_unknown": "Envelope: the recipient of redirected single messages, which then have the header"
-    " `X-Original-To` and name the intended recipient in their first line; and of one digest for each campaign.",
+    " `X-Original-To` and name the intended recipient in their first line; of bounces to this server's return path"
+    " that match no message, at most 50 forwarded mails an hour; and of one digest for each campaign.",
     "mail_cc": "Header `Cc`, and a transaction of its own for each address, with an unsubscribe link that does"
     " nothing. Not for notices; a campaign and a test can go without.",
     "mail_bcc": "Envelope: a transaction of its own for each address; no header names it. Not for"
