@@ -1,14 +1,15 @@
 """What the errand that tries servers is told of campaigns: the servers they are about to use, and their own From."""
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Iterator
 
 from campaigns.content.written import Written
 from campaigns.models import Campaign
-from smtpservers.models import SmtpServer
 from smtpservers.routing.fleet import Fleet
 
 BEFORE = dt.timedelta(minutes=10)  # Long enough for a try, and short enough that it still counts at the start.
+MOST_CAMPAIGNS = 50  # Whose own From is asked about.
 
 
 def upcoming_servers(now: dt.datetime) -> Iterator[int]:
@@ -22,10 +23,12 @@ def upcoming_servers(now: dt.datetime) -> Iterator[int]:
             yield from (server.pk for server in fleet.carriers(content.mail_from, content.server_ids))
 
 
-def senders_through(server: SmtpServer, now: dt.datetime) -> Iterator[str]:
-    """Yield the From of campaigns that may still leave through a server, the newest first."""
-    fleet = Fleet(now)
+def senders_by_server(now: dt.datetime) -> dict[int, list[str]]:
+    """Return the From of campaigns that may still leave through each server, the newest first."""
+    found: dict[int, list[str]] = defaultdict(list)
     own = Campaign.objects.filter(status__in=Campaign.UNFINISHED).exclude(mail_from="")
-    for campaign in own.order_by("-pk"):
-        if server.pk in {each.pk for each in fleet.carriers(campaign.mail_from, campaign.server_ids)}:
-            yield campaign.mail_from
+    fleet = Fleet(now)
+    for campaign in own.order_by("-pk")[:MOST_CAMPAIGNS]:
+        for server in fleet.carriers(campaign.mail_from, campaign.server_ids):
+            found[server.pk].append(campaign.mail_from)
+    return found

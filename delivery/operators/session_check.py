@@ -1,15 +1,16 @@
 """Sessions in which nothing is sent: a worker connects to a server, signs in, and asks about envelope senders.
 
 After MAIL comes RSET: no recipient is named, no quota is used, and nothing is on record but the finding. A server is
-tried at most hourly, unless a person asks again, and never while it is paused, full, slowed down or busy.
+tried at most hourly, unless it was edited or a person asks again. A server that is paused, full, slowed down or busy is
+left alone.
 """
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from django.db.models import Q
+from django.db.models import F, Q
 
 from delivery.content.return_paths import ReturnPath
 from delivery.content.sending_domains import sender_through
@@ -29,15 +30,15 @@ from smtpservers.smtp.endpoint import Endpoint, endpoint_of
 from smtpservers.smtp.wire import WireLost
 
 EVERY = dt.timedelta(hours=1)
-SECONDS = 60.0  # For a whole session.
+SECONDS = 30.0  # For a whole session.
 LEASE = dt.timedelta(minutes=3)  # Longer than a session may take; a worker that dies costs that much.
 MOST_SENDERS = 5  # Of one session.
 Fault = ServerSession.Fault
 
 # The servers that are about to be used, by their ids.
 UPCOMING: Registry[Callable[[dt.datetime], Iterable[int]]] = Registry()
-# The From addresses that others than the server itself choose for its mail.
-OTHER_SENDERS: Registry[Callable[[SmtpServer, dt.datetime], Iterable[str]]] = Registry()
+# The From addresses that others than the servers themselves choose for their mail, by the servers' ids.
+OTHER_SENDERS: Registry[Callable[[dt.datetime], Mapping[int, Sequence[str]]]] = Registry()
 
 
 @dataclass(slots=True)
@@ -70,7 +71,8 @@ def ask(server_ids: Collection[int], now: dt.datetime, *, is_again: bool = False
         ServerSession.objects.bulk_create(missing, ignore_conflicts=True)
     rows = ServerSession.objects.filter(server__in=known, wanted_at=None)
     if not is_again:
-        rows = rows.filter(Q(asked_at=None) | Q(asked_at__lte=now - EVERY) | Q(asked_at__gt=now + EVERY))
+        is_old = Q(asked_at=None) | Q(asked_at__lte=now - EVERY) | Q(asked_at__gt=now + EVERY)
+        rows = rows.filter(is_old | ~Q(version=F("server__version")))
     return bool(rows.update(wanted_at=now)) or bool(missing)
 
 
@@ -88,15 +90,21 @@ def check_due(
     """
     now = read_clock()
     ask({pk for upcoming in UPCOMING.values() for pk in upcoming(now)}, now)
+    # One at a time: a few silent servers must not keep all workers from other errands.
+    if ServerSession.objects.exclude(_is_free(now)).exists():
+        return 0
     count = 0
-    for session in _waiting(now):
+    waiting = _waiting(now)
+    others = [other(now) for other in OTHER_SENDERS.values()] if waiting else []
+    for session in waiting:
         if should_stop():
             break
         now = read_clock()
         mine = ServerSession.objects.filter(_is_free(now), pk=session.pk, wanted_at=session.wanted_at)
         if why_not_now(session.server, now) or not mine.update(taken_at=now):
             continue
-        found = try_server(session.server, now, resolve)
+        own = [mail_from for by_server in others for mail_from in by_server.get(session.server_id, ())]
+        found = try_server(session.server, now, own, resolve)
         _store(session, found, read_clock())
         count += 1
     return count
@@ -117,9 +125,10 @@ def why_not_now(server: SmtpServer, now: dt.datetime) -> str:
     return "it sends at present" if server.pk in leases.busy_servers() else ""
 
 
-def _waiting(now: dt.datetime) -> Iterator[ServerSession]:
-    # Read at once: a server that must be left alone stays wanted, and is looked at in the next round.
-    yield from list(ServerSession.objects.filter(_is_free(now), wanted_at__isnull=False).select_related("server"))
+def _waiting(now: dt.datetime) -> list[ServerSession]:
+    # A server that must be left alone stays wanted, and is looked at in the next round.
+    wanted = ServerSession.objects.filter(_is_free(now), wanted_at__isnull=False)
+    return list(wanted.select_related("server").order_by("wanted_at", "pk"))
 
 
 def _is_free(now: dt.datetime) -> Q:
@@ -137,24 +146,28 @@ def _store(session: ServerSession, found: Findings, now: dt.datetime) -> None:
 # --- one session
 
 
-def try_server(server: SmtpServer, now: dt.datetime, resolve: Resolve | None = None) -> Findings:
-    """Open a session, ask about each envelope sender, and leave. Nothing is sent."""
+def try_server(
+    server: SmtpServer, now: dt.datetime, others: Sequence[str] = (), resolve: Resolve | None = None
+) -> Findings:
+    """Open a session, ask about each envelope sender, and leave. Nothing is sent.
+
+    :param others: further From addresses of its mail.
+    """
     try:
         endpoint = endpoint_of(server, final_timeout=0, clock=lambda: now)
     except (ValueError, SecretUnreadable) as error:
         return Findings(Fault.CONNECTION, sentence=str(error)[:500])
     found = Findings()
-    learned = asyncio.run(_session(endpoint, found, _senders(server, now), resolve))
+    learned = asyncio.run(_session(endpoint, found, _senders(server, others), resolve))
     if learned:
         SmtpServer.objects.filter(pk=server.pk, version=server.version).update(**learned)
     return found
 
 
-def _senders(server: SmtpServer, now: dt.datetime) -> dict[str, str]:
+def _senders(server: SmtpServer, others: Sequence[str]) -> dict[str, str]:
     """Return the envelope senders to ask about, by the address that people know them under."""
     found: dict[str, str] = {}
-    written = [server.mail_from, *(one for others in OTHER_SENDERS.values() for one in others(server, now))]
-    for mail_from in written:
+    for mail_from in (server.mail_from, *others):
         try:
             address = parse_mailbox(mail_from).address
             path = ReturnPath(server, address, Mailing.Stream.CAMPAIGN)

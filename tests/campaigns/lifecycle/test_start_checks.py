@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 
 from campaigns.lifecycle import approvals, states
 from campaigns.models import Campaign
-from campaigns.preflight.upcoming import senders_through, upcoming_servers
+from campaigns.preflight.upcoming import senders_by_server, upcoming_servers
 from delivery.models import Message
 from mail.records.finding import Line
 from smtpservers.models import SmtpServer
@@ -127,11 +127,11 @@ def test_servers_are_tried_for_campaigns_that_start_soon(queued: Campaign, relay
 
 def test_servers_are_asked_about_the_from_of_campaigns_that_may_leave(queued: Campaign, relay: SmtpServer) -> None:
     Campaign.objects.update(mail_from=f"Sale <sale@{AUTHOR}>")
-    assert list(senders_through(relay, NOW)) == [f"Sale <sale@{AUTHOR}>"]
+    assert senders_by_server(NOW) == {relay.pk: [f"Sale <sale@{AUTHOR}>"]}
 
     Campaign.objects.update(status="finished")
 
-    assert list(senders_through(relay, NOW)) == []
+    assert senders_by_server(NOW) == {}
 
 
 def test_the_check_of_a_campaign_without_findings_starts_with_a_warning(queued: Campaign) -> None:

@@ -146,6 +146,34 @@ def test_it_is_tried_at_most_hourly_unless_a_person_asks_again(tmp_path: Path) -
         assert round_at(later) == 1
 
 
+def test_an_edited_server_is_tried_anew(tmp_path: Path) -> None:
+    with running_peer(tmp_path) as peer:
+        server = server_at(peer)
+        after_asking(server)
+        server.save()
+
+        session_check.ask([server.pk], NOW)
+        assert round_at() == 1
+
+
+def test_one_server_is_tried_at_a_time(tmp_path: Path) -> None:
+    with running_peer(tmp_path) as peer:
+        one, other = server_at(peer), server_at(peer, name="Other")
+        session_check.ask([one.pk, other.pk], NOW)
+        ServerSession.objects.filter(server=one).update(taken_at=NOW)  # By another worker.
+        assert round_at() == 0
+
+        assert round_at(NOW + dt.timedelta(minutes=3)) == 2  # It died.
+
+
+def test_a_campaigns_own_from_is_asked_about_too(tmp_path: Path) -> None:
+    with running_peer(tmp_path) as peer:
+        server = server_at(peer)
+        found = session_check.try_server(server, NOW, ["Sale <sale@gatehouse.net>", "no address"], here)
+
+    assert list(found.senders) == ["news@gatehouse.net", "sale@gatehouse.net"]
+
+
 @pytest.mark.parametrize(
     "fields",
     [
