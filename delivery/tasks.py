@@ -12,7 +12,7 @@ from django.conf import settings
 from delivery import clock, clock_steps, hints, identity
 from delivery.content.signatures import Signatures
 from delivery.health import heartbeats
-from delivery.operators import notices, restored_copy, session_check, trials
+from delivery.operators import key_notices, notices, restored_copy, session_check, trials
 from delivery.outbox import mailings, plan, status_counts
 from delivery.outcomes import recovery, results, unreachable_domains
 from delivery.worker.drain import drain
@@ -57,6 +57,7 @@ def dispatch() -> None:
     status_counts.tidy()
     unreachable_domains.forget(now)
     notices.notice(now)
+    key_notices.notice(now)
     trials.forget_old(now)
     if trials.is_any_waiting():
         hints.ring(make_trials)

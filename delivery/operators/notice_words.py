@@ -2,7 +2,7 @@
 
 Each line is filled with ``str.format``: ``server``, ``host``, ``percent``, ``used``, ``quota``, ``ends``, ``reason``,
 ``until``, ``mailing``, ``recipient``, ``number``, ``address``, ``url``, ``domain``, ``line``, ``mailbox``, ``subject``,
-``sender``, ``account``.
+``sender``, ``account``, ``name``.
 """
 
 import re
@@ -43,6 +43,9 @@ class NoticeWords:
     domain: str  # Followed by a line for each change.
     domain_healed: str
     domain_page: str
+    key_next: str  # Followed by the records.
+    key_wrong: str
+    key_stopped: str
     mailbox_failing_subject: str
     mailbox_failing: str
     mailbox_foreign_subject: str
@@ -89,6 +92,9 @@ WORDS = {
         "What DNS says of {domain} has changed:",
         "{line} is good again.",
         "The domain’s page: {url}",
+        "The DKIM keys of {domain} are replaced on {until}. Publish these records before:",
+        "The DKIM record {name} is wrong. {reason} If it stays wrong for 24 hours, its key stops signing.",
+        "The DKIM record {name} was wrong for 24 hours, so its key stopped signing. Mail that must be signed waits.",
         "{mailbox} can’t be read",
         "The mailbox {mailbox} can’t be read: {reason}\n\nBounces and complaints that arrive there have no"
         " effect until it can be read again.",
@@ -135,6 +141,11 @@ WORDS = {
         "Was das DNS über {domain} sagt, hat sich geändert:",
         "{line} ist wieder in Ordnung.",
         "Die Seite der Domain: {url}",
+        "Die DKIM-Schlüssel von {domain} werden am {until} ersetzt. Veröffentlichen Sie vorher diese Einträge:",
+        "Der DKIM-Eintrag {name} ist falsch. {reason} Bleibt er 24 Stunden lang falsch, signiert sein Schlüssel"
+        " nicht mehr.",
+        "Der DKIM-Eintrag {name} war 24 Stunden lang falsch. Sein Schlüssel signiert nicht mehr, und Mails, die"
+        " signiert sein müssen, warten.",
         "{mailbox} lässt sich nicht lesen",
         "Das Postfach {mailbox} lässt sich nicht lesen: {reason}\n\nUnzustellbarkeitsmeldungen und"
         " Beschwerden, die dort eingehen, wirken erst wieder, wenn es gelesen werden kann.",
@@ -181,6 +192,10 @@ WORDS = {
         "Ce que le DNS dit de {domain} a changé :",
         "{line} est de nouveau en ordre.",
         "La page du domaine : {url}",
+        "Les clés DKIM de {domain} sont remplacées le {until}. Publiez ces enregistrements avant :",
+        "L’enregistrement DKIM {name} est incorrect. {reason} S’il le reste pendant 24 heures, sa clé cesse de signer.",
+        "L’enregistrement DKIM {name} a été incorrect pendant 24 heures : sa clé ne signe plus. Les messages à"
+        " signer attendent.",
         "{mailbox} ne peut pas être lue",
         "La boîte {mailbox} ne peut pas être lue : {reason}\n\nLes retours et les plaintes qui y arrivent"
         " restent sans effet jusqu’à ce qu’elle puisse être lue de nouveau.",
@@ -228,6 +243,10 @@ WORDS = {
         "Lo que el DNS dice de {domain} ha cambiado:",
         "{line} vuelve a estar en orden.",
         "La página del dominio: {url}",
+        "Las claves DKIM de {domain} se sustituyen el {until}. Publique antes estos registros:",
+        "El registro DKIM {name} es incorrecto. {reason} Si sigue así 24 horas, su clave deja de firmar.",
+        "El registro DKIM {name} ha sido incorrecto durante 24 horas: su clave ya no firma. Los mensajes que"
+        " deben firmarse esperan.",
         "No se puede leer {mailbox}",
         "No se puede leer el buzón {mailbox}: {reason}\n\nLos rebotes y las quejas que llegan allí no tienen"
         " efecto hasta que se pueda leer de nuevo.",
@@ -274,6 +293,11 @@ WORDS = {
         "O que o DNS diz de {domain} mudou:",
         "{line} está novamente em ordem.",
         "A página do domínio: {url}",
+        "As chaves DKIM de {domain} são substituídas em {until}. Publique antes estes registos:",
+        "O registo DKIM {name} está errado. {reason} Se continuar assim durante 24 horas, a sua chave deixa de"
+        " assinar.",
+        "O registo DKIM {name} esteve errado durante 24 horas: a sua chave deixou de assinar. As mensagens que"
+        " têm de ser assinadas esperam.",
         "Não é possível ler {mailbox}",
         "Não é possível ler a caixa de correio {mailbox}: {reason}\n\nAs devoluções e as queixas que lá"
         " chegam não têm efeito até que possa ser lida de novo.",
@@ -320,6 +344,10 @@ WORDS = {
         "Wat de DNS over {domain} zegt, is veranderd:",
         "{line} is weer in orde.",
         "De pagina van het domein: {url}",
+        "De DKIM-sleutels van {domain} worden op {until} vervangen. Publiceer vóór die tijd deze records:",
+        "Het DKIM-record {name} is onjuist. {reason} Blijft dat 24 uur zo, dan ondertekent zijn sleutel niet meer.",
+        "Het DKIM-record {name} was 24 uur onjuist. Zijn sleutel ondertekent niet meer, en mail die ondertekend"
+        " moet zijn, wacht.",
         "{mailbox} kan niet worden gelezen",
         "De mailbox {mailbox} kan niet worden gelezen: {reason}\n\nBounces en klachten die daar binnenkomen,"
         " hebben geen effect tot hij weer kan worden gelezen.",
@@ -366,6 +394,10 @@ WORDS = {
         "Ciò che il DNS dice di {domain} è cambiato:",
         "{line} è di nuovo a posto.",
         "La pagina del dominio: {url}",
+        "Le chiavi DKIM di {domain} vengono sostituite il {until}. Pubblicate prima questi record:",
+        "Il record DKIM {name} è errato. {reason} Se resta così per 24 ore, la sua chiave smette di firmare.",
+        "Il record DKIM {name} è stato errato per 24 ore: la sua chiave non firma più. I messaggi da firmare"
+        " attendono.",
         "Impossibile leggere {mailbox}",
         "Impossibile leggere la casella {mailbox}: {reason}\n\nI mancati recapiti e i reclami che vi"
         " arrivano non hanno effetto finché non potrà essere letta di nuovo.",
@@ -411,6 +443,9 @@ WORDS = {
         "{domain} の DNS の内容が変わりました：",
         "{line} は正常に戻りました。",
         "ドメインのページ：{url}",
+        "{domain} の DKIM 鍵は {until} に交換されます。それまでに次のレコードを公開してください：",
+        "DKIM レコード {name} が正しくありません。{reason} 24 時間このままだと、その鍵は署名を停止します。",
+        "DKIM レコード {name} は 24 時間正しくなかったため、署名を停止しました。署名が必要なメールは待機します。",
         "{mailbox} を読み取れません",
         "メールボックス {mailbox} を読み取れません：{reason}\n\n"
         "再び読み取れるようになるまで、そこに届く不達通知や苦情は反映されません。",
