@@ -68,6 +68,11 @@ def revoke_all(domain_id: int, now: dt.datetime) -> bool:
     return True
 
 
+def forget_keys() -> None:
+    """Have workers drop the keys of a domain that is deleted in the caller's transaction."""
+    _tell_watchers()
+
+
 def ask_again(domain: SendingDomain, now: dt.datetime) -> None:
     """Have the errand check the records of a domain's keys at once."""
     domain.dkim_keys.filter(next_check_at__gt=now).update(next_check_at=now)

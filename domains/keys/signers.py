@@ -8,7 +8,7 @@ from django.conf import settings
 from django.views.decorators.debug import sensitive_variables
 
 from domains.inspection import OwnKey
-from domains.keys.publication import record_of
+from domains.keys.publication import of_key, record_of
 from domains.models import DkimKey, SendingDomain
 from encryption.keys import SecretUnreadable
 from encryption.secret_field import Secret
@@ -86,7 +86,7 @@ def own_keys(author: str) -> list[OwnKey]:
     waiting = DkimKey.objects.filter(
         domain__name=author, state__in=(State.MADE, State.SEEN), algorithm=Algorithm.RSA
     ).select_related("domain")
-    return [OwnKey(author, record_of(key), False) for key in waiting[:1]]
+    return [OwnKey(author, of_key(key).alias or record_of(key), False) for key in waiting[:1]]
 
 
 def _signing(domains: Sequence[str] | None = None) -> list[DkimKey]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
@@ -31,6 +32,11 @@ class DkimKeyPages(ModelAdmin):
             path("<int:domain_id>/keys/revoke/", view(asks_first(self.revoke_keys)), name="domains_keys_revoke"),
             *super().get_urls(),
         ]
+
+    def delete_model(self, request: HttpRequest, obj: SendingDomain) -> None:
+        with transaction.atomic():
+            super().delete_model(request, obj)
+            lifecycle.forget_keys()
 
     def wake_keys(self) -> None:
         """Tell a worker; without a broker it notices by itself within a minute."""

@@ -67,6 +67,20 @@ def test_every_message_has_two_signatures_that_verify(tmp_path: Path) -> None:
         assert b"x-smtpapi" not in content.partition(b"bh=")[0]
 
 
+def test_messages_that_are_made_in_the_background_are_signed_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("delivery.worker.composer_cache.SLOW_SECONDS", 0.0)  # As if each took its time.
+    rsa, ed25519 = make_signing("shop.example", timezone.now())
+    with running_peer(tmp_path) as peer:
+        make_server(peer.port, dkim="brilliance", mail_bcc="archive@shop.example")
+        make_mailing(make_list(8))
+
+        run()
+
+        assert signed_by(peer) == [[rsa.selector, ed25519.selector]] * 16  # The copies too.
+
+
 def test_a_subdomain_is_signed_with_the_keys_of_its_longest_parent(tmp_path: Path) -> None:
     make_signing("example", timezone.now())
     make_signing("shop.example", timezone.now())

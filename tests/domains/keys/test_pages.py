@@ -17,7 +17,9 @@ from domains import tasks
 from domains.keys import lifecycle
 from domains.keys.dns_check import DnsCheck
 from domains.models import DkimKey, SendingDomain
+from smtpservers.models import SmtpServer
 from tests.accounts.sign_in.test_signing_in import database_dump
+from tests.domains.keys.making import make_signing
 from tests.domains.test_pages import client, page
 from tests.peers.name_server import Nameserver, running_nameserver
 
@@ -109,6 +111,18 @@ def test_a_sign_in_of_long_ago_is_asked_for_again(domain: SendingDomain) -> None
         assert b"fresh_" in ops.post(address).content
 
     assert not DkimKey.objects.exists()
+
+
+def test_workers_drop_the_keys_of_a_deleted_domain(domain: SendingDomain) -> None:
+    server = SmtpServer.objects.create(name="Ours", host="h.example", mail_from="a@shop.example", dkim="brilliance")
+    make_signing("shop.example", timezone.now())
+    before = SmtpServer.objects.get().version
+
+    client("ops").post(page(domain, "delete"), {"post": "yes"})
+
+    server.refresh_from_db()
+    assert not DkimKey.objects.exists()
+    assert server.version == before + 1
 
 
 def test_a_copy_that_waits_makes_none_and_says_why(domain: SendingDomain, monkeypatch: pytest.MonkeyPatch) -> None:
