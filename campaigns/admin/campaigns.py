@@ -23,6 +23,7 @@ from campaigns.audience.audience import chosen_names
 from campaigns.forms.audience import AUDIENCE_FIELDS
 from campaigns.forms.campaign import CampaignForm
 from campaigns.models import ArchivedCampaign, Campaign, Variant
+from campaigns.reports.report import MAY_ARRIVE
 from campaigns.views.content import readiness_of
 from delivery.models import Message, StatusCount
 from mail.links import utm
@@ -99,6 +100,7 @@ class CampaignAdmin(WritingAdmin):
         return queryset.annotate(
             recipient_count=Coalesce(Subquery(number), 0),
             accepted_count=Coalesce(Subquery(number.filter(status=Message.Status.ACCEPTED)), 0),
+            may_arrive_count=Coalesce(Subquery(number.filter(status__in=MAY_ARRIVE)), 0),
             may_open=Value(super().has_view_permission(request)),
         )
 
@@ -113,6 +115,8 @@ class CampaignAdmin(WritingAdmin):
     @admin.display(description=_("Status"), ordering="status")
     def state(self, campaign: Campaign) -> SafeString:
         chip = '<span class="status-chip" data-status="{}">{}</span>'
+        if campaign.status == Status.FINISHED and not getattr(campaign, "may_arrive_count", 1):
+            return format_html(chip, Message.Status.FAILED, Message.Status.FAILED.label)
         return format_html(chip, campaign.status, campaign.get_status_display())
 
     @admin.display(description=_("Recipients"))

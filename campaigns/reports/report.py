@@ -67,6 +67,7 @@ ORDER = (
     Status.SUPPRESSED,
     Status.CANCELLED,
 )
+MAY_ARRIVE = (Status.ACCEPTED, Status.UNCONFIRMED)
 _ADDRESS = re.compile(r"(?:\"[^\"]*\"|[^\s<>\"(),;:]+)@[^\s<>\"'(),;]+")
 _CODE = re.compile(r"[245]\d\d(?:[ -]\d\.\d{1,3}\.\d{1,3})?(?=\D|$)")
 
@@ -101,6 +102,7 @@ class Report:
     counted_at: dt.datetime | None = None  # When providers and answers were complete for the last time.
     held_since: dt.datetime | None = None  # Since then providers and answers lack newer attempts.
     reasons: list[tuple[str, str, int]] = field(default_factory=list)  # Status in words, reason, number.
+    has_failed: bool = False  # It has ended, and no message was accepted or may have arrived.
     sent_elsewhere: int = 0  # Messages that the original of a restored copy may have sent; not tried here.
     late: list[tuple[str, int]] = field(default_factory=list)  # Later feedback, by label.
     rate: float = 0.0  # Messages per second.
@@ -185,6 +187,7 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
         answers=[answer for answer in found.answers if answer.number],
         counted_at=TallyMark.objects.values_list("counted_at", flat=True).first(),
         held_since=held_since(now),
+        has_failed=campaign.status == Campaign.Status.FINISHED and not any(counts[each] for each in MAY_ARRIVE),
         reasons=reasons,
         sent_elsewhere=sent_elsewhere,
         late=remembered(f"late-{key}", lambda: late_outcomes(mailing_ids)),
@@ -302,12 +305,15 @@ def _settling(left: int) -> str:
 def _finished(total: int, counts: Mapping[str, int]) -> str:
     """Return what became of a finished campaign's messages: the numbers of the final statuses that occur."""
     if not total:
-        return _("Sent. There were no recipients.")
+        return _("Nothing was sent. There were no recipients.")
+    has_failed = not any(counts[status] for status in MAY_ARRIVE)
     found = ", ".join(
         f"{counts[status]:,} {str(status.label).lower()}"
         for status in ORDER
-        if status not in Message.PENDING and (counts[status] or status == Status.ACCEPTED)
+        if status not in Message.PENDING and (counts[status] or (status == Status.ACCEPTED and not has_failed))
     )
+    if has_failed:
+        return _("Nothing was accepted: %(numbers)s.") % {"numbers": found}
     return _("Finished: %(numbers)s.") % {"numbers": found}
 
 

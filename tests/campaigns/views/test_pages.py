@@ -674,3 +674,27 @@ def test_a_campaign_that_complaints_stopped_is_resumed_with_a_reason(
     assert 'name="reason"' in page
     assert (without, Campaign.objects.get(pk=sent.pk).status) == ("paused", "sending")
     assert LogEntry.objects.filter(change_message__contains="Resumed: The segment is mended.").exists()
+
+
+@pytest.mark.parametrize(
+    ("statuses", "word"),
+    [
+        (["failed", "failed", "bounced"], "Failed"),
+        (["accepted", "failed", "failed"], "Sent"),
+        (["unconfirmed", "failed", "failed"], "Sent"),
+    ],
+)
+def test_a_campaign_with_nothing_accepted_is_never_called_sent(
+    sent: Campaign, marketer: Client, statuses: list[str], word: str
+) -> None:
+    for message, status in zip(Message.objects.order_by("pk"), statuses, strict=True):
+        Message.objects.filter(pk=message.pk).update(status=status)
+    Campaign.objects.update(status="finished")
+
+    progress = marketer.get(f"/campaigns/{sent.pk}/").content.decode()
+    listed = marketer.get("/admin/campaigns/campaign/").content.decode()
+
+    assert re.search(rf'class="status-chip" data-status="\w+">{word}<', progress)
+    assert re.search(rf'class="status-chip" data-status="\w+">{word}<', listed)
+    assert ("Nothing was accepted: 1 bounced, 2 failed." in progress) == (word == "Failed")
+    assert ("Fix the reasons on this page first" in progress) == (word == "Failed")
