@@ -26,7 +26,8 @@ from accounts import factors
 from accounts.sign_in import rules
 from accounts.sign_in.lockout import count_failure, refuse_if_locked
 from adminpages.fresh_sign_in import WRONG, is_password
-from adminpages.texts import RefusesControls, read_json
+from adminpages.text_fields import RefusesControls
+from adminpages.texts import read_json
 
 WRONG_CODE = _("Wrong code. Each code works once: enter the one your app shows now.")
 WRONG_RECOVERY_CODE = _("Wrong code. Each recovery code works once: enter one that you haven't used.")
@@ -132,11 +133,11 @@ class _CountsFailures:
         raise get_adapter().validation_error("incorrect_code")
 
 
-class SecondFactorKeyForm(_CountsFailures, AuthenticateWebAuthnForm):  # type: ignore[misc]
+class SecondFactorKeyForm(RefusesControls, _CountsFailures, AuthenticateWebAuthnForm):  # type: ignore[misc]
     """The answer of a key after the password."""
 
 
-class PasskeyForm(_CountsFailures, LoginWebAuthnForm):  # type: ignore[misc]
+class PasskeyForm(RefusesControls, _CountsFailures, LoginWebAuthnForm):  # type: ignore[misc]
     """The answer of a passkey, which names the user and replaces the password."""
 
 
@@ -198,7 +199,7 @@ class KeyForm(RefusesControls, AddWebAuthnForm):  # type: ignore[misc]
         return cleaned
 
 
-class OwnPasswordForm(AdminOwnPasswordChangeForm):  # type: ignore[misc]  # unfold has no types.
+class OwnPasswordForm(RefusesControls, AdminOwnPasswordChangeForm):  # type: ignore[misc]  # unfold has no types.
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["old_password"].label = _("Current password")

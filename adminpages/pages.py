@@ -27,7 +27,7 @@ from unfold import admin as unfold_admin
 
 from adminpages import fresh_sign_in, queries
 from adminpages.changes import NoticesChanges, RowNoticesChanges
-from adminpages.texts import RefusesControls
+from adminpages.text_fields import RefusesControls
 
 
 @dataclass(frozen=True, slots=True)

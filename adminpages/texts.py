@@ -1,21 +1,27 @@
-"""Checks of texts that people type or programs send: control characters, and JSON that no database stores."""
+"""Checks of texts that people type or programs send: characters that nobody sees, and JSON that no database stores."""
 
 import json
 import math
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from mail.addresses import JOINERS
 
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")  # All but tab and line ends.
+# In place of a character that no database stores. Nobody uses it (it is private), and every form refuses it.
+STAND_IN = "\U0010fffd"
+CONTROL = re.compile(f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff{STAND_IN}]")  # All but tab and line ends.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # NUL and lone surrogates; no database stores them.
 MOST_NESTED = 64  # Levels of JSON; our own has a tenth of that.
 
 
+def storable(text: str) -> str:
+    """Return the text with each character that no database stores replaced by one that every form refuses."""
+    return UNSTORABLE.sub(STAND_IN, text)
+
+
 def without_controls(text: str) -> str:
     """Return the text without control characters, which XML does not allow, and so no feed."""
-    return _CONTROL.sub("", text)
+    return CONTROL.sub("", text)
 
 
 def one_line(text: str) -> str:
@@ -26,26 +32,6 @@ def one_line(text: str) -> str:
     if not text.isprintable():
         text = "".join(each if each.isprintable() or each in JOINERS else " " for each in text)
     return " ".join(text.split())
-
-
-class RefusesControls:
-    """A mixin of forms that refuses control characters other than tabs and line ends."""
-
-    data: Mapping[str, Any]
-    cleaned_data: dict[str, Any]
-
-    def full_clean(self) -> None:
-        super().full_clean()  # type: ignore[misc]  # A mixin of forms.
-        for name, value in list(getattr(self, "cleaned_data", {}).items()):
-            if isinstance(value, str) and (why := _refusal(value)):
-                self.add_error(name, why)  # type: ignore[attr-defined]
-
-
-def _refusal(text: str) -> str:
-    if (found := _CONTROL.search(text)) is None:
-        return ""
-    line = text.count("\n", 0, found.start()) + 1
-    return f"Line {line} has an invisible control character (U+{ord(found[0]):04X}). Delete it and save again."
 
 
 def read_json(sent: str | bytes, most: int = 2_000_000) -> Any:

@@ -32,6 +32,7 @@ from accounts.sign_in import rules
 from accounts.sign_in.usernames import RefusesTakenUsername
 from adminpages.fresh_sign_in import asks_anew
 from adminpages.pages import ModelAdmin
+from adminpages.text_fields import RefusesControls
 from brilliance.roles import IN_SHORT, ROLES, WITHOUT_A_PAGE
 from delivery.operators.notices import ADMINISTRATORS, administrators, hold_administrators
 
@@ -51,7 +52,7 @@ class _Roles(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
         return f"{obj.name} – {IN_SHORT[obj.name]}" if obj.name in IN_SHORT else obj.name
 
 
-class _UserForm(RefusesTakenUsername):
+class _UserForm(RefusesControls, RefusesTakenUsername):
     """What an administrator says of a user. No role is chosen until somebody chooses one.
 
     Nobody gives a role that may do more than they may.
@@ -146,7 +147,7 @@ class AddPersonForm(_UserForm):
         return user
 
 
-class NewPasswordForm(AdminPasswordChangeForm):  # type: ignore[misc]  # unfold has no types
+class NewPasswordForm(RefusesControls, AdminPasswordChangeForm):  # type: ignore[misc]  # unfold has no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["password1"].label = _("New password")
@@ -322,7 +323,7 @@ class PermissionsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg
         return f"{room} | {kind.name} | {action or gettext(permission.name)}"
 
 
-class RoleForm(forms.ModelForm):  # type: ignore[type-arg]
+class RoleForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     """A role. Two names that differ in case alone would be mistaken for each other."""
 
     class Meta:

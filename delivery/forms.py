@@ -8,13 +8,14 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
+from adminpages.text_fields import RefusesControls
 from delivery.models import NOT_ACCEPTED, Message
 from mail.addresses import AddressInvalid, read_address
 from smtpservers.models import SmtpServer
 from words.texts import translated
 
 
-class SendTestForm(forms.Form):
+class SendTestForm(RefusesControls, forms.Form):
     recipient = forms.CharField(
         label=_("Send test to"),
         max_length=320,
@@ -52,7 +53,7 @@ class SendTestForm(forms.Form):
             raise forms.ValidationError(translated(error)) from None
 
 
-class MessageSearch(forms.Form):
+class MessageSearch(RefusesControls, forms.Form):
     """A search in the outbox. Empty fields match everything."""
 
     address = forms.CharField(

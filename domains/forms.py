@@ -3,6 +3,7 @@
 from django import forms
 from django.utils.translation import gettext as _
 
+from adminpages.text_fields import RefusesControls
 from domains.models import SendingDomain
 from mail.addresses import AddressInvalid, check_domain_name
 from mail.records.dkim_key import is_selector
@@ -11,7 +12,7 @@ from words.texts import translated
 MOST_SELECTORS = 10  # Each is a look-up.
 
 
-class SendingDomainForm(forms.ModelForm):  # type: ignore[type-arg]
+class SendingDomainForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = SendingDomain
         fields = ["name", "selectors", "yahoo_loop_on", "microsoft_loop_on"]

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
+from adminpages.text_fields import RefusesControls
 from domains.models import DomainReport, SendingDomain
 from domains.reports import figures, store, uploads
 from domains.reports.addresses import address_for
@@ -36,7 +37,7 @@ class Bar(NamedTuple):
     failed: float
 
 
-class UploadForm(forms.Form):
+class UploadForm(RefusesControls, forms.Form):
     """One report, as a file."""
 
     file = forms.FileField(

@@ -6,6 +6,7 @@ from django import forms
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from adminpages.text_fields import RefusesControls
 from installation.models import SiteSettings
 from installation.site import from_environment
 from mail.addresses import AddressInvalid, parse_mailbox
@@ -13,7 +14,7 @@ from words import time_zones
 from words.texts import translated
 
 
-class SiteSettingsForm(forms.ModelForm):  # type: ignore[type-arg]
+class SiteSettingsForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = SiteSettings
         fields = ["organisation", "postal_address", "time_zone", "language", "alert_address"]

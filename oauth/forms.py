@@ -8,6 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminPasswordToggleWidget, UnfoldAdminTextareaWidget
 
+from adminpages.text_fields import RefusesControls
 from encryption.secret_field import Secret
 from encryption.secret_states import SecretState, say, state_of
 from mail.addresses import AddressInvalid, check_address
@@ -48,7 +49,7 @@ class SecretTextarea(forms.PasswordInput):
     template_name = "django/forms/widgets/textarea.html"
 
 
-class AccountForm(_AccountModelForm):
+class AccountForm(RefusesControls, _AccountModelForm):
     """An account's settings. An empty secret means unchanged."""
 
     client_secret = forms.CharField(

@@ -11,7 +11,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from accounts.sign_in import rules
 from accounts.sign_in.usernames import RefusesTakenUsername
-from adminpages.texts import RefusesControls
+from adminpages.text_fields import RefusesControls
 
 
 class ForgotPasswordForm(RefusesControls, forms.Form):

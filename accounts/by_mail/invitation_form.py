@@ -5,11 +5,12 @@ from django.contrib.auth.models import User
 from django.utils.translation import gettext as _
 
 from accounts.models import Invitation
+from adminpages.text_fields import RefusesControls
 from mail.addresses import AddressInvalid, fold, parse_mailbox
 from words.texts import translated
 
 
-class InvitationForm(forms.ModelForm):  # type: ignore[type-arg]
+class InvitationForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Invitation
         fields = ["first_name", "last_name", "email", "role"]

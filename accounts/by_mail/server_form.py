@@ -11,6 +11,7 @@ from unfold.widgets import UnfoldAdminRadioSelectWidget
 
 from accounts.by_mail import servers
 from accounts.models import AccountServer, destination_of
+from adminpages.text_fields import RefusesControls
 from delivery.content.test_inbox import leads_to_test_inbox
 from smtpservers.models import SmtpServer
 
@@ -32,7 +33,7 @@ class _ServerField(forms.ModelChoiceField):  # type: ignore[type-arg]  # Django'
         return server
 
 
-class AccountServerForm(forms.ModelForm):  # type: ignore[type-arg]
+class AccountServerForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     server = _ServerField(
         label=gettext_lazy("Server"),
         queryset=SmtpServer.objects.exclude(pk__in=AccountServer.objects.values("server")).order_by("name"),

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from accounts.models import Profile
-from adminpages.texts import RefusesControls
+from adminpages.text_fields import RefusesControls
 from installation.site import site
 from words import time_zones
 

@@ -26,7 +26,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 from accounts.pages import narrow_page
 from accounts.sign_in import rules
 from accounts.sign_in.lockout import count_failure, refuse_if_locked
-from adminpages.texts import RefusesControls
+from adminpages.text_fields import RefusesControls
 
 VALID_SECONDS = 24 * 60 * 60
 SALT = "accounts.sign_in.first_admin"

@@ -14,7 +14,7 @@ from django.views.defaults import bad_request
 
 from accounts.sessions.store import is_over
 from adminpages.fresh_sign_in import SENT_BY_SCRIPT
-from adminpages.texts import UNSTORABLE
+from adminpages.texts import UNSTORABLE, storable
 from installation.site import site
 
 Handler = Callable[[HttpRequest], HttpResponse]
@@ -108,7 +108,11 @@ class SessionLifetime:
 
 
 class RejectUnstorableText:
-    """Answers 400 if path, query or form contain a NUL or a lone surrogate, which no database stores."""
+    """Keeps a NUL or a lone surrogate, which no database stores, from every view.
+
+    In a path, a query or the name of a field it is answered with 400. In the value of a field it is replaced, and the
+    form says at that field that there is an invisible character: everything else that was typed stays.
+    """
 
     def __init__(self, get_response: Handler) -> None:
         self._get_response = get_response
@@ -120,8 +124,14 @@ class RejectUnstorableText:
 
     def process_view(self, request: HttpRequest, view: Any, *args: Any) -> HttpResponse | None:
         # Public pages decide for themselves: a one-click unsubscribe counts, whatever its body.
-        if request.method == "POST" and not getattr(view, "csrf_exempt", False) and _has_unstorable(request.POST):
+        if request.method != "POST" or getattr(view, "csrf_exempt", False) or not _has_unstorable(request.POST):
+            return None
+        if any(UNSTORABLE.search(name) for name in request.POST):
             return bad_request(request, BadRequest())
+        replaced = request.POST.copy()
+        for name, texts in request.POST.lists():
+            replaced.setlist(name, [storable(text) for text in texts])
+        request.POST = replaced  # type: ignore[assignment]  # A property of requests, and no QueryDict that is final.
         return None
 
 

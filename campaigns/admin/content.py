@@ -25,6 +25,7 @@ from unfold.widgets import (
 )
 
 from adminpages.pages import Deletion, ModelAdmin
+from adminpages.text_fields import RefusesControls
 from campaigns.content import media_library
 from campaigns.forms.content import WritingForm, posted, values_of
 from campaigns.markup.file_types import ACCEPTED, FileRefused, safe_name
@@ -114,7 +115,7 @@ def _shown(form: WritingForm, name: str, values: list[str]) -> str:
     return ", ".join(values) or "–"
 
 
-class LayoutForm(forms.ModelForm):  # type: ignore[type-arg]
+class LayoutForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     home_url = forms.URLField(
         label=_("Home page"),
         required=False,
@@ -196,7 +197,7 @@ class LayoutAdmin(ModelAdmin):
         super().save_model(request, obj, form, change)
 
 
-class MediaUploadForm(forms.ModelForm):  # type: ignore[type-arg]
+class MediaUploadForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     """The upload of a file, or name and description of a stored one. A stored file's content never changes."""
 
     file = forms.FileField(

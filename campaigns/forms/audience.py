@@ -12,7 +12,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from adminpages.texts import RefusesControls
+from adminpages.text_fields import RefusesControls
 from campaigns.audience.audience import LISTS, SEGMENTS
 from contacts.models import ContactList, Segment, Subscription
 
@@ -48,7 +48,7 @@ class IdsField(forms.TypedMultipleChoiceField):
         super().__init__(coerce=int, required=False, widget=widget, label=label, help_text=help_text)
 
 
-class AudienceForm(forms.ModelForm):  # type: ignore[type-arg]
+class AudienceForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     """The fields of the audience. The other fields are in the forms that derive from this one."""
 
     lists = ListChoice(

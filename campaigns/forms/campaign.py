@@ -13,6 +13,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from adminpages.text_fields import RefusesControls
 from campaigns.forms.audience import AudienceForm
 from campaigns.forms.content import WritingForm
 from campaigns.models import Campaign
@@ -125,7 +126,7 @@ class CampaignForm(AudienceForm, WritingForm):
         return text
 
 
-class CampaignTestForm(forms.Form):
+class CampaignTestForm(RefusesControls, forms.Form):
     """The address for a test message."""
 
     recipient = forms.CharField(label=_("Recipient"), max_length=320)

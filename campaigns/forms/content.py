@@ -21,7 +21,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
-from adminpages.texts import RefusesControls
+from adminpages.text_fields import RefusesControls
 from campaigns.models import Campaign, Layout, MediaFile
 from campaigns.preflight.refusals import STANDARD_FIELDS
 from contacts.models import Attribute
@@ -110,6 +110,7 @@ class WritingForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     """Content, layout, files. The form for autosave validates less: see :attr:`is_draft`."""
 
     conflicts: Mapping[str, tuple[list[str], list[str]]] = MappingProxyType({})  # By field: typed and stored value.
+    prose = frozenset({"subject", "preheader"})
     is_draft = False  # True for autosave, where incomplete content is valid.
     attachments = FileChoice(
         queryset=MediaFile.objects.none(),

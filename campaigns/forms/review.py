@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from adminpages.changes import NoticesChanges
+from adminpages.text_fields import RefusesControls
 from campaigns.models import ApprovalRule, Campaign, SeedList
 from campaigns.schedule.rules import DAYS, zone_of
 from campaigns.schedule.schedule import PAST, Schedule, wall_of, zone_for
@@ -56,7 +57,7 @@ def zone_choices() -> list[tuple[str, str]]:
     return [("", gettext("%(zone)s (this site)") % {"zone": site().time_zone}), ("UTC", "UTC"), *places]
 
 
-class ScheduleForm(NoticesChanges, forms.Form):
+class ScheduleForm(RefusesControls, NoticesChanges, forms.Form):
     called = "schedule"
 
     start = forms.ChoiceField(label=_("Start"), choices=Campaign.Start.choices, widget=forms.RadioSelect)
@@ -146,7 +147,7 @@ class ScheduleForm(NoticesChanges, forms.Form):
         )
 
 
-class SendTestsForm(forms.Form):
+class SendTestsForm(RefusesControls, forms.Form):
     """Addresses for test messages: typed, from seed lists, or both."""
 
     __test__ = False  # Keeps pytest from collecting it as a test.
@@ -198,7 +199,7 @@ def _too_many(number: int, most: int) -> str:
     return sentence % {"number": f"{number:,}", "most": most}
 
 
-class SeedListForm(forms.ModelForm):  # type: ignore[type-arg]
+class SeedListForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = SeedList
         fields = ["name", "addresses"]
@@ -212,7 +213,7 @@ class SeedListForm(forms.ModelForm):  # type: ignore[type-arg]
         return "\n".join(found)
 
 
-class ApprovalRuleForm(forms.ModelForm):  # type: ignore[type-arg]
+class ApprovalRuleForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = ApprovalRule
         fields = ["needed_above", "tolerance_percent", "tolerance_people"]

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from adminpages.changes import NoticesChanges
-from adminpages.texts import RefusesControls
+from adminpages.text_fields import RefusesControls
 from campaigns.ab_test.variants import VARIED
 from campaigns.content.build import body_of
 from campaigns.models import Campaign, Experiment, Variant
@@ -23,13 +23,15 @@ MOST_SHOWN = 500  # Characters of an inherited value.
 SAID = ("subject", "preheader", "mail_from", "body", "text")
 
 
-class ExperimentForm(NoticesChanges, forms.ModelForm):  # type: ignore[type-arg]
+class ExperimentForm(RefusesControls, NoticesChanges, forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Experiment
         fields = ["sample_percent", "wait_hours"]
 
 
 class VariantForm(NoticesChanges, RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
+    prose = frozenset({"subject", "preheader"})
+
     class Meta:
         model = Variant
         fields = [*SAID]

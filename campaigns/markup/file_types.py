@@ -1,7 +1,7 @@
 """File types that may be sent or shown, recognised by the content and never by the name alone.
 
 A picture is decoded up to its first frame, so that a damaged or too large one is refused here and not by a reader's
-mail program. Documents are recognised without unpacking them.
+mail program. Documents are recognised without unpacking them, by their beginning, their end and their main parts.
 """
 
 import io
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
 
+from mail.addresses import JOINERS
 from words.texts import text as _
 
 PICTURES = {"PNG": ("image/png", "png"), "JPEG": ("image/jpeg", "jpg"), "GIF": ("image/gif", "gif")}
@@ -30,6 +31,8 @@ DOCUMENTS = {
 ACCEPTED = _("PNG, JPEG, GIF and WebP images, and PDF, Word, Excel, PowerPoint, OpenDocument, ICS, CSV and text files")
 _OFFICE = {"docx": "word/", "xlsx": "xl/", "pptx": "ppt/"}
 _OPEN_DOCUMENT = ("odt", "ods", "odp")
+_PDF_TAIL = 2048  # Bytes at the end, in which readers look for the table of objects (ISO 32000-1, annex H.3).
+_PDF_END = re.compile(rb"startxref\s+(\d{1,12})\s+%%EOF")
 _MOST_ENTRIES = 5_000  # In a document that is a ZIP archive.
 
 
@@ -59,9 +62,11 @@ def recognise(content: bytes, name: str, most_pixels: int) -> FileType:
     if content.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")) or _is_webp(content):
         return _picture(content, most_pixels)
     ending = name.rpartition(".")[2].lower()
-    if ending in DOCUMENTS and _is_document(content, ending):
+    if ending in DOCUMENTS and ending != "pdf" and _is_document(content, ending):
         return FileType(False, DOCUMENTS[ending], ending)
     if content.startswith(b"%PDF-"):
+        if not _is_whole_pdf(content):
+            raise FileRefused(_("The PDF is incomplete or damaged. Export it again."))
         return FileType(False, DOCUMENTS["pdf"], "pdf")
     if ending in DOCUMENTS:
         raise FileRefused(
@@ -73,7 +78,7 @@ def recognise(content: bytes, name: str, most_pixels: int) -> FileType:
 def safe_name(name: str, ending: str) -> str:
     """Return a name to show and to send: one line, without a path, with the extension of the content's type."""
     name = re.split(r"[/\\]", name)[-1]
-    name = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069<>:\"|?*]", "", name)
+    name = "".join(each for each in name if (each.isprintable() or each in JOINERS) and each not in '<>:"|?*')
     stem, dot, written = name.rpartition(".")
     if not dot:
         stem, written = name, ""
@@ -111,8 +116,6 @@ def _picture(content: bytes, most_pixels: int) -> FileType:
 
 
 def _is_document(content: bytes, ending: str) -> bool:
-    if ending == "pdf":
-        return content.startswith(b"%PDF-")
     if ending in _OFFICE or ending in _OPEN_DOCUMENT:
         return _is_archive_of(content, ending)
     try:
@@ -121,7 +124,23 @@ def _is_document(content: bytes, ending: str) -> bool:
         return False
     # A text that a browser could take for a page is refused.
     is_text = "\0" not in text and re.match(r"\s*<(?:!|\?|html|head|body|script|svg|style|meta)", text, re.I) is None
-    return is_text and (ending != "ics" or text.lstrip().upper().startswith("BEGIN:VCALENDAR"))
+    return is_text and (ending != "ics" or _is_whole_calendar(text))
+
+
+def _is_whole_pdf(content: bytes) -> bool:
+    """Whether the file has objects, and ends with the place of their table, which is within the file."""
+    end = list(_PDF_END.finditer(content[-_PDF_TAIL:]))
+    return (
+        re.match(rb"%PDF-\d\.\d", content) is not None
+        and re.search(rb"\d\s+obj\b", content) is not None
+        and bool(end)
+        and 0 < int(end[-1][1]) < len(content)
+    )
+
+
+def _is_whole_calendar(text: str) -> bool:
+    calendar = text.strip().upper()
+    return calendar.startswith("BEGIN:VCALENDAR") and calendar.endswith("END:VCALENDAR")
 
 
 def _is_archive_of(content: bytes, ending: str) -> bool:
@@ -136,11 +155,13 @@ def _is_archive_of(content: bytes, ending: str) -> bool:
                 declared = archive.read(first).decode("ascii", "replace").strip()
     except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError):
         return False
-    names = [entry.filename for entry in entries]
+    names = [entry.filename for entry in entries if entry.file_size]
     if len(names) > _MOST_ENTRIES:
         return False
     if any(name.lower().endswith("vbaproject.bin") for name in names):
         raise FileRefused(_("The document contains macros, which mail servers reject. Save it without them."))
     if ending in _OFFICE:
-        return "[Content_Types].xml" in names and any(name.startswith(_OFFICE[ending]) for name in names)
-    return declared == DOCUMENTS[ending]
+        # The part that the list of relations leads to has its name from the program.
+        is_whole = "[Content_Types].xml" in names and "_rels/.rels" in names
+        return is_whole and any(name.startswith(_OFFICE[ending]) and name.endswith(".xml") for name in names)
+    return declared == DOCUMENTS[ending] and "content.xml" in names and "META-INF/manifest.xml" in names

@@ -22,7 +22,8 @@ from django.views.decorators.http import condition, require_http_methods, requir
 
 from adminpages.access import View, needs
 from adminpages.changes import NoticesChanges
-from adminpages.texts import RefusesControls, without_controls
+from adminpages.text_fields import RefusesControls
+from adminpages.texts import without_controls
 from campaigns.lifecycle import archive as lifecycle_archive
 from campaigns.models import ArchivedCampaign, ArchiveSettings
 from campaigns.views.archive_words import ARCHIVE

@@ -16,6 +16,7 @@ from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from adminpages.fresh_sign_in import asks_first
+from adminpages.text_fields import RefusesControls
 from contacts.forms.contact import checked_address
 from contacts.models import Contact
 from contacts.privacy import erasure
@@ -91,7 +92,7 @@ HEADINGS = (
 )
 
 
-class EraseForm(forms.Form):
+class EraseForm(RefusesControls, forms.Form):
     """The user types the address, to prove that this person is meant."""
 
     email = forms.CharField(
@@ -115,7 +116,7 @@ class EraseForm(forms.Form):
         return email
 
 
-class AddressForm(forms.Form):
+class AddressForm(RefusesControls, forms.Form):
     """An address, and its repetition to erase."""
 
     email = forms.CharField(

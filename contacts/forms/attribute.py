@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldBooleanSwitchWidget
 
+from adminpages.text_fields import RefusesControls
 from contacts.attributes.retype import holders
 from contacts.attributes.rules import NameInvalid, check_name, propose_name
 from contacts.models import Attribute
@@ -61,7 +62,7 @@ class ChoicesField(forms.CharField):
         """Skip the validators of a text field."""
 
 
-class AttributeForm(AttributeModelForm):
+class AttributeForm(RefusesControls, AttributeModelForm):
     choices = ChoicesField(
         required=False, label=gettext_lazy("Choices"), help_text=gettext_lazy("One per line, in the order you want.")
     )

@@ -18,6 +18,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from adminpages.text_fields import RefusesControls
 from contacts.attributes.rules import (
     LONGEST_VALUE,
     NameInvalid,
@@ -169,7 +170,7 @@ def _zones() -> list[tuple[str, str]]:
     return [("", _("Unknown")), *((name, name.replace("_", " ")) for name in ("UTC", *time_zones.inhabited()))]
 
 
-class ContactForm(ContactModelForm):
+class ContactForm(RefusesControls, ContactModelForm):
     """The form of a contact. :func:`contact_form` adds the fields of the defined attributes."""
 
     definitions: tuple[Attribute, ...] = ()

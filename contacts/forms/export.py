@@ -4,10 +4,11 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from adminpages.text_fields import RefusesControls
 from contacts.models import ContactList, Segment
 
 
-class ExportForm(forms.Form):
+class ExportForm(RefusesControls, forms.Form):
     """Selects the contacts to export."""
 
     list = forms.ModelChoiceField(

@@ -18,6 +18,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from adminpages.text_fields import RefusesControls
 from contacts.attributes.rules import likely_kind
 from contacts.forms.contact import checked_new_list
 from contacts.models import Attribute, ContactImport, ContactList
@@ -60,7 +61,7 @@ MOST_ASKED = 20
 MOST_KEPT = 600  # Values of one field that are kept for the next visit: lists, and answers.
 
 
-class ImportUploadForm(forms.Form):
+class ImportUploadForm(RefusesControls, forms.Form):
     """A file, and its delimiter and encoding if detection fails. A valid form has the detected ``layout``."""
 
     file = forms.FileField(
@@ -95,7 +96,7 @@ class ImportUploadForm(forms.Form):
         return cleaned
 
 
-class ReadingForm(forms.Form):
+class ReadingForm(RefusesControls, forms.Form):
     """The delimiter and encoding of a stored file."""
 
     delimiter = forms.ChoiceField(
@@ -115,7 +116,7 @@ class Question(NamedTuple):
     cells: int = 0  # Cells that say so; 0: not counted.
 
 
-class MappingForm(forms.Form):
+class MappingForm(RefusesControls, forms.Form):
     """The mapping of the columns, the target lists, the policy for known people, and the meaning of unknown values.
 
     :param remembered: the last import of a file with the same headings.

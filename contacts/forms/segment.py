@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
+from adminpages.text_fields import RefusesControls
 from adminpages.texts import read_json
 from contacts.models import Segment
 from contacts.segments import query
@@ -139,7 +140,7 @@ class ConditionsField(forms.CharField):
         return bool(read(data or "") != initial)
 
 
-class SegmentForm(SegmentModelForm):
+class SegmentForm(RefusesControls, SegmentModelForm):
     conditions = ConditionsField(label=gettext_lazy("Conditions"))
 
     class Meta:

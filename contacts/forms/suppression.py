@@ -17,6 +17,7 @@ from unfold.widgets import (
 )
 
 from adminpages.instants import day
+from adminpages.text_fields import RefusesControls
 from contacts.consent import changes, suppressed
 from contacts.models import Suppression
 from contacts.transfer.import_suppressions import MOST_BYTES
@@ -30,7 +31,7 @@ else:
     SuppressionModelForm = forms.ModelForm
 
 
-class SuppressionForm(SuppressionModelForm):
+class SuppressionForm(RefusesControls, SuppressionModelForm):
     now: dt.datetime  # Set by the caller.
 
     class Meta:
@@ -63,7 +64,7 @@ class SuppressionForm(SuppressionModelForm):
         return cleaned
 
 
-class SuppressionFileForm(forms.Form):
+class SuppressionFileForm(RefusesControls, forms.Form):
     file = forms.FileField(
         label=_("CSV file"),
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.tsv,.txt,text/csv"}),
@@ -89,7 +90,7 @@ class SuppressionFileForm(forms.Form):
         return upload
 
 
-class SuppressionExportForm(forms.Form):
+class SuppressionExportForm(RefusesControls, forms.Form):
     which = forms.ChoiceField(
         label=_("Suppressions"),
         choices=[("holding", _("Active")), ("all", _("All, including expired"))],
@@ -109,7 +110,7 @@ class SuppressionExportForm(forms.Form):
         return Suppression.objects.filter(which, **({"reason": reason} if reason else {}))
 
 
-class LiftForm(forms.Form):
+class LiftForm(RefusesControls, forms.Form):
     """The reason for lifting some suppressions, which have to be the ones that the page showed."""
 
     why = forms.CharField(

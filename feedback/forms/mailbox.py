@@ -11,6 +11,7 @@ from unfold.widgets import (
     UnfoldAdminTextareaWidget,
 )
 
+from adminpages.text_fields import RefusesControls
 from encryption.secret_field import Secret
 from encryption.secret_states import SecretState, state_of
 from feedback.mailboxes import changes
@@ -47,7 +48,7 @@ class _Servers(_ServerChoice):
         return f"{obj.name} ({obj.return_path})" if obj.return_path else obj.name
 
 
-class MailboxForm(_MailboxModelForm):
+class MailboxForm(RefusesControls, _MailboxModelForm):
     """All settings of a mailbox. An empty password means unchanged."""
 
     password = forms.CharField(

@@ -7,12 +7,13 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminPasswordToggleWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
+from adminpages.text_fields import RefusesControls
 from feedback.webhooks.adapter import Adapter, KeyField
 from mail.addresses import AddressInvalid, read_address
 from words.texts import translated
 
 
-class KeysForm(forms.Form):
+class KeysForm(RefusesControls, forms.Form):
     """The key fields of an adapter. A secret that is stored already may stay empty, and is kept then."""
 
     def __init__(self, adapter: Adapter, stored: dict[str, str], *args: Any, **kwargs: Any) -> None:
@@ -56,7 +57,7 @@ def _field(key: KeyField, stored: str) -> forms.CharField:
     )
 
 
-class ProbeForm(forms.Form):
+class ProbeForm(RefusesControls, forms.Form):
     recipient = forms.CharField(
         label=_("Send probe to"),
         max_length=320,

@@ -7,13 +7,14 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldBooleanSwitchWidget
 
+from adminpages.text_fields import RefusesControls
 from publicpages.appearance.contrast import ColourInvalid, check_accent
 from publicpages.appearance.logo import MOST_BYTES, LogoInvalid, check_logo
 from publicpages.models import Appearance
 from words.texts import translated
 
 
-class AppearanceForm(forms.ModelForm):  # type: ignore[type-arg]
+class AppearanceForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     new_logo = forms.FileField(
         label=_("Logo"),
         required=False,

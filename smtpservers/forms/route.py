@@ -12,6 +12,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from adminpages.text_fields import RefusesControls
 from mail.addresses import AddressInvalid, check_address, parse_mailbox
 from smtpservers.models import Route
 from smtpservers.routing.candidates import server_choices
@@ -24,7 +25,7 @@ else:  # Django's own class takes no parameter.
     _RouteModelForm = forms.ModelForm
 
 
-class RouteForm(_RouteModelForm):
+class RouteForm(RefusesControls, _RouteModelForm):
     """A routing rule; the default rule has only strategy and servers."""
 
     servers = forms.TypedMultipleChoiceField(
@@ -69,7 +70,7 @@ class RouteForm(_RouteModelForm):
         return named
 
 
-class TryForm(forms.Form):
+class TryForm(RefusesControls, forms.Form):
     """The sender and recipient of a test message that is never sent."""
 
     sender = forms.CharField(

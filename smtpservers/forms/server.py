@@ -19,6 +19,7 @@ from unfold.widgets import (
 )
 
 from adminpages.instants import stamp, today
+from adminpages.text_fields import RefusesControls
 from encryption.keys import SecretUnreadable
 from encryption.secret_field import Secret
 from encryption.secret_states import SecretState, say, state_of
@@ -98,7 +99,7 @@ CHECKS: dict[str, Callable[[str], str]] = {
 }
 
 
-class ServerForm(_ServerModelForm):
+class ServerForm(RefusesControls, _ServerModelForm):
     """All settings of a server. ``password`` and ``api_key`` are write-only: empty means unchanged."""
 
     is_short = False  # On: shows what the provider's preset does not know, and folds all else.
@@ -385,7 +386,7 @@ class ServerForm(_ServerModelForm):
         return super().save(commit)
 
 
-class OrderForm(_ServerModelForm):
+class OrderForm(RefusesControls, _ServerModelForm):
     """One server's row in the list, with nothing but its display order."""
 
     class Meta:

@@ -1,17 +1,23 @@
 """Characters that nobody sees: refused where people type, left out where programs read."""
 
+import importlib
+import pkgutil
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from django import forms
+from django.apps import apps
+from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from adminpages.texts import MOST_NESTED, RefusesControls, one_line, read_json, without_controls
+from adminpages.text_fields import RefusesControls
+from adminpages.texts import MOST_NESTED, one_line, read_json, without_controls
 from campaigns.models import ArchivedCampaign, ArchiveSettings, Campaign, Layout
-from contacts.models import ContactList
+from contacts.models import ContactList, Segment
 from smtpservers.models import SmtpServer
 from tests.adminpages.conftest import SignIn
 from tests.harness.forms import opened
@@ -20,7 +26,30 @@ CONTROLS = ["\x00", "\x01", "\x08", "\x0b", "\x0c", "\x1b", "\x7f", "\x85", "\x9
 
 
 class Note(RefusesControls, forms.Form):
-    text = forms.CharField(strip=False)
+    text = forms.CharField(strip=False, widget=forms.Textarea)
+
+
+class Named(RefusesControls, forms.Form):
+    prose = frozenset({"subject"})
+    name = forms.CharField()
+    subject = forms.CharField()
+    password = forms.CharField(widget=forms.PasswordInput)
+
+
+TURNS = ["\u202a", "\u202e", "\u2066", "\u2069"]
+MARKS = [
+    "\u00ad",
+    "\u061c",
+    "\u180e",
+    "\u200b",
+    "\u200e",
+    "\u200f",
+    "\u2028",
+    "\u2060",
+    "\u3164",
+    "\ufeff",
+    "\U000e0041",
+]
 
 
 @pytest.mark.parametrize("sign", CONTROLS, ids=lambda sign: f"{ord(sign):04X}")
@@ -32,6 +61,43 @@ def test_a_control_character_is_refused_with_its_line(sign: str) -> None:
         assert form.errors["text"] == [
             f"Line 3 has an invisible control character (U+{ord(sign):04X}). Delete it and save again."
         ]
+
+
+@pytest.mark.parametrize("sign", [*TURNS, *MARKS], ids=lambda sign: f"{ord(sign):04X}")
+def test_a_name_holds_nothing_that_nobody_sees(sign: str) -> None:
+    form = Named({"name": f"An{sign}n", "subject": f"Sno{sign}w", "password": f"se{sign}cret"})
+
+    assert not form.is_valid()
+    sentence = f"This has an invisible character (U+{ord(sign):04X}). Delete the text and type it again."
+    assert form.errors == {name: [sentence] for name in ("name", "subject")[: 2 if sign in TURNS else 1]}
+
+
+@pytest.mark.parametrize(
+    "name", ["Grüße 👩‍👩‍👧", "علي\u200cرضا", "Paris\u00a0: l’été\u202f!", "חדשות", "新聞\u3000A", "❤️"]
+)
+def test_a_name_in_any_script_is_taken(name: str) -> None:
+    assert Named({"name": name, "subject": name, "password": "x"}).is_valid()
+
+
+def _forms_below(kind: type[forms.BaseForm]) -> set[type[forms.BaseForm]]:
+    return {kind}.union(*map(_forms_below, kind.__subclasses__()))
+
+
+def test_every_form_of_the_house_refuses_them() -> None:
+    rooms = {app.name for app in apps.get_app_configs() if Path(app.path).parent == settings.BASE_DIR}
+    assert {"accounts", "contacts", "smtpservers"} <= rooms
+    for room in sorted(rooms):
+        for module in pkgutil.walk_packages([str(settings.BASE_DIR / room)], f"{room}."):
+            if ".migrations" not in module.name and module.name not in ("brilliance.wsgi", "brilliance.celery"):
+                importlib.import_module(module.name)
+
+    own = {form for form in _forms_below(forms.BaseForm) if form.__module__.partition(".")[0] in rooms}
+    # Others build on these; they stand on no page themselves.
+    bases = {"accounts.by_mail.forms._NewPassword", "accounts.sign_in.usernames.RefusesTakenUsername"}
+
+    lacking = {f"{form.__module__}.{form.__qualname__}" for form in own if not issubclass(form, RefusesControls)}
+    assert len(own) > 40
+    assert lacking == bases
 
 
 @pytest.mark.parametrize("text", ["a\tb\r\nc\n", "Grüße 👩‍👩‍👧 \u200c\u200d", "a\u00a0b", "\u2028"])
@@ -73,9 +139,57 @@ def test_forms_of_the_admin_refuse_them(page: str, form: str, field: str, signed
     }
     client, address = signed_in("admin"), reverse(f"admin:{page}", args=[rows[form].pk])
 
-    answer = client.post(address, opened(client.get(address).content, form) | {field: "one\ntw\x0bo"})
+    fields = opened(client.get(address).content, form)
+    answer = client.post(address, fields | {field: "one\ntw\x0bo"})
+    stopped = client.post(address, fields | {field: "one\ntw\x00o"})
 
     assert "Line 2 has an invisible control character (U+000B)." in answer.content.decode()
+    assert stopped.status_code == 200
+    assert "Line 2 has an invisible control character. Delete it and save again." in stopped.content.decode()
+    rows[form].refresh_from_db()
+    assert "tw" not in getattr(rows[form], field)
+
+
+@pytest.mark.parametrize("sign", ["\x00", "\x0b", "\u202e", "\u200b"], ids=lambda sign: f"{ord(sign):04X}")
+def test_the_host_of_a_server_says_so_in_its_own_words(sign: str, signed_in: SignIn) -> None:
+    server = SmtpServer.objects.create(name="One", host="relay.example.com")
+    client, address = signed_in("admin"), reverse("admin:smtpservers_smtpserver_change", args=[server.pk])
+
+    fields = opened(client.get(address).content, "smtpserver_form")
+    answer = client.post(address, fields | {"host": f"relay{sign}.example.com"})
+
+    assert answer.status_code == 200
+    assert "invisible character" in answer.content.decode()
+    server.refresh_from_db()
+    assert server.host == "relay.example.com"
+
+
+@pytest.mark.parametrize("sign", ["\u202e", "\u200b"], ids=lambda sign: f"{ord(sign):04X}")
+@pytest.mark.parametrize(
+    ("page", "form"),
+    [
+        ("campaigns_campaign_change", "campaign_form"),
+        ("campaigns_layout_change", "layout_form"),
+        ("contacts_contactlist_change", "contactlist_form"),
+        ("contacts_segment_change", "segment_form"),
+        ("smtpservers_smtpserver_change", "smtpserver_form"),
+    ],
+)
+def test_no_name_looks_like_another_or_turns_its_row_around(page: str, form: str, sign: str, signed_in: SignIn) -> None:
+    rows: dict[str, Any] = {
+        "campaign_form": Campaign.objects.create(name="News", subject="News"),
+        "layout_form": Layout.objects.create(name="House"),
+        "contactlist_form": ContactList.objects.create(name="News"),
+        "segment_form": Segment.objects.create(name="News"),
+        "smtpserver_form": SmtpServer.objects.create(name="One", host="relay.example.com"),
+    }
+    client, address = signed_in("admin"), reverse(f"admin:{page}", args=[rows[form].pk])
+
+    answer = client.post(address, opened(client.get(address).content, form) | {"name": f"fdp{sign}.exe"})
+
+    assert "This has an invisible character" in answer.content.decode()
+    rows[form].refresh_from_db()
+    assert sign not in rows[form].name
 
 
 def test_the_feed_of_the_archive_survives_what_was_stored_before(db: None) -> None:

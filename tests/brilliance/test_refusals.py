@@ -62,9 +62,24 @@ def test_a_nul_in_an_address_is_answered_with_400(address: str, admin: Client) -
 
 
 @pytest.mark.parametrize("page", ["/admin/contacts/contact/add/", "/accounts/login/", "/campaigns/begin/"])
-def test_a_nul_in_a_form_is_answered_with_400(page: str, admin: Client) -> None:
-    assert admin.post(page, {"username": "a\0", "email": "x"}).status_code == 400
+def test_a_nul_in_the_name_of_a_field_is_answered_with_400(page: str, admin: Client) -> None:
     assert admin.post(page, {"a\0b": "x"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("page", "sentence"),
+    [
+        ("/admin/contacts/contact/add/", "The name contains a line break or invisible character."),
+        ("/admin/contacts/contactlist/add/", "invisible control character. Delete it and save again."),
+    ],
+)
+def test_a_nul_in_a_field_is_an_error_beside_it(page: str, sentence: str, admin: Client) -> None:
+    answer = admin.post(page, {"name": "a\0b", "first_name": "a\0b", "email": "ann@example.com"})
+
+    assert answer.status_code == 200
+    assert sentence in answer.content.decode()
+    assert not Contact.objects.exists()
+    assert not ContactList.objects.exists()
 
 
 def test_a_sign_up_survives_what_comes_along_with_it(db: None) -> None:

@@ -47,6 +47,7 @@ from publicpages.models import Appearance, SignUp
 from publicpages.subscriptions import subscribe
 from sandbox.models import SandboxMail
 from smtpservers.models import Route, SmtpServer
+from tests.harness.files import pdf
 from tests.lint_words import ROOMS, ROOT
 
 # Who may come in: a(dmin), m(arketer), o(ps), v(iewer), and - for somebody without a role who is signed in, and
@@ -274,7 +275,7 @@ def things(db: None) -> dict[str, Any]:
     campaign = Campaign.objects.create(
         name="News", subject="News", html="<p>News</p>", mailing=mailing, status=Campaign.Status.SENDING
     )
-    uploaded = media_library.store(b"%PDF-1.7", "prices.pdf", "", None)
+    uploaded = media_library.store(pdf(), "prices.pdf", "", None)
     ArchiveSettings.objects.create(pk=1, is_on=True)
     archived = ArchivedCampaign.objects.create(
         campaign=campaign, slug="news", subject="News", sent_at=now, published_at=now

@@ -13,7 +13,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from adminpages.texts import RefusesControls
+from adminpages.text_fields import RefusesControls
 from brilliance.web.first_run import people
 from contacts.models import ContactList
 from contacts.transfer.csv_file import CsvRefused, look
@@ -34,7 +34,7 @@ def time_zone_choices() -> list[tuple[str, str]]:
     return [("", usual), ("UTC", "UTC"), *((name, name) for name in time_zones.inhabited())]
 
 
-class OrganisationForm(RefusesControls, SiteSettingsForm):
+class OrganisationForm(SiteSettingsForm):
     time_zone = forms.ChoiceField(
         label=_("Time zone"), required=False, choices=time_zone_choices, widget=UnfoldAdminSelectWidget
     )

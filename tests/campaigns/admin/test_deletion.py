@@ -13,6 +13,7 @@ from campaigns.models import Campaign, Layout, MediaFile
 from contacts.models import ContactList, Segment
 from smtpservers.models import Route, SmtpServer
 from tests.campaigns.conftest import client_of
+from tests.harness.files import pdf
 
 Status = Campaign.Status
 OVER = (Status.FINISHED, Status.CANCELLED)
@@ -100,7 +101,7 @@ def test_a_server_that_a_campaign_or_a_rule_names_stays(
 
 def test_a_layout_and_a_file_that_a_campaign_has_stay(admin: Client, campaign: Campaign) -> None:
     layout = Layout.objects.create(name="House")
-    file = media_library.store(b"%PDF-1.7", "prices.pdf", "", None)
+    file = media_library.store(pdf(), "prices.pdf", "", None)
     campaign.attachments.add(file)
     Campaign.objects.filter(pk=campaign.pk).update(layout=layout)
 

@@ -20,6 +20,7 @@ from mail.merge_fields import parse
 from mail.plaintext import from_html
 from smtpservers.models import SmtpServer
 from tests.campaigns.content.test_media_library import picture
+from tests.harness.files import pdf
 from words.texts import TRANSLATOR, translated
 
 pytestmark = pytest.mark.django_db
@@ -163,7 +164,7 @@ def test_pictures_travel_inside_where_they_are_shown_and_links_keep_their_addres
 
 
 def test_what_is_frozen_is_what_was_built_with_its_files(logo: MediaFile, news: ContactList, people, server) -> None:
-    prices = media_library.store(b"%PDF-1.7", "Prices.pdf", "", None)
+    prices = media_library.store(pdf(), "Prices.pdf", "", None)
     campaign = Campaign.objects.create(
         name="Winter",
         subject="Hi",

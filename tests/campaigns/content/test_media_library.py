@@ -5,7 +5,6 @@ import io
 import struct
 import sys
 import warnings
-import zipfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +17,7 @@ from campaigns.content import media_library
 from campaigns.markup.file_types import DOCUMENTS, FileRefused, recognise, safe_name
 from campaigns.models import Campaign, Layout, MediaFile
 from publicpages.appearance.logo import LogoInvalid, check_logo
+from tests.harness.files import archive, pdf
 
 PIXELS = 25_000_000
 
@@ -25,16 +25,6 @@ PIXELS = 25_000_000
 def picture(form: str = "PNG", size: tuple[int, int] = (4, 3), **options) -> bytes:
     stream = io.BytesIO()
     Image.new("RGB", size, "red").save(stream, form, **options)
-    return stream.getvalue()
-
-
-def archive(*names: str, first: tuple[str, str] | None = None) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as file:
-        if first:
-            file.writestr(*first)
-        for name in names:
-            file.writestr(name, "x")
     return stream.getvalue()
 
 
@@ -60,7 +50,8 @@ def png_claiming(width: int, height: int) -> bytes:
     )
 
 
-WORD = archive("[Content_Types].xml", "word/document.xml")
+WORD = archive("[Content_Types].xml", "_rels/.rels", "word/document.xml")
+ODT = archive("content.xml", "META-INF/manifest.xml", first=("mimetype", DOCUMENTS["odt"]))
 
 
 @pytest.mark.parametrize(
@@ -73,10 +64,10 @@ WORD = archive("[Content_Types].xml", "word/document.xml")
         (picture("JPEG"), "a.png", "image/jpeg", "jpg"),  # The content decides.
         (picture("PNG"), "a.html", "image/png", "png"),
         (picture("PNG") + b"<script>alert(1)</script>", "a.svg", "image/png", "png"),  # Never anything but a PNG.
-        (b"%PDF-1.7\n<script>", "a.pdf", "application/pdf", "pdf"),
-        (b"%PDF-1.7", "a.exe", "application/pdf", "pdf"),
+        (pdf(b"<script>"), "a.pdf", "application/pdf", "pdf"),
+        (pdf(), "a.exe", "application/pdf", "pdf"),
         (WORD, "a.docx", DOCUMENTS["docx"], "docx"),
-        (archive(first=("mimetype", DOCUMENTS["odt"])), "a.odt", DOCUMENTS["odt"], "odt"),
+        (ODT, "a.odt", DOCUMENTS["odt"], "odt"),
         (b"BEGIN:VCALENDAR\r\nEND:VCALENDAR", "a.ics", "text/calendar", "ics"),
         ("ä;b\n1;2".encode(), "a.csv", "text/csv", "csv"),
     ],
@@ -106,6 +97,15 @@ def test_a_file_is_what_its_content_is(content: bytes, name: str, content_type: 
         (png_claiming(60_000, 60_000), "bomb.png", "more than 25 million"),
         (png_claiming(10_000, 10_000), "bomb.png", "more than 25 million"),
         (b"MZ\x90\0", "a.pdf", "its content is something else"),
+        (b"%PDF-1.4\n%%EOF\n ", "a.pdf", "The PDF is incomplete"),
+        (b"%PDF-1.4\nstartxref\n0\n%%EOF\n", "a.pdf", "The PDF is incomplete"),
+        (b"%PDF-1.4\n1 0 obj\nstartxref\n9999\n%%EOF\n", "a.pdf", "The PDF is incomplete"),
+        (pdf()[:-7], "a.pdf", "The PDF is incomplete"),
+        (pdf()[:-7], "a.exe", "The PDF is incomplete"),
+        (archive("[Content_Types].xml", "word/document.xml"), "a.docx", "its content is something else"),
+        (archive("[Content_Types].xml", "_rels/.rels", "word/x"), "a.docx", "its content is something else"),
+        (archive(first=("mimetype", DOCUMENTS["odt"])), "a.odt", "its content is something else"),
+        (b"BEGIN:VCALENDAR\r\nBEGIN:VEVENT", "a.ics", "its content is something else"),
         (b"MZ\x90\0", "setup.exe", "This file type isn't supported."),
         (archive("evil.exe"), "a.docx", "its content is something else"),
         (archive("[Content_Types].xml", "word/vbaProject.bin"), "a.docx", "contains macros"),
@@ -129,6 +129,7 @@ def test_what_is_dangerous_or_broken_is_refused_with_the_reason(content: bytes, 
         ("C:\\Users\\Ann\\Logo.JPG", "Logo.png"),
         ('a"<b>\r\nX: y.png', "abX y.png"),
         ("\u202egnp.exe", "gnp.png"),
+        ("a\u200b\u00ad\u2060b.png", "ab.png"),
         ("", "file.png"),
         ("x" * 300 + ".png", "x" * 100 + ".png"),
     ],
@@ -161,7 +162,7 @@ def test_a_picture_is_shown_to_everybody_for_long_and_as_nothing_else(logo: Medi
 
 
 def test_a_document_is_saved_and_never_shown(db: None, folder: Path) -> None:
-    stored = media_library.store(b"%PDF-1.7<script>alert(1)</script>", "Prices.pdf", "", None)
+    stored = media_library.store(pdf(b"<script>alert(1)</script>"), "Prices.pdf", "", None)
 
     answer = Client().get(f"/media/{stored.stored_name}")
 

@@ -15,6 +15,7 @@ from contacts.models import ContactList, Segment
 from smtpservers.models import SmtpServer
 from smtpservers.routing.fleet import Fleet
 from tests.campaigns.content.test_media_library import picture
+from tests.harness.files import pdf
 
 pytestmark = pytest.mark.django_db
 NOW = dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC)
@@ -27,7 +28,7 @@ def rich(campaign: Campaign, settings, tmp_path: Path) -> Campaign:
     """A campaign that has everything a campaign may have."""
     settings.DATA_DIR = tmp_path
     shown, logo = (media_library.store(picture(), name, "", None) for name in ("Shown.png", "Logo.png"))
-    prices = media_library.store(b"%PDF-1.7", "Prices.pdf", "", None)
+    prices = media_library.store(pdf(), "Prices.pdf", "", None)
     campaign.html = f'<p>Snow!</p><img src="{media_library.url_of(shown)}">'
     campaign.subject, campaign.embeds_images = "Snow", True
     campaign.layout = Layout.objects.create(name="Ours", footer="Our footer", logo=logo)
