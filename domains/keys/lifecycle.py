@@ -75,7 +75,9 @@ def forget_keys() -> None:
 
 def ask_again(domain: SendingDomain, now: dt.datetime) -> None:
     """Have the errand check the records of a domain's keys at once."""
-    domain.dkim_keys.filter(next_check_at__gt=now).update(next_check_at=now)
+    # A revoked key whose record is gone is asked for no more.
+    keys = domain.dkim_keys.exclude(state=State.REVOKED, next_check_at=None)
+    keys.filter(Q(next_check_at=None) | Q(next_check_at__gt=now)).update(next_check_at=now)
 
 
 def why_held(now: dt.datetime) -> str:

@@ -42,7 +42,9 @@ from smtpservers.forms.validators import hints
 from smtpservers.limits import circuit_breaker, throttling
 from smtpservers.limits.reservations import lock_account, refit_period, reopen
 from smtpservers.models import SECRETS, SmtpServer
+from smtpservers.routing.candidates import missing_signature
 from smtpservers.routing.rules import users_of
+from words.texts import translated
 
 
 def _in_pairs(*names: str) -> list[tuple[str, ...]]:
@@ -502,6 +504,8 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         now = timezone.now()
         for hint in hints(server, secrets=secrets, has_password=has_password, has_api_key=has_api_key, now=now):
             messages.warning(request, hint)
+        if unsigned := missing_signature(server):
+            messages.warning(request, translated(unsigned))
         if "is_active" in form.changed_data and not server.is_active:
             self._warn_without_active(request)
 

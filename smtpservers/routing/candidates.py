@@ -182,11 +182,27 @@ def must_sign(server: Any) -> bool:
     return server.dkim == SmtpServer.Signer.BRILLIANCE and bool(server.requires_dkim)
 
 
+def missing_signature(server: SmtpServer) -> str:
+    """Return what becomes of mail with the server's own From while we should sign it and can't; empty if we can."""
+    address = _address_of(server.mail_from)
+    if server.dkim != SmtpServer.Signer.BRILLIANCE or not address:
+        return ""
+    why = _read_keys()(domain_of(address))
+    if not why:
+        return ""
+    facts = {"server": server.name, "why": why}
+    if server.requires_dkim:
+        return _("Mail waits, because %(server)s %(why)s. Make keys under Servers › Domains.", **facts)
+    return _("Mail goes out unsigned, because %(server)s %(why)s. Make keys under Servers › Domains.", **facts)
+
+
+def _read_keys() -> WhyUnsigned:
+    return next((read() for read in SIGNATURES.values()), lambda domain: _("can't sign"))
+
+
 def _signatures(servers: Iterable[Any]) -> WhyUnsigned | None:
     """Return the function that knows the present keys, if a server needs one."""
-    if not any(must_sign(server) for server in servers):
-        return None
-    return next((read() for read in SIGNATURES.values()), lambda domain: _("can't sign"))
+    return _read_keys() if any(must_sign(server) for server in servers) else None
 
 
 def _candidate(

@@ -244,6 +244,20 @@ def test_the_records_of_revoked_keys_are_watched_until_they_are_gone(domain: Sen
     assert (ed25519.fault, ed25519.next_check_at) == ("dkim-missing", None)
 
 
+def test_ask_again_checks_every_record_but_those_that_are_gone(domain: SendingDomain, dns: Dns) -> None:
+    signing(domain, dns)
+    lifecycle.revoke_all(domain.pk, NOW + DAY)
+    gone = pair(domain, State.REVOKED)[0]
+    DkimKey.objects.filter(pk=gone.pk).update(next_check_at=None)
+    dns.asked.clear()
+    keep(dns, NOW + DAY)
+
+    lifecycle.ask_again(domain, NOW + DAY + MINUTE)
+
+    assert keep(dns, NOW + DAY + MINUTE) == 3
+    assert gone.selector not in dns.asked
+
+
 @override_settings(DKIM_ZONE="dkim.house.example")
 def test_with_a_zone_of_ours_two_fixed_names_are_used_in_turn(domain: SendingDomain, dns: Dns) -> None:
     names = []
