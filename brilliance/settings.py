@@ -235,6 +235,7 @@ CELERY_BEAT_SCHEDULE = {  # In seconds.
     "process-reports": {"task": "feedback.tasks.process_reports", "schedule": 2.0},
     "check-sessions": {"task": "delivery.tasks.check_sessions", "schedule": 30.0},
     "check-domains": {"task": "domains.tasks.check_domains", "schedule": 60.0},
+    "ask-postmaster": {"task": "domains.tasks.ask_postmaster", "schedule": 300.0},
     "forget-domain-reports": {"task": "domains.tasks.forget_reports", "schedule": 3600.0},
     "keep-dkim-keys": {"task": "domains.tasks.keep_keys", "schedule": 60.0},
     "retention": {"task": "contacts.tasks.apply_retention", "schedule": 6 * 3600.0},

@@ -33,9 +33,10 @@ class DeliveryConfig(AppConfig):
         from delivery.outbox.status_counts import install_after_migrating
         from delivery.records import erasure, retention
         from delivery.records.contact_page import messages_of
+        from delivery.records.scorecard import gmail_of
         from delivery.records.segment_fields import MAIL
         from domains.keys import lifecycle
-        from domains.senders import FROM_DOMAINS, PROVIDER_INCLUDES, SENDERS
+        from domains.senders import FROM_DOMAINS, GMAIL_COUNTS, PROVIDER_INCLUDES, SENDERS
         from smtpservers.routing.candidates import SIGNATURES
         from smtpservers.send_test_starters import TEST_STARTERS
 
@@ -49,6 +50,7 @@ class DeliveryConfig(AppConfig):
         SIGNATURES.register("delivery", signatures.why_unsigned)
         lifecycle.HOLDS.register("restored copy", identity.why_held)
         lifecycle.WATCHERS.register("delivery", signatures.keys_changed)
+        GMAIL_COUNTS.register("delivery", gmail_of)
         PROVIDER_INCLUDES.register("delivery", sending_domains.provider_includes)
         for rule in retention.RULES:
             RULES.register(rule.title, rule)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from encryption.secret_field import SecretField
 from mail.addresses import readable_domain
 from mail.records.finding import Line, State
+from oauth.models import OAuthAccount
 
 
 def new_report_tag() -> str:
@@ -295,3 +296,61 @@ class DkimKey(models.Model):
     def destination(self) -> KeyPlace:
         """The place that the private half was made for."""
         return KeyPlace(self.domain.name, self.selector, self.algorithm)
+
+
+class PostmasterAccess(models.Model):
+    """An OAuth account that reads Gmail Postmaster Tools: when it is asked, and how the last round ended."""
+
+    account = models.OneToOneField(OAuthAccount, on_delete=models.CASCADE, related_name="postmaster_access")
+    next_at = models.DateTimeField()  # When it is due, or until when a worker has it.
+    asked_at = models.DateTimeField(null=True)  # The end of the last round.
+    failures = models.PositiveIntegerField(default=0)  # Consecutive rounds without an answer.
+    problem = models.CharField(max_length=16, blank=True)  # Of domains.postmaster.answers; empty: none.
+    replied = models.CharField(max_length=200, blank=True)  # Google's own words; untrusted text.
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.problem}".strip()
+
+
+class PostmasterDomain(models.Model):
+    """What Postmaster Tools says of a domain as it is now, and whether it could be read."""
+
+    domain = models.OneToOneField(SendingDomain, on_delete=models.CASCADE, related_name="postmaster")
+    account = models.ForeignKey(OAuthAccount, null=True, on_delete=models.SET_NULL, related_name="+")
+    asked_at = models.DateTimeField(null=True)
+    read_at = models.DateTimeField(null=True)  # The last time that the figures were read.
+    problem = models.CharField(max_length=16, blank=True)  # Of domains.postmaster.answers; empty: none.
+    replied = models.CharField(max_length=200, blank=True)  # Google's own words; untrusted text.
+    requirements = models.JSONField(default=dict)  # Google's names of them, and whether they are met.
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.domain} {self.problem}".strip()
+
+
+class PostmasterDay(models.Model):
+    """Gmail's shares of one day's mail from a domain, from 0 to 1; None where Google says nothing."""
+
+    domain = models.ForeignKey(SendingDomain, on_delete=models.CASCADE, related_name="+")
+    day = models.DateField()  # As Google counts days.
+    spam_rate = models.FloatField(null=True)  # Marked as spam by users, of what was delivered to inboxes.
+    spf_rate = models.FloatField(null=True)
+    dkim_rate = models.FloatField(null=True)
+    dmarc_rate = models.FloatField(null=True)
+    tls_rate = models.FloatField(null=True)
+    rejected_rate = models.FloatField(null=True)
+    deferred_rate = models.FloatField(null=True)
+    reasons = models.JSONField(default=dict)  # The same by reason, by the metrics' names.
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["domain", "day"], name="postmaster_of_day")]
+        indexes = [models.Index(fields=["day"], name="postmaster_day")]  # Retention.
+
+    def __str__(self) -> str:
+        return f"{self.domain} {self.day}"

@@ -1,7 +1,9 @@
 """What this room has to know of servers and campaigns. Higher rooms register it; nothing here asks DNS."""
 
+import datetime as dt
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mail.addresses import AddressInvalid, check_domain_name
 from registry import Registry
@@ -33,12 +35,24 @@ class ProviderInclude:
     domain: str
 
 
+class GmailCount(NamedTuple):
+    """Our own account of a day's mail to Gmail."""
+
+    day: dt.date  # In UTC.
+    accepted: int
+    complaints: int  # That reached us.
+
+
 # The domains that mail is sent from, as A-labels or as people typed them.
 FROM_DOMAINS: Registry[Callable[[], Iterable[str]]] = Registry()
 # The active servers that send from a domain, which may also be the domain of a return path.
 SENDERS: Registry[Callable[[str], Iterable[Sender]]] = Registry()
 # All providers whose include would be left over if no server uses them.
 PROVIDER_INCLUDES: Registry[Callable[[], Iterable[ProviderInclude]]] = Registry()
+
+
+# Our own counts of mail to Gmail from a domain and the names below it, since a UTC day.
+GMAIL_COUNTS: Registry[Callable[[str, dt.date], Iterable[GmailCount]]] = Registry()
 
 
 def from_domains() -> set[str]:
@@ -56,6 +70,11 @@ def from_domains() -> set[str]:
 def senders_of(domain: str) -> list[Sender]:
     """Return the active servers that send from a domain."""
     return [sender for senders in SENDERS.values() for sender in senders(domain)]
+
+
+def gmail_counts(domain: str, start: dt.date) -> list[GmailCount]:
+    """Return our own counts of mail to Gmail from a domain and the names below it, by day."""
+    return [count for counts in GMAIL_COUNTS.values() for count in counts(domain, start)]
 
 
 def provider_includes() -> list[ProviderInclude]:

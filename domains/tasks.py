@@ -1,4 +1,7 @@
-"""The Celery tasks of domains: rounds, keys, and the end of old reports. Rows say what is due: no task can be lost."""
+"""The Celery tasks of domains: rounds of DNS and Postmaster Tools, keys, and the end of old reports.
+
+Rows say what is due: no task can be lost.
+"""
 
 from celery import shared_task
 from django.utils import timezone
@@ -6,6 +9,7 @@ from django.utils import timezone
 from domains import rounds
 from domains.keys import lifecycle
 from domains.keys.dns_check import DnsCheck
+from domains.postmaster import rounds as postmaster
 from domains.reports import store
 
 SECONDS = 120  # A task ends after the look during which this time is over.
@@ -20,8 +24,15 @@ def check_domains() -> None:
 
 
 @shared_task
+def ask_postmaster() -> None:
+    """Read Gmail's figures with the accounts that are due."""
+    began = timezone.now()
+    postmaster.ask_due(timezone.now, lambda: (timezone.now() - began).total_seconds() > SECONDS)
+
+
+@shared_task
 def forget_reports() -> None:
-    """Delete what DMARC and TLS reports said more than thirteen months ago."""
+    """Delete what reports and Postmaster Tools said more than thirteen months ago."""
     store.forget_old(timezone.now())
 
 

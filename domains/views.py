@@ -18,6 +18,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from adminpages.text_fields import RefusesControls
 from domains.models import DomainReport, SendingDomain
+from domains.postmaster import figures as postmaster
 from domains.reports import figures, store, uploads
 from domains.reports.addresses import address_for
 from domains.senders import senders_of
@@ -96,6 +97,8 @@ def _shown(request: HttpRequest, domain: SendingDomain) -> dict[str, Any]:
         "dmarc": dmarc,
         "ours_label": _("Your sources"),
         "unknown_label": _("Unknown sources"),
+        "gmail": postmaster.of_domain(domain, today, days),
+        "may_connect": request.user.has_perm("oauth.add_oauthaccount"),
         "bars": _drawn(dmarc.days, today, days),
         "tls": figures.tls_of(domain, today, days),
         "newest": domain.reports.all()[:REPORTS_SHOWN],

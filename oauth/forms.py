@@ -74,6 +74,7 @@ class AccountForm(RefusesControls, _AccountModelForm):
         for name in [name for name in self.fields if name not in shown]:
             del self.fields[name]
         if not self.instance.is_for_mail:
+            self.fields["name"].help_text = gettext("Shown in the reports of your domains, e.g. “Postmaster Tools”.")
             self.fields["mailbox"].label = gettext("Google user")
             self.fields["mailbox"].help_text = gettext(
                 "Address of the Google user who sees your domains in Postmaster Tools."

@@ -2,12 +2,13 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from django.db.models import Q, Sum
 
 from delivery.models import ScoreCount
+from domains.senders import GmailCount
 
 
 @dataclass(slots=True)
@@ -61,6 +62,16 @@ def of_domains(from_domains: Collection[str], start: dt.date) -> list[tuple[dt.d
         is_ours |= Q(from_domain__endswith=f".{domain}")
     counts = ScoreCount.objects.filter(is_ours, day__gte=start).order_by()
     return list(counts.values_list("day", "provider", "kind").annotate(sum=Sum("number")))
+
+
+def gmail_of(domain: str, start: dt.date) -> Iterator[GmailCount]:
+    """Yield what became of mail to Gmail from a From domain and the names below it, by day, since a UTC day."""
+    by_day: dict[dt.date, dict[str, int]] = defaultdict(dict)
+    for day, provider, kind, number in of_domains([domain], start):
+        if provider == "Gmail":  # As in ``mail.mailbox_providers``.
+            by_day[day][kind] = number
+    for day, numbers in sorted(by_day.items()):
+        yield GmailCount(day, numbers.get("accepted", 0), numbers.get("complaint", 0))
 
 
 def _scorecard(server_id: int | None, start: dt.date, end: dt.date) -> Scorecard:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from django.db import connection, transaction
 
-from domains.models import DmarcCount, DomainReport, SendingDomain, TlsCount
+from domains.models import DmarcCount, DomainReport, PostmasterDay, SendingDomain, TlsCount
 from mail.aggregates.report import DmarcReport, Source, TlsReport, TlsResult
 from mail.aggregates.report import DomainReport as Report
 from words.texts import text as _
@@ -160,6 +160,6 @@ def forget_old(now: dt.datetime) -> int:
     """Delete what is older than thirteen months; return the number of rows."""
     oldest = (now - dt.timedelta(days=KEPT_DAYS)).date()
     gone = 0
-    for rows in (DmarcCount.objects.filter(day__lt=oldest), TlsCount.objects.filter(day__lt=oldest)):
-        gone += rows.delete()[0]
+    for model in (DmarcCount, TlsCount, PostmasterDay):
+        gone += model._default_manager.filter(day__lt=oldest).delete()[0]
     return gone + DomainReport.objects.filter(ends_at__lt=now - dt.timedelta(days=KEPT_DAYS)).delete()[0]
