@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -35,6 +35,7 @@ from campaigns.preflight.samples import Sample, samples
 from campaigns.preflight.senders import addresses, senders
 from campaigns.schedule.schedule import timing_refusals, zone_for
 from contacts.segments.audience import reached
+from delivery.models import Message
 from installation.site import site
 from mail.mailbox_providers import PROVIDERS
 from smtpservers.models import SmtpServer
@@ -266,8 +267,17 @@ def _of_routes(routes: Sequence[MailRoute], numbers: Mapping[str, int], now: dt.
     yield from receivers.of_receivers(routes, now)
 
 
+def _unmailed(now: dt.datetime) -> Q:
+    """Return the condition for people who were there a year ago and got no mail since."""
+    a_year_ago = now - recipients.LONG_AGO
+    lately = Message.objects.filter(
+        email_key=OuterRef("email_key"), status__in=recipients.MAILED, changed_at__gte=a_year_ago
+    )
+    return Q(created_at__lt=a_year_ago) & ~Q(Exists(lately))
+
+
 def _kinds_of_people(written: Written, fields: list[str], now: dt.datetime) -> dict[str, int]:
-    """Return the people who are reached by kind: nameless, American, at an office address, at a provider.
+    """Return the people who are reached by kind, such as nameless, American, or at a provider.
 
     :param fields: merge fields; those without a value are counted, too.
     """
@@ -277,6 +287,7 @@ def _kinds_of_people(written: Written, fields: list[str], now: dt.datetime) -> d
     kinds = {
         "roles": is_role,
         "nameless": Q(first_name=""),
+        "unmailed": _unmailed(now),
         "americans": Q(time_zone__in=NORTH_AMERICAN_ZONES),
         **{one.name: Q(domain__in=one.domains) for one in PROVIDERS if one.bulk_per_day},
         **{f"without_{position}": is_missing(name) for position, name in enumerate(fields)},

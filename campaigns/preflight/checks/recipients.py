@@ -1,7 +1,9 @@
 """The checks of the people who would get a campaign: exclusions, shared mailboxes, who is out of reach (C3, C4, C7)."""
 
+import datetime as dt
 from collections.abc import Iterable, Iterator
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -18,9 +20,23 @@ def consent(report: PeopleReport) -> Iterator[Finding]:
         yield found("C3", INFORM, sentence % {"n": f"{left_out:,}", "why": why})
 
 
+LONG_AGO = dt.timedelta(days=365)
+MAILED = ("accepted", "unconfirmed")
+
+
 def addresses(numbers: dict[str, int], number: int) -> Iterator[Finding]:
     if not number:
         return
+    if (unmailed := numbers["unmailed"]) and 0 < settings.RETAIN_MESSAGES_MONTHS < 12:
+        unmailed = 0  # Older messages were deleted, so nobody knows.
+    if unmailed:
+        sentence = ngettext(
+            "%(n)s person got no mail from you for 12 months.",
+            "%(n)s people got no mail from you for 12 months.",
+            unmailed,
+        )
+        remedy = _("Leave them out, or send to a few first. Old addresses bounce and catch spammers.")
+        yield found("C4", WARN, sentence % {"n": f"{unmailed:,}"}, remedy)
     if roles := numbers["roles"]:
         sentence = ngettext(
             "%(n)s address is a shared mailbox, not a person's (info@, sales@, …).",
