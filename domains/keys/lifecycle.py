@@ -64,7 +64,7 @@ def revoke_all(domain_id: int, now: dt.datetime) -> bool:
         if domain is None or not _revoke(domain.dkim_keys.exclude(state=State.REVOKED), now):
             return False
         pair.make(domain, now)
-        _tell_watchers()
+        _keys_changed(domain, now)
     return True
 
 
@@ -190,7 +190,7 @@ def advance(domain_id: int, now: dt.datetime) -> None:
         _revoke(domain.dkim_keys.filter(state=State.RESTING, rests_until__lte=now), now)
         _prepare_next(domain, now)
         if has_changed:
-            _tell_watchers()
+            _keys_changed(domain, now)
 
 
 def _stop_wrong(domain: SendingDomain, now: dt.datetime) -> bool:
@@ -250,6 +250,13 @@ def _lock(domain_id: int) -> SendingDomain | None:
 def _refuse_if_held(now: dt.datetime) -> None:
     if why := why_held(now):
         raise KeysHeld(why)
+
+
+def _keys_changed(domain: SendingDomain, now: dt.datetime) -> None:
+    """Tell the watchers, and have the findings of all domains that the keys sign for follow."""
+    _tell_watchers()
+    signed = Q(pk=domain.pk) | Q(name__endswith=f".{domain.name}")
+    SendingDomain.objects.filter(signed, next_check_at__gt=now).update(next_check_at=now)
 
 
 def _tell_watchers() -> None:

@@ -244,6 +244,20 @@ def test_the_records_of_revoked_keys_are_watched_until_they_are_gone(domain: Sen
     assert (ed25519.fault, ed25519.next_check_at) == ("dkim-missing", None)
 
 
+def test_when_other_keys_sign_the_findings_are_asked_for_again(domain: SendingDomain, dns: Dns) -> None:
+    for name in ("news.shop.example", "workshop.example"):
+        SendingDomain.objects.create(name=name)
+    SendingDomain.objects.update(next_check_at=NOW + 5 * DAY)
+
+    signing(domain, dns)
+
+    due = SendingDomain.objects.filter(next_check_at__lte=NOW + DAY).order_by("name")
+    assert [each.name for each in due] == ["news.shop.example", "shop.example"]
+    SendingDomain.objects.update(next_check_at=NOW + 5 * DAY)
+    lifecycle.revoke_all(domain.pk, NOW + DAY)
+    assert due.count() == 2
+
+
 def test_ask_again_checks_every_record_but_those_that_are_gone(domain: SendingDomain, dns: Dns) -> None:
     signing(domain, dns)
     lifecycle.revoke_all(domain.pk, NOW + DAY)
