@@ -145,7 +145,7 @@ def review_of(written: Written, fleet: Fleet, sample_seconds: float = SAMPLE_SEC
     if routes and "D0" not in failed:
         checked += dns.ALWAYS
     if routes and "S0" not in failed:
-        checked += sessions.ALWAYS
+        checked += sessions.reached(failed)
     return Review(
         tuple(ordered),
         report,

@@ -4,7 +4,8 @@ A fault blocks if all servers of the campaign have one. Otherwise it warns, beca
 """
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import takewhile
 
 from django.utils.translation import gettext as _
 
@@ -20,7 +21,7 @@ from words.texts import translated
 
 FRESH = dt.timedelta(hours=1)
 CERTIFICATE_DAYS = 14
-ALWAYS = ("S1", "S2", "S3")  # Passed if all is known and nothing is found.
+STEPS = ("S1", "S2", "S3")  # Each is tried only after the one before.
 FEATURES = ("SIZE", "PIPELINING", "8BITMIME", "SMTPUTF8", "DSN", "CHUNKING")
 Fault = ServerSession.Fault
 
@@ -45,6 +46,11 @@ def of_sessions(routes: Sequence[MailRoute], now: dt.datetime) -> Iterator[Findi
             remedy = _("Ask an administrator to allow the address at the provider, or choose another From.")
             yield found("S3", worst, sentence, remedy)
     yield from _features([(servers[pk], row) for pk, row in known.items() if not row.fault])
+
+
+def reached(failed: Collection[str]) -> tuple[str, ...]:
+    """Return the checks that every session came to: those before the first one with a finding."""
+    return tuple(takewhile(lambda step: step not in failed, STEPS))
 
 
 def is_known(server: SmtpServer, row: ServerSession, now: dt.datetime) -> bool:

@@ -79,6 +79,18 @@ def test_what_is_not_known_warns_and_never_blocks(relayed: Campaign, relay: Smtp
     assert told(relayed, "S0") == []  # Real mail went through.
 
 
+@pytest.mark.parametrize(
+    ("fault", "passed"),
+    [("", {"Connection", "Sign-in", "Sender accepted"}), ("sign-in", {"Connection"}), ("connection", set())],
+)
+def test_no_step_that_was_never_reached_is_called_passed(
+    relayed: Campaign, relay: SmtpServer, fault: str, passed: set[str]
+) -> None:
+    tried(relay, fault=fault)
+
+    assert {"Connection", "Sign-in", "Sender accepted"} & set(review(relayed, NOW).passed) == passed
+
+
 def test_a_server_that_was_never_tried_warns(relayed: Campaign) -> None:
     ServerSession.objects.all().delete()
 
