@@ -38,11 +38,14 @@ def make(domain: SendingDomain, now: dt.datetime, starts_at: dt.datetime | None 
 def _make(
     domain: SendingDomain, pair: str, algorithm: DkimKey.Algorithm, now: dt.datetime, starts_at: dt.datetime | None
 ) -> DkimKey:
+    selector = pair + ENDINGS[algorithm]
+    # The record of an earlier key of this name is replaced, so nobody has to empty it.
+    DkimKey.objects.filter(domain=domain, selector=selector, state=State.REVOKED).update(next_check_at=None)
     private = _GENERATORS[algorithm]()
     return DkimKey.objects.create(
         domain=domain,
         pair=pair,
-        selector=pair + ENDINGS[algorithm],
+        selector=selector,
         algorithm=algorithm,
         private=private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
         record=value_of(private.public_key()),

@@ -1,6 +1,5 @@
 """What a domain's page shows of its keys: each pair, its records, and the next thing to do. Nobody is asked."""
 
-import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -53,16 +52,14 @@ class ShownPair:
         return any(shown.asks for shown in self.keys)
 
 
-def pairs_of(domain: SendingDomain, now: dt.datetime) -> list[ShownPair]:
+def pairs_of(domain: SendingDomain) -> list[ShownPair]:
     """Return the pairs of a domain, the newest first. Revoked ones are left out once their records are gone."""
     grouped: dict[str, list[DkimKey]] = {}
-    in_use: set[str] = set()
     for key in domain.dkim_keys.select_related("domain"):
-        is_over = key.state == State.REVOKED and (key.next_check_at is None or key.selector in in_use)
+        is_over = key.state == State.REVOKED and key.next_check_at is None
         if not is_over:
             # A revoked pair may have had the same fixed name.
             grouped.setdefault(f"{key.pair} {key.made_at}", []).append(key)
-            in_use.add(key.selector)
     pairs = [
         ShownPair(keys[0].pair, [_shown(key) for key in _rsa_first(keys)], _about(keys)) for keys in grouped.values()
     ]

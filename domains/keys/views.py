@@ -85,7 +85,7 @@ class DkimKeyPages(ModelAdmin):
     def shown_keys(self, request: HttpRequest, domain: SendingDomain) -> dict[str, Any]:
         """Return what the page shows of the keys."""
         now = timezone.now()
-        pairs = panel.pairs_of(domain, now)
+        pairs = panel.pairs_of(domain)
         states = {shown.key.state for shown_pair in pairs for shown in shown_pair.keys}
         return {
             "key_pairs": pairs,

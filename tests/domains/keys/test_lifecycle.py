@@ -281,6 +281,9 @@ def test_with_a_zone_of_ours_two_fixed_names_are_used_in_turn(domain: SendingDom
     first = of_key(pair(domain)[-2])
 
     assert names == ["br1r", "br2r", "br1r", "br2r"]
+    # Of the replaced keys, those whose name is in use again are asked for no more.
+    watched = [key.made_at for key in pair(domain, State.REVOKED) if key.next_check_at]
+    assert set(watched) == {NOW + 360 * DAY}
     assert first.record.name == "br1r.shop.example.dkim.house.example"
     assert str(first.alias) == "br1r._domainkey.shop.example. IN CNAME br1r.shop.example.dkim.house.example."
 
