@@ -158,6 +158,15 @@ def test_without_an_account_the_page_says_what_it_is_for(domain: SendingDomain, 
     assert said in shown_page
 
 
+def test_the_feedback_loops_of_others_have_their_days(domain: SendingDomain) -> None:
+    SendingDomain.objects.update(yahoo_loop_on=dt.date(2025, 3, 9))
+
+    shown_page = page(domain)
+
+    assert "Yahoo feedback loop: registered on 9 Mar 2025" in shown_page
+    assert "Microsoft JMRP: not joined" in shown_page
+
+
 def test_a_refused_permission_is_said_in_words(domain: SendingDomain, account: OAuthAccount) -> None:
     read(domain, account, problem=Problem.DENIED.value, replied=f"The caller does not have permission {HOSTILE}")
     say(domain, 3, spam_rate=0.0)
