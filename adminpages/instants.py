@@ -13,6 +13,11 @@ def stamp(instant: dt.datetime | None) -> str:
     return instants.stamp(instant, timezone.now(), timezone.get_current_timezone()) if instant else ""
 
 
+def ahead(instant: dt.datetime | None) -> str:
+    """Return an instant that somebody waits for as "9 Nov, 14:05", within two minutes as "9 Nov, 14:05:40"."""
+    return instants.ahead(instant, timezone.now(), timezone.get_current_timezone()) if instant else ""
+
+
 def today() -> dt.date:
     """Return the day on the clock of the page."""
     return timezone.localdate()

@@ -320,7 +320,8 @@ class PermissionsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg
         kind = permission.content_type
         action = _ACTIONS.get(permission.codename.removesuffix(f"_{kind.model}"))
         room = apps.get_app_config(kind.app_label).verbose_name
-        return f"{room} | {kind.name} | {action or gettext(permission.name)}"
+        thing = gettext("role") if kind.model == "group" else kind.name
+        return f"{room} | {thing} | {action or gettext(permission.name)}"
 
 
 class RoleForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]

@@ -10,7 +10,7 @@ from django.db.models.signals import post_migrate, pre_migrate
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from adminpages.instants import stamp
+from adminpages.instants import ahead
 from brilliance.logs import cut_secrets_of_servers
 from brilliance.spelling import ignore_case_and_normalisation
 from words.texts import TRANSLATOR
@@ -50,7 +50,7 @@ class BrillianceConfig(AppConfig):
         cut_secrets_of_servers()
         reject_dots_in_whole_numbers()
         set_default_errors()
-        TRANSLATOR.gettext, TRANSLATOR.ngettext, TRANSLATOR.instant = gettext, ngettext, stamp
+        TRANSLATOR.gettext, TRANSLATOR.ngettext, TRANSLATOR.instant = gettext, ngettext, ahead
         ignore_case_and_normalisation()
         self._known: dict[str, set[int]] = {}
         auth = apps.get_app_config("auth")  # An app with models: the signals skip this one, which has none.

@@ -55,7 +55,6 @@ class OAuthAccountAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  
     ordering = ("name",)
     actions = ()
     empty_hint = _("Sign in to Microsoft 365 or Google with tokens instead of a password, or read Postmaster Tools.")
-    warn_unsaved_form = True
     change_form_outer_before_template = "oauth/state.html"
     change_form_outer_after_template = "oauth/set_up.html"
     object_history_template = "admin/smtpservers/smtpserver/history.html"

@@ -35,6 +35,12 @@ def stamp(instant: dt.datetime, now: dt.datetime, zone: dt.tzinfo) -> str:
     }
 
 
+def ahead(instant: dt.datetime, now: dt.datetime, zone: dt.tzinfo) -> str:
+    """Return the stamp of an instant somebody waits for, with seconds within two minutes: "9 Nov, 14:05:40"."""
+    seconds = f":{instant.astimezone(zone):%S}" if abs(instant - now) < dt.timedelta(minutes=2) else ""
+    return stamp(instant, now, zone) + seconds
+
+
 def when(instant: dt.datetime, now: dt.datetime, zone: dt.tzinfo) -> str:
     """Return the time of an instant today: "14:05"; its stamp on another day."""
     local = instant.astimezone(zone)

@@ -157,10 +157,15 @@ def time_left(
         sentence = ngettext("%(n)s message is tried again", "%(n)s messages are tried again", deferred)
         return sentence % {"n": f"{deferred:,}"}
     if waiting_until is not None and waiting_until > now:
-        return _("waiting until %(time)s") % {"time": when(waiting_until, now, zone)}
+        return _("waiting until %(time)s") % {"time": _waiting(waiting_until, now, zone)}
     if is_waiting:
         return _("waiting")
     if not rate:
         return _("unknown (no replies in the last minutes)")
     left = dt.timedelta(seconds=pending / rate)
     return _("%(span)s (done about %(time)s)") % {"span": durations.about(left), "time": when(now + left, now, zone)}
+
+
+def _waiting(until: dt.datetime, now: dt.datetime, zone: dt.tzinfo) -> str:
+    """Return when a wait ends; within two minutes the day is clear, and the seconds are not."""
+    return f"{until.astimezone(zone):%H:%M:%S}" if until - now < dt.timedelta(minutes=2) else when(until, now, zone)

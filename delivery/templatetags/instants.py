@@ -5,5 +5,5 @@ from django import template
 from adminpages import instants
 
 register = template.Library()
-for _show in (instants.stamp, instants.stamp_exactly, instants.day, instants.on_clock):
+for _show in (instants.stamp, instants.ahead, instants.stamp_exactly, instants.day, instants.on_clock):
     register.filter(_show.__name__, _show)

@@ -59,7 +59,6 @@ class MailboxAdmin(ModelAdmin):
     ordering = ("name",)
     actions = ()
     empty_hint = _("Add the mailbox that bounces and complaints arrive in.")
-    warn_unsaved_form = True
     list_before_template = "feedback/return_paths.html"
     change_form_outer_before_template = "feedback/mailbox_state.html"
     fieldsets = (

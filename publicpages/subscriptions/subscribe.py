@@ -270,9 +270,7 @@ def confirm(sign_up: SignUp, origin: str, now: dt.datetime) -> list[str]:
         confirmed = [
             contact_list.public_title
             for contact_list, agreed_to in _choices(sign_up, only_public=False)
-            if changes.confirm(
-                contact, contact_list, source="link in the mail", now=now, wording=agreed_to, network=origin
-            )
+            if changes.confirm(contact, contact_list, source="", now=now, wording=agreed_to, network=origin)
             == Subscription.Status.SUBSCRIBED
         ]
         for name in ("first_name", "last_name", "language"):  # Known values stay.

@@ -182,7 +182,6 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
     actions = ("activate", "deactivate", "resume", "export")
     actions_detail = ("send_test_page",)
     list_before_template = "admin/smtpservers/smtpserver/list_before.html"
-    warn_unsaved_form = True
     change_form_outer_before_template = "smtpservers/state.html"
     object_history_template = "admin/smtpservers/smtpserver/history.html"
     object_history_list_template = "admin/smtpservers/smtpserver/history_list.html"

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from smtpservers.limits.rate_limiter import factor_at
 from smtpservers.models import SmtpServer
-from words.instants import stamp
+from words.instants import ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,5 +100,5 @@ def badge(colour: str, text: str, explanation: str) -> SafeString:
 
 
 def moment(instant: dt.datetime, now: dt.datetime) -> str:
-    """Return an instant in the zone of the page."""
-    return stamp(instant, now, get_current_timezone())
+    """Return an instant that somebody waits for, in the zone of the page."""
+    return ahead(instant, now, get_current_timezone())

@@ -99,6 +99,9 @@ CHECKS: dict[str, Callable[[str], str]] = {
 }
 
 
+CREDENTIALS = ("username", "password", "api_key")  # What each provider calls by its own name.
+
+
 class ServerForm(RefusesControls, _ServerModelForm):
     """All settings of a server. ``password`` and ``api_key`` are write-only: empty means unchanged."""
 
@@ -168,12 +171,11 @@ class ServerForm(RefusesControls, _ServerModelForm):
         preset = presets.PRESETS.get(self["preset"].value() or "")
         if preset is None:
             return ["name", "host", "port", "username", "password", "mail_from"]
-        self.fields["username"].help_text = _sentence(preset.signs_in_as)
-        self.fields["password"].help_text = _sentence(preset.signs_in_with)
+        for name, text in _credential_help(preset).items():
+            self.fields[name].help_text = text
         if preset.takes_oauth:
             return ["oauth_account", "username", "password", "mail_from"]
         if preset.is_key_username:
-            self.fields["api_key"].help_text = _sentence(preset.signs_in_as)
             return ["api_key", "mail_from"]
         names = ["password", "mail_from"] if preset.constant_username else ["username", "password", "mail_from"]
         return names if preset.host else ["host", *names]
@@ -201,10 +203,16 @@ class ServerForm(RefusesControls, _ServerModelForm):
                 "warnings_elsewhere": [translated(each) for each in self._warnings(preset, "")],
                 "hints": [translated(each) for each in preset.facts],
                 "source": translated(preset.source),
+                "help": _credential_help(preset) if self.is_short else {},
             }
             for key, preset in presets.PRESETS.items()
         }
-        return {"usual": presets.DEFAULTS, "initial": {"time_zone": str(site().time_zone)}, "presets": described}
+        return {
+            "usual": presets.DEFAULTS,
+            "initial": {"time_zone": str(site().time_zone)},
+            "help": {name: field_help(name) for name in CREDENTIALS} if self.is_short else {},
+            "presets": described,
+        }
 
     # Display
 
@@ -460,6 +468,12 @@ def unreadable(server: SmtpServer, name: str) -> str:
     except (SecretUnreadable, ImproperlyConfigured) as error:
         return translated(error)
     return ""
+
+
+def _credential_help(preset: presets.Preset) -> dict[str, str]:
+    """Return what the provider calls the username, the password and the key, by field."""
+    named = {"username": _sentence(preset.signs_in_as), "password": _sentence(preset.signs_in_with)}
+    return {**named, "api_key": _sentence(preset.signs_in_as)} if preset.is_key_username else named
 
 
 def field_help(name: str) -> str:

@@ -167,6 +167,7 @@ class SentForm {
 
   leave(address) {
     this.isLeaving = true;
+    this.form.dispatchEvent(new Event("form-leaving", { bubbles: true }));
     localStorage.removeItem(this.key);
     const isHere = new URL(address, location).href.split("#")[0] === location.href.split("#")[0];
     location.assign(address);
@@ -175,6 +176,7 @@ class SentForm {
 
   sendAsUsual(button) {
     this.isLeaving = true;
+    this.form.dispatchEvent(new Event("form-leaving", { bubbles: true }));
     if (button?.name) {
       const pressed = document.createElement("input");
       Object.assign(pressed, { type: "hidden", name: button.name, value: button.value });

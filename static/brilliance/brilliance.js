@@ -20,6 +20,27 @@ document.addEventListener("alpine:init", () => {
     },
   }));
 
+  // The menu of the person: the keyboard goes into it, and Escape leads back to its button.
+  Alpine.data("userMenu", () => ({
+    isOpen: false,
+    toggle() {
+      this.isOpen = !this.isOpen;
+      if (this.isOpen) this.$nextTick(() => this.$refs.menu.querySelector("a, button")?.focus());
+    },
+    fold() {
+      this.isOpen = false;
+    },
+    goBack(event) {
+      if (!this.isOpen) return;
+      event.stopPropagation();
+      this.isOpen = false;
+      this.$refs.opener.focus();
+    },
+    leave({ relatedTarget }) {
+      if (relatedTarget && !this.$root.contains(relatedTarget)) this.isOpen = false;
+    },
+  }));
+
   // The body of each page: the open tab, and the state of the sidebar.
   Alpine.data("page", (firstTab = "") => ({
     activeTab: firstTab,
@@ -30,7 +51,13 @@ document.addEventListener("alpine:init", () => {
     sortRecords: (event) => window.sortRecords(event),
     init() {
       this.activeTab = (firstTab && getCurrentTab()) || firstTab;
+      this.$watch("sidebarMobileOpen", (isOpen) => this.$nextTick(() => this.followSidebar(isOpen)));
+      document.addEventListener("keydown", ({ key }) => key === "Escape" && (this.sidebarMobileOpen = false));
       this.$watch("sidebarDesktopOpen", (isOpen) => localStorage.setItem("sidebarDesktopOpen", isOpen ? "1" : "0"));
+    },
+    // On a phone the sidebar covers the page: the keyboard goes into it, and back to the button that opened it.
+    followSidebar(isOpen) {
+      document.querySelector(isOpen ? "#nav-sidebar [x-on\\:click^=sidebarMobileOpen]" : "#sidebar-opener")?.focus();
     },
     formAction() {
       const here = window.location.pathname + window.location.search;

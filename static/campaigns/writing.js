@@ -34,9 +34,11 @@ class Draft {
     });
     addEventListener("pagehide", () => this.leave());
     addEventListener("beforeunload", (event) => {
-      // The last request may carry 64 kB. The browser asks before it drops larger changes or open conflicts.
-      const isLarge = JSON.stringify(this.changes()).length > 30000;
-      if (!this.isReady && !this.isOver && (isLarge || this.conflicts.size)) event.preventDefault();
+      // The last request may carry 64 kB. The browser asks before it drops larger changes,
+      // those that the last request couldn't save, or open conflicts.
+      const changes = JSON.stringify(this.changes());
+      const isLost = changes.length > 30000 || (this.isCutOff && changes !== "{}");
+      if (!this.isReady && !this.isOver && (isLost || this.conflicts.size)) event.preventDefault();
     });
     addEventListener("pageshow", (event) => event.persisted && this.save());
     document.addEventListener("visibilitychange", () => document.hidden ? this.save() : this.save());

@@ -31,6 +31,10 @@ class SegmentBuilder {
     this.fields = new Map(this.asked.fields.map((field) => [field.name, field]));
     this.isTouched = this.parsed().conditions.length > 0;
     this.build();
+    root.closest("form")?.addEventListener("form-refused", () => {
+      this.isTouched = true;
+      this.preview();
+    });
     root.addEventListener("input", (event) => {
       if (event.target === this.source) { // The form brings back what was typed before.
         this.build();
@@ -314,7 +318,14 @@ class SegmentBuilder {
     this.result.removeAttribute("aria-busy");
   }
 
+  // The problems stand at their conditions, so those of the last refusal go.
+  dropRefusal() {
+    document.getElementById(`${this.source.id}_error`)?.remove();
+    this.source.removeAttribute("aria-invalid");
+  }
+
   show(found) {
+    if (this.isTouched) this.dropRefusal();
     for (const shown of this.root.querySelectorAll("[data-problem]")) {
       shown.hidden = true;
       shown.textContent = "";

@@ -9,15 +9,17 @@ document.addEventListener("DOMContentLoaded", () => {
   if (choice && panel && facts) setUpPresets(choice, panel, JSON.parse(facts.textContent));
 });
 
-function setUpPresets(choice, panel, { usual, initial, presets }) {
+function setUpPresets(choice, panel, { usual, initial, help, presets }) {
   const field = (name) => document.getElementById(`id_${name}`);
   const valueOf = (name) => (field(name).type === "checkbox" ? field(name).checked : field(name).value.trim());
   const isSame = (name, value) => valueOf(name) === (typeof value === "boolean" ? value : String(value));
   const labelOf = (name) => field(name).labels[0].textContent.replace("*", "").trim();
   let filled = { ...(presets[choice.value]?.values ?? {}) };
 
+  const isOfProvider = (name) =>
+    name === "host" && Object.values(presets).some(({ hosts }) => hosts.some(([host]) => host && host === valueOf(name)));
   const isUntouched = (name) =>
-    valueOf(name) === "" || [usual, initial, filled].some((known) => name in known && isSame(name, known[name]));
+    isOfProvider(name) || valueOf(name) === "" || [usual, initial, filled].some((known) => name in known && isSame(name, known[name]));
 
   function set(name, value) {
     const input = field(name);
@@ -36,14 +38,32 @@ function setUpPresets(choice, panel, { usual, initial, presets }) {
     return { free: free.filter(([, value]) => value !== "").map(([name]) => name), typed };
   }
 
+  // A short form says what the provider calls the username and the password.
+  function describe(preset) {
+    for (const [name, text] of Object.entries({ ...help, ...preset?.help })) {
+      const shown = document.getElementById(`id_${name}_helptext`);
+      if (shown) shown.textContent = text;
+    }
+  }
+
   function draw(preset, done) {
     panel.replaceChildren();
     panel.hidden = !preset;
+    describe(preset);
     if (!preset) return;
     if (done) panel.append(report(preset, done));
-    for (const warning of warningsOf(preset)) panel.append(make("p", "server-preset-warning", warning));
+    panel.append(make("div", "server-preset-warnings"));
+    warn(preset);
     if (preset.hosts.length > 1) panel.append(hostChoice(preset));
     panel.append(about(preset, Boolean(done)));
+  }
+
+  // They depend on the host, which somebody may type.
+  function warn(preset) {
+    const shown = warningsOf(preset).map((warning) => make("p", "server-preset-warning", warning));
+    panel.querySelector(".server-preset-warnings").replaceChildren(...shown);
+    const select = panel.querySelector(".server-preset-host select");
+    if (select && preset.hosts.some(([host]) => host === valueOf("host"))) select.value = valueOf("host");
   }
 
   const warningsOf = (preset) =>
@@ -128,5 +148,6 @@ function setUpPresets(choice, panel, { usual, initial, presets }) {
     if (!preset) fill({ values: usual });
     draw(preset, preset && fill(preset));
   });
+  field("host").addEventListener("input", () => presets[choice.value] && !panel.hidden && panel.querySelector(".server-preset-warnings") && warn(presets[choice.value]));
   draw(presets[choice.value]);
 }

@@ -5,7 +5,7 @@ import time
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from accounts.models import UserSession
 from accounts.sessions.store import SessionStore
@@ -313,3 +313,67 @@ def test_an_error_of_an_ordinary_page_is_beside_its_field(boss: User, page: Page
 
     expect(page.locator(".field-email ul.errorlist, #id_email_error")).to_be_visible()
     assert not Contact.objects.exists()
+
+
+# --- leaving a half-filled form
+
+
+def left(page: Page) -> list[str]:
+    """Leave the page, and return the questions that the browser asked on the way."""
+    asked: list[str] = []
+
+    def agree(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", agree)
+    page.goto("/admin/")
+    page.remove_listener("dialog", agree)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("address", "field"),
+    [
+        (f"{SERVERS}add/", "name"),
+        (f"{LISTS}add/", "name"),
+        ("/admin/contacts/segment/add/", "name"),
+        ("/admin/contacts/contact/add/", "email"),
+        ("/admin/feedback/mailbox/add/", "name"),
+        ("/admin/campaigns/layout/add/", "name"),
+    ],
+)
+def test_a_half_filled_form_is_not_left_without_a_question(boss: User, page: Page, address: str, field: str) -> None:
+    page.goto(address)
+    page.fill(f"form [name={field}]", "Half")
+    assert left(page) == ["beforeunload"]
+
+    page.goto(address)
+    page.fill(f"form [name={field}]", "Half")
+    page.fill(f"form [name={field}]", "")
+    assert left(page) == []
+
+
+def test_an_import_with_a_chosen_file_is_not_left_without_a_question(boss: User, page: Page) -> None:
+    page.goto("/admin/contacts/contactimport/add/")
+    page.locator("[type=file]").focus()
+    page.set_input_files("[type=file]", {"name": "people.csv", "mimeType": "text/csv", "buffer": b"email\na@b.example"})
+
+    assert left(page) == ["beforeunload"]
+
+
+def test_a_saved_form_and_one_that_nobody_changed_are_left_without_a_question(boss: User, page: Page) -> None:
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+
+    page.goto(f"{LISTS}add/")
+    page.fill("[name=name]", "Readers")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.wait_for_url(f"**{LISTS}")
+    page.goto("/admin/contacts/segment/add/")
+    page.locator("[name=name]").focus()
+    page.goto(LISTS)
+    page.locator("#result_list [type=checkbox]").last.check()
+    page.goto("/admin/")
+
+    assert asked == []

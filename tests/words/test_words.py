@@ -6,7 +6,7 @@ import zoneinfo
 import pytest
 
 from words.durations import about, measured
-from words.instants import ago, on_clock, stamp, when
+from words.instants import ago, ahead, on_clock, stamp, when
 from words.numbers import counted, percent
 from words.texts import utc
 
@@ -111,3 +111,13 @@ def test_instants_in_a_stored_text_are_shown_on_the_clock_of_the_reader() -> Non
         "Until 01 June 2026 99:00 UTC.",
     ):
         assert on_clock(wrong, NOW, BERLIN) == wrong
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(40, "9 Nov, 14:05:40"), (119, "9 Nov, 14:06:59"), (120, "9 Nov, 14:07"), (-3, "9 Nov, 14:04:57")],
+)
+def test_a_short_wait_shows_its_seconds(seconds: int, shown: str) -> None:
+    now = dt.datetime(2026, 11, 9, 14, 5, tzinfo=dt.UTC)
+
+    assert ahead(now + dt.timedelta(seconds=seconds), now, dt.UTC) == shown

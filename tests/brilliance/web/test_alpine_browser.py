@@ -69,7 +69,7 @@ def test_every_installed_template_asks_only_for_what_can_be_evaluated(boss: Page
 
 def test_the_menu_of_the_person_and_the_theme_work_by_mouse_and_by_keyboard(boss: Page) -> None:
     boss.goto("/admin/")
-    root, menu = boss.locator("html"), boss.locator("#nav-sidebar [x-on\\:click='openUserLinks = !openUserLinks']")
+    root, menu = boss.locator("html"), boss.get_by_role("button", name="boss")
     dark, light = (boss.locator(f"[x-on\\:click=\"switchTheme('{theme}')\"]") for theme in ("dark", "light"))
 
     menu.click()
@@ -178,3 +178,37 @@ def test_a_form_keeps_its_tab_and_its_address(boss: Page) -> None:
     boss.get_by_role("tab", name="Notes").press("ArrowRight")
     expect(boss.get_by_role("tab", name="Miscellaneous")).to_be_focused()
     expect(boss.locator("#smtpserver_form")).to_have_attribute("action", "/admin/smtpservers/smtpserver/add/?_popup=1")
+
+
+def test_the_menu_of_the_person_takes_the_keyboard_in_and_gives_it_back(boss: Page) -> None:
+    boss.goto("/admin/")
+    opener, menu = boss.get_by_role("button", name="boss"), boss.locator("#user-menu")
+    expect(opener).to_have_attribute("aria-expanded", "false")
+
+    opener.focus()
+    boss.keyboard.press("Enter")
+    expect(opener).to_have_attribute("aria-expanded", "true")
+    expect(menu.locator(":focus")).to_have_count(1)
+    boss.keyboard.press("Escape")
+
+    expect(menu).to_be_hidden()
+    expect(opener).to_be_focused()
+
+
+def test_escape_closes_the_sidebar_of_a_phone_and_returns_the_focus(boss: Page) -> None:
+    boss.set_viewport_size({"width": 390, "height": 844})
+    boss.goto("/admin/")
+    opener, sidebar = boss.locator("#sidebar-opener"), boss.locator("#nav-sidebar")
+
+    opener.click()
+    expect(sidebar).to_be_visible()
+    expect(sidebar.locator(":focus")).to_have_count(1)
+    closer = sidebar.get_by_role("button", name="Close sidebar")
+    for button in (opener, closer):
+        box = button.bounding_box()
+        assert box is not None
+        assert min(box["width"], box["height"]) >= 44
+    boss.keyboard.press("Escape")
+
+    expect(sidebar).to_be_hidden()
+    expect(opener).to_be_focused()

@@ -58,3 +58,22 @@ def test_a_segment_is_built_counted_saved_and_built_on(live_server: LiveServer, 
     page.reload()
     expect(page.get_by_text("There is no attribute named “size” any more")).to_be_visible()
     expect(page.get_by_label("Field", exact=True)).to_have_value("attribute:size")
+
+
+def test_a_refusal_is_told_once_and_goes_when_it_is_corrected(
+    live_server: LiveServer, page: Page, marketer: User
+) -> None:
+    sign_in(page, marketer)
+    page.goto("/admin/contacts/segment/add/")
+    page.locator("[name=name]").fill("Anns")
+    page.get_by_role("button", name="Save", exact=True).click()
+
+    missing = page.get_by_text("Add at least one condition.")
+    expect(missing).to_have_count(1)
+    expect(page.locator("[data-problem]:visible")).to_have_text("Add at least one condition.")
+
+    page.get_by_role("button", name="Add condition").click()
+    page.locator("[data-parameter]").fill("Ann")
+
+    expect(missing).to_have_count(0)
+    expect(page.locator("[data-problem]:visible, .errorlist:visible")).to_have_count(0)

@@ -110,6 +110,33 @@ def test_warnings_stand_by_the_choice_and_go_with_the_stream_for_bulk_mail(form:
     assert value(form, "host") == "", "what came with the provider goes with it"
 
 
+def test_warnings_follow_a_host_that_is_typed(form: Page) -> None:
+    warnings = form.locator(".server-preset-warning")
+    choose(form, "Postmark")
+    expect(warnings).to_contain_text(["only through its broadcast stream"])
+
+    form.locator("#id_host").fill("smtp-broadcasts.postmarkapp.com")
+    expect(warnings).to_have_count(0)
+    expect(form.get_by_label("Region or stream")).to_have_value("smtp-broadcasts.postmarkapp.com")
+
+    choose(form, "Twilio SendGrid")
+    assert value(form, "host") == "smtp.sendgrid.net", "the host of another provider is replaced"
+
+
+def test_the_short_form_calls_what_it_asks_for_as_the_chosen_provider_does(form: Page) -> None:
+    form.goto("/admin/smtpservers/smtpserver/add/?short=on&preset=postmark")
+    key, username = form.locator("#id_api_key_helptext"), form.locator("#id_username_helptext")
+    expect(key).to_have_text("The server API token.")
+    form.locator("details:has(#id_preset) > summary").click()
+
+    choose(form, "Gmail (personal)")
+    expect(username).to_have_text("The full email address of the account.")
+    expect(key).not_to_contain_text("server API token")
+
+    choose(form, "Other / custom server")
+    expect(username).to_contain_text("From your provider")
+
+
 def test_what_was_typed_stays_when_the_provider_goes(form: Page) -> None:
     choose(form, "Twilio SendGrid")
     form.locator("#id_port").fill("2525")
