@@ -146,6 +146,12 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
             obstacles=obstacles,
         )
     mailings = list(Mailing.objects.filter(pk__in=mailing_ids).order_by("pk"))
+    key = "-".join(map(str, mailing_ids))
+    asked = FiguresQuery(mailing_ids=mailing_ids, names_all_domains=with_replies)
+    found = remembered(f"figures-{key}-{with_replies}", lambda: figures(asked, now))
+    reasons = remembered(f"reasons-{key}-{with_replies}", lambda: _reasons(mailing_ids, with_replies))
+    servers = remembered(f"servers-{key}", lambda: _servers(mailing_ids))
+    # Read last: a server has then accepted no more than is done, however many replies came meanwhile.
     counts = sum_counts(mailing_ids)
     total = sum(counts.values())
     settled = total - sum(counts[status] for status in Message.PENDING)
@@ -159,12 +165,8 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
     is_moving = is_sending and can_leave and settled < total
     recent = pace.recent(mailing_ids, now) if is_moving else pace.Recent()
     waiting_until = waiting.waiting_until if waiting and is_sending else None
-    key = "-".join(map(str, mailing_ids))
-    asked = FiguresQuery(mailing_ids=mailing_ids, names_all_domains=with_replies)
-    found = remembered(f"figures-{key}-{with_replies}", lambda: figures(asked, now))
     test = compare(campaign, now, late_outcomes)
     whole = total + (test.waiting if test is not None else 0)  # With the people who wait for the winner.
-    reasons = remembered(f"reasons-{key}-{with_replies}", lambda: _reasons(mailing_ids, with_replies))
     sent_elsewhere = sum(number for _, reason, number in reasons if reason == restored_copy.REASON)
     return Report(
         total=total,
@@ -181,7 +183,7 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
             for status in ORDER
             if counts[status] or status == Status.ACCEPTED
         ],
-        servers=remembered(f"servers-{key}", lambda: _servers(mailing_ids)),
+        servers=servers,
         named_servers=named_servers(mailings[-1].server_ids) if campaign.server_ids else "",
         providers=_most(found.providers),
         answers=[answer for answer in found.answers if answer.number],

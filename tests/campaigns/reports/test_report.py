@@ -8,6 +8,7 @@ import uuid
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
+from django.db import connection
 from django.template.loader import render_to_string
 from django.test import Client
 from django.urls import reverse
@@ -16,6 +17,7 @@ from django.utils import timezone
 from campaigns.lifecycle import states
 from campaigns.models import Campaign, DomainProvider, Tally
 from campaigns.reports import cache, pace, recipients
+from campaigns.reports.report import report
 from campaigns.templatetags.preflight import forecast_of
 from delivery.models import Attempt, Mailing, MailingOutcome, Message
 from delivery.outbox import plan
@@ -356,3 +358,33 @@ def test_the_forecast_comes_with_the_figures_and_goes_with_the_last_of_them(
     Campaign.objects.filter(pk=campaign.pk).update(status="finished")
 
     assert marketer.get(url).json()["forecast"].strip() == ""
+
+
+@pytest.mark.django_db
+def test_no_server_accepts_more_than_is_done_while_replies_come_in() -> None:
+    campaign = Campaign.objects.create(name="News", subject="News", status="sending")
+    mailing = Mailing.objects.create(stream="campaign", name="News", subject="News")
+    campaign.mailing = mailing
+    campaign.save()
+    people = [
+        Message.objects.create(mailing=mailing, email=f"{n}@example.org", email_key=f"{n}@example.org", status="queued")
+        for n in range(3)
+    ]
+    MailingOutcome.objects.create(
+        mailing=mailing, server_name="Alpha", minute_at=NOON, outcome="accepted", number=3, first_at=NOON
+    )
+    came: list[bool] = []
+
+    def reply_before_it_is_read(execute, sql, parameters, many, context):
+        """Record the replies right before the servers' counts are read, as a worker's sweep does."""
+        if "delivery_mailingoutcome" in sql and not came:
+            came.append(True)
+            Message.objects.filter(pk__in=[person.pk for person in people]).update(status="accepted")
+        return execute(sql, parameters, many, context)
+
+    with connection.execute_wrapper(reply_before_it_is_read):
+        shown = report(campaign, NOON, with_replies=True)
+
+    assert came
+    assert sum(share.count for share in shown.servers) == 3
+    assert shown.settled == 3
