@@ -452,7 +452,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
             troubles = {unreadable(server, name) for name in SECRETS} - {""}
             context["secret_troubles"] = sorted(troubles)
         if server is not None:
-            context["state"] = states.state_of(server, timezone.now())
+            context["state"] = states.with_missing_key(states.state_of(server, timezone.now()), server)
             context["may_resume"] = self.has_pause_permission(request)
         context["may_send_test"] = self.has_send_test_permission(request)
         if self._may_save(request, server) and context["may_send_test"] and (server is None or not server.tested_at):

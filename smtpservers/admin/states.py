@@ -1,7 +1,7 @@
 """The state of a server in words: one word, what it means, since when, until when, and the server's reply."""
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -10,7 +10,9 @@ from django.utils.translation import gettext as _
 
 from smtpservers.limits.rate_limiter import factor_at
 from smtpservers.models import SmtpServer
+from smtpservers.routing.candidates import missing_signature
 from words.instants import ahead
+from words.texts import translated
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,14 @@ def state_of(server: SmtpServer, now: dt.datetime) -> State:
         }
         return State("slowed", _("Slowed"), "orange", meaning, since=server.slowed_at, may_resume=True)
     return State("active", _("Active"), "green", _("Ready to send."))
+
+
+def with_missing_key(state: State, server: SmtpServer) -> State:
+    """Return the state of a server that could send; of one whose mail needs a key that it has not, that it waits."""
+    if state.key != "active" or not (unsigned := missing_signature(server)):
+        return state
+    word = _("Waiting for key") if server.requires_dkim else state.word
+    return replace(state, word=word, colour="orange", meaning=translated(unsigned))
 
 
 def is_paused(server: SmtpServer, now: dt.datetime) -> bool:

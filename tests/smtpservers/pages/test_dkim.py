@@ -55,3 +55,26 @@ def test_a_saved_server_without_a_key_says_what_becomes_of_its_mail(client: Clie
 
     make_signing("brilliance.example", timezone.now())
     assert "because Fourth" not in saved(client, boss, name="Fourth", dkim="brilliance", requires_dkim="on")
+
+
+def test_the_page_of_a_server_that_waits_for_a_key_says_so(client: Client, boss: User) -> None:
+    client.force_login(boss)
+    fields = {
+        "host": "h.example",
+        "mail_from": "a@brilliance.example",
+        "tested_at": timezone.now(),
+        "dkim": "brilliance",
+    }
+    server = SmtpServer.objects.create(name="Primary", **fields)
+    page = f"{LIST}{server.pk}/change/"
+
+    waiting = client.get(page).content.decode()
+    SmtpServer.objects.update(requires_dkim=False)
+    unsigned = client.get(page).content.decode()
+    make_signing("brilliance.example", timezone.now())
+    ready = client.get(page).content.decode()
+
+    assert "<strong>Waiting for key</strong>" in waiting
+    assert WAITS in waiting
+    assert UNSIGNED in unsigned
+    assert "Ready to send." in ready
