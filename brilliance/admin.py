@@ -31,6 +31,7 @@ from accounts import powers
 from accounts.sign_in import rules
 from accounts.sign_in.usernames import RefusesTakenUsername
 from adminpages.fresh_sign_in import asks_anew
+from adminpages.instants import stamp
 from adminpages.pages import ModelAdmin
 from adminpages.text_fields import RefusesControls
 from brilliance.roles import IN_SHORT, ROLES, WITHOUT_A_PAGE
@@ -217,7 +218,7 @@ class UserAdmin(_WithinOwnPowers, DjangoUserAdmin, ModelAdmin):  # type: ignore[
     asks_fresh_sign_in = True
     actions_list = ("invite",)
     change_password_form = NewPasswordForm
-    list_display = ("username", "address", "roles", "is_active", "last_login")
+    list_display = ("username", "address", "roles", "is_active", "seen")
     list_filter = ("is_active", ("groups", RoleFilter))
     fieldsets = (
         (None, {"fields": ("username", ("first_name", "last_name"), "email", "groups", "is_active")}),
@@ -248,6 +249,10 @@ class UserAdmin(_WithinOwnPowers, DjangoUserAdmin, ModelAdmin):  # type: ignore[
     @action(description=_("Invite by email"), icon="mail", url_path="invite", permissions=["invite"])  # type: ignore[untyped-decorator]
     def invite(self, request: HttpRequest) -> HttpResponse:
         return redirect("admin:accounts_invitation_add")
+
+    @admin.display(description=_("Last login"), ordering="last_login", empty_value="–")
+    def seen(self, person: User) -> str:
+        return stamp(person.last_login)
 
     @admin.display(description=_("email"), ordering="email")
     def address(self, person: User) -> str:

@@ -44,7 +44,7 @@ def open_from_sidebar(page: Page, name: str) -> None:
 
 def make_a_server(page: Page, port: int) -> None:
     open_from_sidebar(page, "Servers")
-    page.get_by_role("link", name="Add SMTP server").click()
+    page.get_by_role("link", name="Add server").click()
     page.get_by_label("Name", exact=False).first.fill("Harbour relay")
     page.locator("#id_host").fill("127.0.0.1")
     page.locator("#id_port").fill(str(port))

@@ -527,8 +527,8 @@ class SmtpServer(models.Model):
 
     class Meta:
         ordering = ["display_order", "id"]
-        verbose_name = _("SMTP server")
-        verbose_name_plural = _("SMTP servers")
+        verbose_name = _("server")
+        verbose_name_plural = _("servers")
         permissions = [
             ("view_fleet", "Can see the names and quotas of SMTP servers, no settings"),
             ("pause_smtpserver", "Can resume a paused SMTP server and switch servers on and off"),

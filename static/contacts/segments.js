@@ -322,6 +322,8 @@ class SegmentBuilder {
   dropRefusal() {
     document.getElementById(`${this.source.id}_error`)?.remove();
     this.source.removeAttribute("aria-invalid");
+    const form = this.source.form;
+    if (form && !form.querySelector(".errorlist, [aria-invalid=true]")) form.querySelector("[data-answer=errors]")?.replaceChildren();
   }
 
   show(found) {

@@ -77,3 +77,4 @@ def test_a_refusal_is_told_once_and_goes_when_it_is_corrected(
 
     expect(missing).to_have_count(0)
     expect(page.locator("[data-problem]:visible, .errorlist:visible")).to_have_count(0)
+    expect(page.get_by_text("Please correct the error")).to_have_count(0)

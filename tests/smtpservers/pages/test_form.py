@@ -114,7 +114,7 @@ def test_what_somebody_else_saved_meanwhile_is_not_put_back_unseen(
 
     refused = client.post(change_page(server), both_saw | {"notes": "mine"}).content.decode()
 
-    assert refused.count("Someone else changed this SMTP server while you had it open, so nothing was saved.") == 1
+    assert refused.count("Someone else changed this server while you had it open, so nothing was saved.") == 1
     server.refresh_from_db()
     assert (server.timeout_seconds, server.notes) == (61, "")
 
@@ -134,7 +134,7 @@ def test_a_server_switched_off_in_the_list_is_not_switched_on_by_an_older_form(
 
     page = client.post(change_page(server), older)
 
-    assert "Someone else changed this SMTP server" in page.content.decode()
+    assert "Someone else changed this server" in page.content.decode()
     server.refresh_from_db()
     assert not server.is_active
 

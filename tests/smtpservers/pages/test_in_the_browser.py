@@ -186,7 +186,7 @@ def test_delete_comes_after_save_on_a_phone(signed_in: Page, make_server: Callab
     page.goto(change_page(make_server()))
 
     save_box = page.get_by_role("button", name="Save", exact=True).bounding_box()
-    delete_box = page.get_by_role("link", name="Delete SMTP server").bounding_box()
+    delete_box = page.get_by_role("link", name="Delete server").bounding_box()
 
     assert save_box["y"] < delete_box["y"]
 
