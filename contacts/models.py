@@ -464,6 +464,7 @@ class RefusedRow(models.Model):
     cells = models.JSONField(default=list)  # Very long cells are cut.
     content = models.TextField(blank=True)  # Instead of cells, if the row could not be split into cells.
     reason = models.TextField()  # All reasons.
+    words = models.JSONField(null=True)  # The same, by words.texts.kept; that of another reason is ignored.
 
     class Meta:
         ordering = ["line_number"]

@@ -125,6 +125,21 @@ def restored(found: object) -> object:
         raise ValueError("this is no text") from error
 
 
+def told(english: str, words: object, most: int | None = None) -> str:
+    """Return the text that was kept as ``words`` beside its English; the English if they are not of it.
+
+    Whoever stores other English need not know of the words. Nothing is read out of the English itself, since a server
+    may have said it.
+
+    :param most: the number of characters after which the English was cut.
+    """
+    try:
+        found = restored(words)
+    except ValueError:
+        return english
+    return found if isinstance(found, Text) and found[:most] == english else english
+
+
 def _shown(value: object) -> object:
     if isinstance(value, dt.datetime):
         return TRANSLATOR.instant(value)

@@ -35,7 +35,7 @@ from contacts.transfer.export_contacts import csv_response, table
 from contacts.transfer.reasons import OTHER, Reason, Reasons
 from contacts.transfer.trial import Trial, try_out
 from words import time_zones
-from words.texts import translated
+from words.texts import told, translated
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -444,7 +444,7 @@ def _people_url(contact_import: ContactImport) -> str:
 def _shown(row: RefusedRow) -> dict[str, Any]:
     return {
         "line_number": row.line_number,
-        "reason": row.reason,
+        "reason": told(row.reason, row.words),
         "text": row.content or " · ".join(row.cells),
     }
 

@@ -151,6 +151,7 @@ class Migration(migrations.Migration):
                 ('cells', models.JSONField(default=list)),
                 ('content', models.TextField(blank=True)),
                 ('reason', models.TextField()),
+                ('words', models.JSONField(null=True)),
                 ('contact_import', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='refused_rows', to='contacts.contactimport')),
             ],
             options={

@@ -15,6 +15,7 @@ from django.db import connection
 
 from contacts.transfer.contact_row import ContactRow, RowRefusal
 from db.dialect import among, is_postgresql
+from words.texts import kept
 
 Line = tuple[str, ...]  # The columns of a person, encoded for the database.
 
@@ -139,18 +140,19 @@ def store_refused(import_id: int, refusals: Iterable[RowRefusal]) -> None:
             json.dumps([_storable(cell) for cell in refusal.cells]),
             _storable(refusal.content),
             _storable(refusal.reason),
+            json.dumps(kept(refusal.reason)).replace("\\u0000", "\\ufffd"),
         )
         for refusal in refusals
     ]
     if not rows:
         return
-    columns = "contact_import_id, line_number, cells, content, reason"
+    columns = "contact_import_id, line_number, cells, content, reason, words"
     with connection.cursor() as cursor:
         if is_postgresql():
             _copy(cursor, "contacts_refusedrow", columns, _csv(rows))
         else:
             cursor.executemany(
-                f"INSERT INTO contacts_refusedrow ({columns}) VALUES (%s, %s, %s, %s, %s)",  # noqa: S608  # Only names.
+                f"INSERT INTO contacts_refusedrow ({columns}) VALUES (%s, %s, %s, %s, %s, %s)",  # noqa: S608  # Only names.
                 rows,
             )
 

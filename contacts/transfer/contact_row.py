@@ -10,20 +10,25 @@ from typing import NamedTuple
 
 from adminpages.texts import one_line
 from contacts.attributes.rules import Value, parse_value, too_long_together
-from contacts.transfer.columns import ATTRIBUTE, FIELDS
+from contacts.transfer.columns import ATTRIBUTE
 from contacts.transfer.csv_file import REFUSED_CHARACTERS, CsvRow, printable, restore
 from mail.addresses import AddressInvalid, fold, read_address
 from words import time_zones
+from words.texts import joined
+from words.texts import text as _
 
 LONGEST_PERSON_NAME = 150
 # How formulas begin that a spreadsheet would run. With an apostrophe before it, as in an export, it is a text.
 FORMULA = ("=", "+", "@")
 LONGEST_KEPT = 20_000  # Characters kept of a refused row, over all cells.
 
-SKIPPED = "Imported with cells skipped. "  # Begins the reason of a person who came in without some cells.
-_UNKNOWN = {
-    "language": "“{value}” is not a language of the public pages.",
-    "time_zone": "“{value}” is not a time zone; write it like Europe/Berlin.",
+SKIPPED = _("Imported with cells skipped.")  # Begins the reason of a person who came in without some cells.
+_NAMES = {
+    "email": _("email"),
+    "first_name": _("first name"),
+    "last_name": _("last name"),
+    "language": _("language"),
+    "time_zone": _("time zone"),
 }
 CLOSED_KINDS = ("choice", "boolean")  # Kinds whose wrong cells are few, and count together by what they say.
 
@@ -115,9 +120,9 @@ class RowParser:
             try:
                 email = read_address(email)
             except AddressInvalid as error:
-                reasons.append(Fault("address", str(error), "email"))
+                reasons.append(Fault("address", error.args[0], "email"))
         else:
-            reasons.append(Fault("no_address", "The row has no email address.", "email"))
+            reasons.append(Fault("no_address", _("The row has no email address."), "email"))
         person = ContactRow(
             email,
             fold(email),
@@ -143,7 +148,7 @@ class RowParser:
             return ""
         value = self._language(cell) if target == "language" else self._time_zone(cell)
         if value is None:
-            left_out.append(Fault(target, _UNKNOWN[target].format(value=cell[:60]), target, cell))
+            left_out.append(Fault(target, _unknown(target, cell[:60]), target, cell))
         return value or ""
 
     def _cleaned(self, given: list[str], reasons: list[Fault], left_out: list[Fault]) -> list[str]:
@@ -154,8 +159,12 @@ class RowParser:
                 reasons.append(
                     Fault(
                         "width",
-                        f"The row has {len(cells)} cells and the first row only {self._width};"
-                        " put quotation marks around cells that hold the delimiter.",
+                        _(
+                            "The row has %(n)s cells and the first row only %(most)s;"
+                            " put quotation marks around cells that hold the delimiter.",
+                            n=len(cells),
+                            most=self._width,
+                        ),
                     )
                 )
             cells = [*cells[: self._width], *[""] * (self._width - len(cells))]
@@ -164,7 +173,11 @@ class RowParser:
             cells = [self._clean(cell, position, reasons, left_out) for position, cell in enumerate(cells)]
         for target, position in self._names:
             if cells[position][:1] in FORMULA:
-                text = f"The {FIELDS[target].lower()} begins with {cells[position][0]} like a spreadsheet formula."
+                text = _(
+                    "The %(name)s begins with %(mark)s like a spreadsheet formula.",
+                    name=_NAMES[target],
+                    mark=cells[position][0],
+                )
                 left_out.append(Fault("formula", text, target))
                 cells[position] = ""
         if "'" in together:
@@ -175,20 +188,25 @@ class RowParser:
 
     def _clean(self, cell: str, position: int, reasons: list[Fault], left_out: list[Fault]) -> str:
         target = self._mapping[position]
-        name = FIELDS.get(target, "").lower() or target.removeprefix(ATTRIBUTE).replace("_", " ")
+        name = _NAMES.get(target) or target.removeprefix(ATTRIBUTE).replace("_", " ")
         is_address = position == self._email_at
         if target and UNREADABLE in cell:
-            text = f"The {name} holds a character that the file's encoding does not have: {printable(cell)[:60]}."
+            text = _(
+                "The %(name)s holds a character that the file's encoding does not have: %(cell)s.",
+                name=name,
+                cell=printable(cell)[:60],
+            )
             (reasons if is_address else left_out).append(Fault("unreadable", text, target))
             return cell if is_address else ""
         if not target or is_address or cell.isprintable():
             return cell  # The address has its own rules.
         if found := REFUSED_CHARACTERS.search(cell):
-            text = f"The {name} holds a character that cannot be stored (U+{ord(found[0]):04X})."
+            code = f"U+{ord(found[0]):04X}"
+            text = _("The %(name)s holds a character that cannot be stored (%(code)s).", name=name, code=code)
             left_out.append(Fault("control", text, target))
             return ""
         if not target.startswith(ATTRIBUTE) and ("\n" in cell or "\r" in cell):
-            text = f"The {name} holds a line break; is a quotation mark missing?"
+            text = _("The %(name)s holds a line break; is a quotation mark missing?", name=name)
             left_out.append(Fault("line_break", text, target))
             return ""
         return one_line(cell)
@@ -199,7 +217,7 @@ class RowParser:
             return ""
         name = cells[position]
         if len(name) > LONGEST_PERSON_NAME:
-            text = f"The {FIELDS[target].lower()} is longer than {LONGEST_PERSON_NAME} characters."
+            text = _("The %(name)s is longer than %(most)s characters.", name=_NAMES[target], most=LONGEST_PERSON_NAME)
             left_out.append(Fault("long", text, target))
             return ""
         return name
@@ -217,7 +235,9 @@ class RowParser:
                 value = read(text)
             except ValueError as error:
                 known_by_value = text if kind in CLOSED_KINDS else ""
-                left_out.append(Fault(kind, f"{name}: {error}", ATTRIBUTE + name, known_by_value))
+                left_out.append(
+                    Fault(kind, _("%(name)s: %(why)s", name=name, why=error), ATTRIBUTE + name, known_by_value)
+                )
                 continue
             if value is not None:
                 values[name] = value
@@ -238,8 +258,14 @@ def refusal(row: CsvRow, faults: Sequence[Fault], beginning: str = "") -> RowRef
     for cell in row.cells:
         kept.append(cell if len(cell) <= room else f"{cell[:room]}…")
         room = max(0, room - len(cell))
-    reason = beginning + " ".join(fault.text for fault in faults)
+    reason = joined(part for part in (beginning, *(fault.text for fault in faults)) if part)
     return RowRefusal(row.line_number, kept, "", reason, faults=tuple(faults))
+
+
+def _unknown(target: str, value: str) -> str:
+    if target == "language":
+        return _("“%(value)s” is not a language of the public pages.", value=value)
+    return _("“%(value)s” is not a time zone; write it like Europe/Berlin.", value=value)
 
 
 def fold_value(text: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO, NamedTuple
 
+from words.texts import joined
 from words.texts import text as _
 
 MOST_BYTES = 200 * 1024 * 1024
@@ -288,13 +289,13 @@ class Rows:
             except StopIteration:
                 return
             except csv.Error as error:
-                lines = (
-                    _(" It spans the lines %(line_number)s to %(line)s.", line_number=line_number, line=self.line)
-                    if self.line > line_number
-                    else ""
-                )
+                said = [_in_words(error)]
+                if self.line > line_number:
+                    said.append(
+                        _("It spans the lines %(line_number)s to %(line)s.", line_number=line_number, line=self.line)
+                    )
                 start = "".join(self._lines_of_row)[:LONGEST_CONTENT].strip()
-                yield CsvRow(line_number, [start], _in_words(error) + lines)
+                yield CsvRow(line_number, [start], joined(said))
             else:
                 if any(cells):
                     yield CsvRow(line_number, cells)

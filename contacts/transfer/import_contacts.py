@@ -27,6 +27,8 @@ from contacts.transfer.uploads import GONE, discard_file, stored_path
 from db.costs import commit_asynchronously
 from db.dialect import is_postgresql
 from db.locks import prevent_deletion
+from words.texts import joined
+from words.texts import text as _
 
 # On SQLite all other writers wait for a batch; on PostgreSQL a larger batch costs less per row.
 BATCH_ROWS = 2_000
@@ -41,7 +43,7 @@ BROKEN = (
 )
 LIST_GONE = "The list “{name}” was deleted while the file was read; upload it again into another list."
 UNMAPPED = "The file was uploaded before the program was updated; upload it again and say what its columns are."
-ERASED = "This person had everything about them erased, and asked to be kept out."
+ERASED = _("This person had everything about them erased, and asked to be kept out.")
 
 LANGUAGES = frozenset(code for code, _ in settings.LANGUAGES)
 Status = ContactImport.Status
@@ -222,7 +224,7 @@ def merge_or_note(known: ContactRow, told: ContactRow, policy: str, line_number:
     try:
         return merge(known, told, policy)
     except TooMuchKnown as error:
-        reason = f"{SKIPPED}With what is known already: {error}"
+        reason = joined([SKIPPED, _("With what is known already: %(why)s", why=error)])
         faults = (Fault("too_much", reason),)
         batch.refusals.append(RowRefusal(line_number, [], told.email, reason, left_out=1, faults=faults))
         return merge(known, told._replace(attributes={}), policy)

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from contacts.models import Contact, ContactList
 from smtpservers.models import SmtpServer
-from words.texts import restored
+from words.texts import told
 
 
 def new_identity() -> str:
@@ -105,12 +105,7 @@ class Mailing(models.Model):
     @property
     def waiting_text(self) -> str:
         """The waiting reason, which an edge can translate if its words were kept."""
-        try:
-            found = restored(self.waiting_words)
-        except ValueError:
-            return self.waiting_reason
-        # Whoever clears or replaces the reason need not know of the words.
-        return found if isinstance(found, str) and found[:500] == self.waiting_reason else self.waiting_reason
+        return told(self.waiting_reason, self.waiting_words, 500)
 
 
 class Message(models.Model):

@@ -9,7 +9,7 @@ import pytest
 from django.template import Context, Template
 from django.utils.html import format_html
 
-from words.texts import TRANSLATOR, Text, kept, ngettext, restored, translated
+from words.texts import TRANSLATOR, Text, kept, ngettext, restored, told, translated
 from words.texts import text as _
 
 GERMAN = {
@@ -103,3 +103,12 @@ def test_words_that_are_no_text_are_kept_as_they_are() -> None:
 def test_what_no_text_was_kept_as_is_an_error(wrong: object) -> None:
     with pytest.raises(ValueError, match=r"no text|Invalid isoformat"):
         restored(wrong)
+
+
+@pytest.mark.parametrize(
+    "other", [None, 1, {}, {"template": 1}, kept("A & B is full."), kept(_("%(server)s is full.", server="C"))]
+)
+def test_a_stored_sentence_is_shown_as_it_is_unless_its_own_words_were_kept(german: None, other: object) -> None:
+    assert translated(told("A & B is full.", kept(FULL))) == "A & B ist voll."
+    assert translated(told("A & B", kept(FULL), 5)) == "A & B ist voll."
+    assert translated(told("A & B is full.", other)) == "A & B is full."
