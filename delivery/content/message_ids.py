@@ -4,6 +4,7 @@ The ID depends only on the mailing and the recipient. So it stays the same throu
 restored from a dump. Nobody can guess another recipient's ID.
 """
 
+import re
 from collections.abc import Callable
 
 from django.conf import settings
@@ -16,6 +17,7 @@ from smtpservers.models import SmtpServer
 from smtpservers.smtp.endpoint import domain_name_of
 
 _BYTES = 16
+_FORM = re.compile(rf"<(?:[^@<>]+\.)?[0-9a-f]{{{2 * _BYTES}}}@[^@<>]+>")
 
 
 def id_domain(mail_from: str, server: SmtpServer) -> str:
@@ -47,3 +49,8 @@ def maker(mailing: Mailing) -> Callable[[Outgoing], str]:
         return f"{start}{prove(text.encode())[:_BYTES].hex()}{after}"
 
     return make
+
+
+def has_our_form(message_id: str) -> bool:
+    """Return whether a Message-ID looks like one that :func:`maker` makes. That proves nothing."""
+    return _FORM.fullmatch(message_id) is not None

@@ -45,7 +45,9 @@ def find(about: Sequence[tuple[RawReport, Statement]], now: dt.datetime) -> list
     for place in open_ones:
         statement = about[place][1]
         found[place] = own_ids.get(id(statement)) or _by_token(statement)
-    posted = [(place, *about[place]) for place in open_ones if found[place] is None and _is_providers(about[place][0])]
+    posted = [
+        (place, *about[place]) for place in open_ones if found[place] is None and _counts_for_latest(*about[place])
+    ]
     latest = _latest([(raw, statement) for _, raw, statement in posted], now)
     for place, raw, statement in posted:
         keys = ((raw.server_id, key) for key in _keys(statement))
@@ -53,12 +55,17 @@ def find(about: Sequence[tuple[RawReport, Statement]], now: dt.datetime) -> list
     return found
 
 
-def _is_providers(raw: RawReport) -> bool:
-    """Tell whether a provider proved that it wrote a raw report, so that the addresses in it count."""
-    if raw.source != RawReport.Source.WEBHOOK:
+def _counts_for_latest(raw: RawReport, statement: Statement) -> bool:
+    """Tell whether a statement counts for the latest message to the address it names.
+
+    A provider has to have proved that it wrote the report, so that the addresses in it count. A statement that names a
+    message is about that message or none: what it names may be somebody else's, or mail of another program.
+    """
+    adapter = ADAPTERS.get(raw.provider) if raw.source == RawReport.Source.WEBHOOK else None
+    if adapter is None or adapter.needs_reference or statement.clues.envelope_ids:
         return False
-    adapter = ADAPTERS.get(raw.provider)
-    return adapter is not None and not adapter.needs_reference
+    named = statement.clues.message_ids
+    return not any(map(message_ids.has_our_form, named) if adapter.may_replace_message_id else named)
 
 
 def _by_tag(raw: RawReport, statement: Statement) -> Match | None:

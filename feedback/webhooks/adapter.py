@@ -75,6 +75,7 @@ class Adapter:
     kept_headers: tuple[str, ...] = ()  # That events are read with, in lower case; all others are dropped.
     proof_headers: tuple[str, ...] = ()  # That ``prove`` reads, in lower case; kept only until a post is proved.
     needs_reference: bool = False  # A post proves so little that each event has to name a message of ours.
+    may_replace_message_id: bool = False  # Of mail by SMTP, so that an event may name an id that we never saw.
     guide: tuple[str, ...] = ()  # What to do on the provider's pages, step by step.
     events_to_tick: str = ""
     simulator: str = ""  # An address of the provider's that bounces.

@@ -66,6 +66,7 @@ ADAPTER = Adapter(
     answer=_answer,
     keys=(KeyField("signing_key", _("Signing secret"), _("Shown on the webhook's page.")),),
     proof_headers=("signature",),
+    may_replace_message_id=True,
     events_to_tick=_("Delivered, deferred, soft bounced, hard bounced, spam complaint and unsubscribed"),
     guide=(
         _("In MailerSend, open your domain, Webhooks, and add one with the address above and the events."),

@@ -97,6 +97,7 @@ ADAPTER = Adapter(
     ),
     kept_headers=("svix-id", "webhook-id"),
     proof_headers=tuple(f"{start}-{name}" for start in ("svix", "webhook") for name in ("timestamp", "signature")),
+    may_replace_message_id=True,
     events_to_tick=_("Delivered, delivery delayed, bounced, complained, suppressed and failed"),
     guide=(
         _("In Resend, open Webhooks, and add one with the address above and the events."),

@@ -143,6 +143,86 @@ def test_a_proved_webhook_needs_no_tag_within_a_week(server: SmtpServer, message
     assert Suppression.objects.get().email == ANN
 
 
+NAMED_MESSAGES = {  # What an event that names Ann names besides; the message of that is never hers.
+    "another's Message-ID": lambda other: {"message_id": other.message_id},
+    "an unknown Message-ID": lambda other: {"message_id": "<known@there.example>"},
+    "a tag of another program": lambda other: {"tag": "customer-4711"},
+    "a changed tag": lambda other: {"tag": tag(other)[::-1]},
+    "another's tag": lambda other: {"tag": tag(other)},
+}
+
+
+@pytest.mark.parametrize("named", NAMED_MESSAGES)
+@pytest.mark.parametrize("kind", ["complaint", "bounce", "suppressed", "unsubscribe", "delivered"])
+def test_an_event_that_names_a_message_never_counts_for_the_latest_one_instead(
+    server: SmtpServer, message: Message, named: str, kind: str
+) -> None:
+    other = Message.objects.exclude(pk=message.pk).get()
+    told = {"kind": kind, "recipient": message.email, "id": "1"} | NAMED_MESSAGES[named](other)
+
+    take(
+        RawReport.Source.WEBHOOK,
+        pack({}, json.dumps({"events": [told]}).encode()),
+        now=NOW,
+        server_id=server.pk,
+        provider="signed",
+    )
+    process()
+
+    assert not has_effect()
+    assert not Suppression.objects.exists()
+    assert not Message.objects.exclude(delivered_at=None).exists()
+    assert set(Message.objects.values_list("status", flat=True)) == {"accepted"}
+
+
+@pytest.mark.parametrize(
+    ("message_id", "state"),
+    [("<0100018c@email.amazonses.com>", "applied"), (None, "unmatched")],
+    ids=["an id of Resend's own", "another's of ours"],
+)
+def test_an_id_that_the_provider_made_names_no_message(
+    server: SmtpServer, message: Message, message_id: str | None, state: str
+) -> None:
+    other = Message.objects.exclude(pk=message.pk).get()
+    data = {"to": [message.email], "message_id": message_id or other.message_id}
+    body = json.dumps({"type": "email.complained", "data": data}).encode()
+
+    take(RawReport.Source.WEBHOOK, pack({}, body), now=NOW, server_id=server.pk, provider="resend")
+    process()
+
+    assert Report.objects.get().state == state
+    assert has_effect() == (state == "applied")
+
+
+def complaint(recipient: str, to: str) -> bytes:
+    """Return a feedback report (RFC 5965)."""
+    return (
+        f"Return-Path: <>\r\nDelivered-To: {to}\r\nFrom: fbl@mx.example\r\nTo: {to}\r\nSubject: Spam\r\n"
+        'MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=feedback-report; boundary="B"\r\n\r\n'
+        "--B\r\nContent-Type: text/plain\r\n\r\nSpam.\r\n"
+        "--B\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nVersion: 1\r\n"
+        f"User-Agent: Peer/1\r\nOriginal-Rcpt-To: {recipient}\r\n\r\n"
+        "--B\r\nContent-Type: text/rfc822-headers\r\n\r\nSubject: Sale\r\n\r\n--B--\r\n"
+    ).encode()
+
+
+REPORTS_OF_ANOTHER = {
+    "a bounce": lambda m: dsn(("ben@new.example", "failed", GONE), to=return_path(m)),
+    "a complaint": lambda m: complaint("ben@new.example", to=return_path(m)),
+}
+
+
+@pytest.mark.parametrize("name", REPORTS_OF_ANOTHER)
+def test_a_mail_to_a_tag_is_about_its_person_whomever_it_names(server: SmtpServer, message: Message, name: str) -> None:
+    sent_to("ben@new.example", make_mailing(), server)  # Ann's mail goes on to Ben, who is a recipient, too.
+
+    mail(REPORTS_OF_ANOTHER[name](message))
+    process()
+
+    assert Report.objects.get().message == message
+    assert [each.email for each in Suppression.objects.all()] == [ANN]
+
+
 def test_an_unsubscribe_by_mail_is_decided_by_its_tag_alone(server: SmtpServer, message: Message) -> None:
     address = verp.unsubscribe_addresses("shop.example", settings.TOKEN_KEYS)
     other = Message.objects.exclude(pk=message.pk).get()
