@@ -19,7 +19,7 @@ from delivery.content import tokens
 from delivery.models import Mailing, Message
 from delivery.outcomes import late, scorecard
 from delivery.outcomes.scorecard import ScoreKey
-from delivery.records.erasure import is_anonymous
+from delivery.records.erasure import KEY, is_anonymous
 from domains.reports import store as domain_reports
 from feedback.models import Feedback, RawReport, Report, Seen
 from feedback.reports import effects, matches, statements, unmatched
@@ -149,12 +149,22 @@ def _messages() -> QuerySet[Message]:
 def _note_delivered(items: Sequence[_Item], now: dt.datetime) -> None:
     """Note when messages were delivered, where that is not known yet, and count them. No report is stored."""
     found = matches.find([(item.raw, item.statement) for item in items], now)
+    matched = [(item, match.message_id) for item, match in zip(items, found, strict=True) if match is not None]
+    keys = _email_keys(sorted({number for _, number in matched}))
     at = {
-        match.message_id: min(item.statement.at or item.raw.received_at, now)
-        for item, match in zip(items, found, strict=True)
-        if match is not None
+        number: min(item.statement.at or item.raw.received_at, now)
+        for item, number in matched
+        if number in keys and not _names_another(item, keys[number])
     }
     effects.count_delivered(late.note_delivered(at), now)
+
+
+def _email_keys(numbers: Sequence[int]) -> dict[int, str]:
+    keys: dict[int, str] = {}
+    for start in range(0, len(numbers), ASKED_AT_ONCE):
+        some = Message.objects.filter(pk__in=numbers[start : start + ASKED_AT_ONCE])
+        keys |= dict(some.order_by().values_list("pk", "email_key"))
+    return keys
 
 
 # --- reports
@@ -263,16 +273,22 @@ def _keep_to_recipient(group: Sequence[tuple[Report, _Item]]) -> None:
 
 
 def _keep_to_tag(group: Sequence[tuple[Report, _Item]]) -> None:
-    """Let no event of a webhook that names somebody else take effect on the recipient of its tag.
-
-    A bounce by mail may name the address that the recipient's mail goes on to; a provider names whom it sent to.
-    """
+    """Let no event of a webhook that names somebody else take effect on the recipient of its tag."""
     for report, item in group:
-        message, named = report.message, item.statement.recipients
-        if message is None or item.raw.source != RawReport.Source.WEBHOOK or is_anonymous(message):
-            continue
-        if named and message.email_key not in map(fold, named):
+        message = report.message
+        if message is not None and _names_another(item, message.email_key):
             report.state, report.reason = State.NOTED, ANOTHER_RECIPIENT
+
+
+def _names_another(item: _Item, email_key: str) -> bool:
+    """Tell whether an event of a webhook names others than the recipient of its message.
+
+    A bounce by mail may name the address that the recipient's mail goes on to; a provider names whom it sent to. The
+    address of somebody who was erased is not known any more.
+    """
+    named = item.statement.recipients
+    is_comparable = item.raw.source == RawReport.Source.WEBHOOK and bool(named) and not email_key.startswith(KEY)
+    return is_comparable and email_key not in map(fold, named)
 
 
 def _count_ours(reports: Sequence[Report], items: Sequence[_Item]) -> None:

@@ -169,6 +169,18 @@ def test_delivered_is_noted_once_without_a_report_and_its_request_is_not_kept(
         assert not model.objects.exists()
 
 
+def test_a_delivery_that_names_somebody_else_is_not_noted_at_the_message_of_its_tag(
+    server: SmtpServer, mailing: Mailing
+) -> None:
+    message, other = sent_to(ANN, mailing, server), sent_to("ben@customer.example", mailing, server)
+
+    post(server, event("Delivery", message, Email=other.email))
+    process()
+
+    assert set(Message.objects.values_list("delivered_at", flat=True)) == {None}
+    assert scores() == {}
+
+
 ORDERS = list(itertools.permutations(["delivered", "bounce", "complaint"]))
 
 
