@@ -85,7 +85,7 @@ def _shown(request: HttpRequest, domain: SendingDomain) -> dict[str, Any]:
     days = int(given) if given in map(str, figures.PERIODS) else 30
     today = timezone.now().astimezone(dt.UTC).date()
     ours = senders_of(domain.name)
-    dmarc = figures.dmarc_of(domain, ours, (), today, days)
+    dmarc = figures.dmarc_of(domain, ours, _selectors(domain), today, days)
     return {
         "title": _("Reports of %(domain)s") % {"domain": domain},
         "opts": SendingDomain._meta,
@@ -104,6 +104,11 @@ def _shown(request: HttpRequest, domain: SendingDomain) -> dict[str, Any]:
         "newest": domain.reports.all()[:REPORTS_SHOWN],
         "kinds": DomainReport.Kind,
     }
+
+
+def _selectors(domain: SendingDomain) -> list[str]:
+    """Return the selectors of our own keys, revoked ones too: reports are about the past."""
+    return list(domain.dkim_keys.values_list("selector", flat=True))
 
 
 def _drawn(days: Sequence[tuple[dt.date, int, int]], last: dt.date, number: int) -> list[Bar]:

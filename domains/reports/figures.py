@@ -1,6 +1,7 @@
 """The figures of a domain's reports: the share that passed by day, who sent it, and whether a stricter policy is safe.
 
-A source is ours if its mail passed, because only our servers have our keys and stand in our SPF record, or if its
+A source is ours if its mail passed, because only our servers have our keys and stand in our SPF record; if it carries a
+signature under one of our selectors, or comes from a network that our SPF record allowed, though it failed; or if its
 results name a provider of our servers. All others are unknown.
 """
 
@@ -105,7 +106,8 @@ def dmarc_of(
     rows = DmarcCount.objects.filter(domain=domain, day__gt=today - dt.timedelta(days=days), day__lte=today)
     by_day: dict[dt.date, list[int]] = defaultdict(lambda: [0, 0])
     lines: dict[tuple[bool, str], SourceLine] = {}
-    providers = _Providers(senders, selectors)
+    allowed = rows.filter(is_spf_aligned=True).exclude(network="").values_list("network", flat=True)
+    providers = _Providers(domain.name, senders, selectors, set(allowed))
     for row in rows.order_by("day").iterator():
         by_day[row.day][0 if is_passed(row) else 1] += row.messages
         name = providers.name_of(row)
@@ -136,25 +138,31 @@ def _add(line: SourceLine, row: DmarcCount) -> None:
 class _Providers:
     """Whose mail a row is."""
 
-    def __init__(self, senders: Sequence[Sender], selectors: Iterable[str]) -> None:
+    def __init__(self, domain: str, senders: Sequence[Sender], selectors: Iterable[str], allowed: set[str]) -> None:
+        self._domain, self._allowed = domain, allowed
         self._own = {selector.lower() for selector in selectors}
         self._by_selector = {one.lower(): _name(sender) for sender in senders for one in sender.selectors}
         self._by_domain = {organisational_domain(sender.include): _name(sender) for sender in senders if sender.include}
 
     def name_of(self, row: DmarcCount) -> str:
         """Return a name for a source of ours; empty for an unknown one."""
-        if row.is_dkim_aligned and row.dkim_selector in self._own:
+        if self._has_our_domain(row) and row.dkim_selector in self._own:
             return _("Signed by Brilliance")
-        if row.is_dkim_aligned and row.dkim_selector in self._by_selector:
+        if self._has_our_domain(row) and row.dkim_selector in self._by_selector:
             return self._by_selector[row.dkim_selector]
         for domain in filter(None, (row.spf_domain, row.dkim_domain)):
             if name := self._by_domain.get(organisational_domain(domain)):
                 return name
         if not is_passed(row):
-            return ""
+            return _("Your network %(network)s", network=row.network) if row.network in self._allowed else ""
         if row.is_dkim_aligned and row.dkim_domain:
             return _("Signed by %(domain)s (%(selector)s)", domain=row.dkim_domain, selector=row.dkim_selector or "–")
         return _("Allowed by SPF of %(domain)s", domain=row.spf_domain or row.author)
+
+    def _has_our_domain(self, row: DmarcCount) -> bool:
+        """Tell whether a row has a signature of the domain, good or not."""
+        name = row.dkim_domain
+        return row.is_dkim_aligned or name == self._domain or name.endswith(f".{self._domain}")
 
 
 def _name(sender: Sender) -> str:

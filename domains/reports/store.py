@@ -36,7 +36,8 @@ def _save_dmarc(report: DmarcReport, now: dt.datetime) -> str | None:
     known = _known({report.domain, *(source.author for source in report.sources)})
     parts: dict[SendingDomain, Counter[Source]] = defaultdict(Counter)
     for source, number in report.sources.items():
-        domain = known.get(source.author) or known.get(report.domain)
+        is_of_policy = source.author == report.domain or source.author.endswith(f".{report.domain}")
+        domain = (known.get(source.author) if is_of_policy else None) or known.get(report.domain)
         if domain is not None:
             parts[domain][source._replace(author=source.author or report.domain)] += number
     if not parts and report.domain in known:  # No mail in the period: legal, and worth knowing.

@@ -10,6 +10,7 @@ from mail.incoming import mime
 
 MOST_MAIL_BYTES = MOST_PACKED_BYTES * 3 // 2  # In base64, with the rest of the mail.
 _HINT = re.compile(rb"(?i)\.(?:xml|json|zip|gz)\b|/(?:x-)?(?:gzip|zip|xml|tlsrpt)\b|report.domain:")
+_ANNOUNCED = re.compile(r"\s*+report[ _-]?domain:", re.IGNORECASE)  # The subject of DMARC reports (RFC 9990).
 _TYPES = frozenset(
     {
         *("application/gzip", "application/x-gzip", "application/zip", "application/x-zip-compressed"),
@@ -48,12 +49,13 @@ def read_mail(content: bytes) -> DomainReport | None:
         mail = mime.parse(content, MOST_MAIL_BYTES)
     except mime.Unreadable:
         return None  # It has no form of a report either.
+    is_announced = _ANNOUNCED.match(mail.first("subject")) is not None
     for part in _candidates(mail):
         packed = part.content(MOST_PACKED_BYTES + 1)
         try:
             unpacked = unpack(packed)
         except ReportInvalid:
-            if _is_named(part):
+            if is_announced or _is_named(part):
                 raise
             continue
         if read := _kind(unpacked):

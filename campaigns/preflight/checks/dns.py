@@ -21,6 +21,7 @@ FRESH = dt.timedelta(hours=25)  # Domains are looked at daily.
 OF_AUTHOR = (Line.DKIM, Line.DMARC, Line.ALIGNMENT, Line.MX)
 OF_ENVELOPE = (Line.SPF, Line.MX)
 OF_PROVIDERS = ("spf-provider-missing", "spf-relay-missing")  # What SPF says of one provider or relay.
+OF_OUR_KEYS = ("dkim-waits", "dkim-unsigned")  # What DKIM says of the servers whose mail we sign.
 NO_DOMAIN = ("domain-missing", "soa-missing")
 OPTIONAL = {Line.MTA_STS: "MTA-STS", Line.TLS_RPT: "TLS-RPT", Line.BIMI: "BIMI"}
 MOST_SERVERS = 3
@@ -127,7 +128,7 @@ def _of_author(
 ) -> Iterator[Finding]:
     rows = _rows(lines.get(Line.ALIGNMENT), routes)
     if (dkim := lines.get(Line.DKIM)) is not None:
-        yield from _signature(domain, dkim, rows)
+        yield from _signature(domain, dkim, rows, signs_here=any(route.sender.signs_here for route in routes))
     if (dmarc := lines.get(Line.DMARC)) is not None:
         yield from _policy(domain, dmarc, is_bulk=is_bulk)
     if Line.ALIGNMENT in lines:
@@ -161,9 +162,14 @@ def _rows(line: KnownLine | None, routes: Iterable[MailRoute]) -> list[Match]:
     return rows
 
 
-def _signature(domain: str, dkim: KnownLine, rows: Sequence[Match]) -> Iterator[Finding]:
+def _signature(domain: str, dkim: KnownLine, rows: Sequence[Match], *, signs_here: bool) -> Iterator[Finding]:
     remedy = _("Publish the key that your provider or the domain's page shows.")
-    if dkim.state in (State.BROKEN, State.LOOK):
+    if dkim.fault in OF_OUR_KEYS and not signs_here:  # About servers that this mail does not use.
+        if not all(row.dkim for row in rows):
+            sentence = _("It isn't known whether a key of %(domain)s signs mail through these servers.")
+            remedy = _("Enter the selectors on the domain's page.")
+            yield found("D3", WARN, sentence % {"domain": readable_domain(domain)}, remedy, domain)
+    elif dkim.state in (State.BROKEN, State.LOOK):
         # A broken key beside a good one that the servers use may be an old one.
         has_good = dkim.state is State.BROKEN and bool(rows) and all(row.dkim for row in rows)
         yield found("D3", WARN if has_good else _weight(dkim), dkim.sentence, remedy, domain)
@@ -198,7 +204,10 @@ def _alignment(domain: str, rows: Sequence[Match]) -> Iterator[Finding]:
         yield found("D5", BLOCK, sentence % {"servers": _listed(neither), "domain": name}, remedy, domain)
     if unproved:
         sentence = _("It isn't known whether mail through %(servers)s agrees with %(domain)s.")
-        remedy = _("Enter the DKIM selectors on the domain's page.")
+        remedy = _(
+            "Enter the DKIM selectors on the domain's page. DNS doesn't say whether a relay of your own signs, so use a"
+            " return path of this domain there, or let Brilliance sign."
+        )
         yield found("D5", WARN, sentence % {"servers": _listed(unproved), "domain": name}, remedy, domain)
     if by_dkim:
         sentence = _("Mail through %(servers)s agrees with %(domain)s by its signature alone.")

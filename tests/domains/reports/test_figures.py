@@ -69,6 +69,23 @@ def test_what_passed_is_ours_even_without_a_known_provider() -> None:
     assert not found.unknown
 
 
+def test_our_own_mail_that_fails_is_ours_by_its_selector_or_its_network() -> None:
+    broken = Record(ip="198.51.100.9", dkim="fail", spf="fail", results=dkim("acme.example", "fail", "br2612abcr"))
+    relay = Record(ip="192.0.9.1", dkim="fail", results=spf("acme.example", "pass"))
+    strayed = Record(ip="192.0.9.77", dkim="fail", spf="fail", results=spf("acme.example", "fail"))
+    forged = Record(ip="203.0.113.5", dkim="fail", spf="fail", results=dkim("acme.example", "fail", "guessed"))
+
+    found = of(reports(broken, relay, strayed, forged))
+
+    assert {line.name: line.failed for line in found.ours} == {
+        "Signed by Brilliance": 24,
+        "Allowed by SPF of acme.example": 0,
+        "Your network 192.0.9.0/24": 24,
+    }
+    assert [line.name for line in found.unknown] == ["203.0.113.0/24"]
+    assert found.advice.state == "unknown"
+
+
 @pytest.mark.parametrize(
     ("records", "days", "policy", "state", "said"),
     [

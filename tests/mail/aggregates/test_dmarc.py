@@ -207,7 +207,15 @@ def test_a_mail_brings_its_report(kind: str) -> None:
 
 
 def test_other_attachments_are_no_reports() -> None:
-    assert read_mail(mail(zipped(b"hello"), "application/zip", "photos.zip")) is None
-    assert read_mail(mail(b"\x1f\x8bbroken", "application/gzip", "backup.gz")) is None
+    subject = b"Subject: Report Domain: acme.example Submitter"
+    photos, backup = (
+        mail(zipped(b"hello"), "application/zip", "photos.zip"),
+        mail(b"\x1f\x8bbroken", "application/gzip", "backup.gz"),
+    )
+
+    assert read_mail(photos) is None
+    assert read_mail(backup.replace(subject, b"Subject: Our backup")) is None
+    with pytest.raises(ReportInvalid, match="broken"):
+        read_mail(backup)  # Its subject says that it is one.
     with pytest.raises(ReportInvalid, match="broken"):
         read_mail(mail(b"\x1f\x8bbroken"))

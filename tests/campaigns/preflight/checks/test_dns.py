@@ -68,6 +68,17 @@ def test_a_missing_key_blocks_unless_the_servers_use_a_good_one_beside_it(relaye
     assert told(relayed, "D3") == ["block"]
 
 
+def test_our_missing_key_blocks_the_servers_that_need_it_and_no_others(relayed: Campaign) -> None:
+    know(AUTHOR, Line.DKIM, "broken", "dkim-waits")
+    assert told(relayed, "D3") == []
+
+    know(AUTHOR, Line.ALIGNMENT, rows=[["Relay", ENVELOPE, "", True, None]])
+    assert told(relayed, "D3") == ["warn"]
+
+    SmtpServer.objects.update(dkim="brilliance")
+    assert told(relayed, "D3") == ["block"]
+
+
 def test_a_missing_policy_blocks_bulk_senders(relayed: Campaign) -> None:
     know(AUTHOR, Line.DMARC, "broken", "dmarc-missing")
     assert told(relayed, "D4") == ["warn"]
