@@ -14,3 +14,13 @@ def percent(part: int, whole: int) -> str:
     if part and 100 * part < whole:
         return "<1%"
     return f"{100 * part // whole if whole else 0}%"
+
+
+def rate_of(share: float | None) -> str:
+    """Return a share as "0.29%", rounded down, so that a limit is shown only where it is reached; without one "–"."""
+    if share is None:
+        return "–"
+    hundredths = int(share * 10_000 + 1e-6)  # Doubles hold 0.003 as a little less.
+    if share and not hundredths:
+        return "<0.01%"
+    return "100%" if hundredths == 10_000 else f"{hundredths / 100:.2f}%"

@@ -22,10 +22,10 @@ class ScoreLine:
         """Return the number of one kind."""
         return self.numbers.get(kind, 0)
 
-    def per_mille(self, kind: str) -> float | None:
-        """Return the number of one kind for each thousand accepted messages; None if none was accepted."""
+    def share(self, kind: str) -> float | None:
+        """Return the number of one kind for each accepted message; None if none was accepted."""
         accepted = self.of("accepted")
-        return self.of(kind) * 1000 / accepted if accepted else None
+        return self.of(kind) / accepted if accepted else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from domains.postmaster import answers
 from domains.senders import GmailCount, gmail_counts
 from oauth.client.providers import POSTMASTER_FLOWS
 from oauth.models import OAuthAccount
+from words.numbers import rate_of
 from words.texts import text as _
 
 # Gmail's own limits: stay below 0.1 %, and never reach 0.3 % (support.google.com/a/answer/81126).
@@ -40,13 +41,13 @@ class DayLine:
 
     @property
     def spam(self) -> str:
-        return shown(self.known.spam_rate if self.known else None)
+        return rate_of(self.known.spam_rate if self.known else None)
 
     @property
     def others(self) -> list[str]:
         """The shares that passed SPF, DKIM and DMARC, were encrypted, rejected and deferred."""
         names = ("spf_rate", "dkim_rate", "dmarc_rate", "tls_rate", "rejected_rate", "deferred_rate")
-        return [shown(getattr(self.known, name, None)) for name in names]
+        return [rate_of(getattr(self.known, name, None)) for name in names]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +76,7 @@ class GmailFigures:
 
     @property
     def own_share(self) -> str:
-        return shown(self.complaints / self.accepted) if self.accepted else "–"
-
-
-def shown(share: float | None) -> str:
-    """Return a share as "0.29%", rounded down, so that a limit is shown only where it is reached; without one "–"."""
-    if share is None:
-        return "–"
-    hundredths = int(share * 10_000 + 1e-6)  # Doubles hold 0.003 as a little less.
-    if share and not hundredths:
-        return "<0.01%"
-    return "100%" if hundredths == 10_000 else f"{hundredths / 100:.2f}%"
+        return rate_of(self.complaints / self.accepted) if self.accepted else "–"
 
 
 def of_domain(domain: SendingDomain, today: dt.date, days: int) -> GmailFigures:
@@ -126,7 +117,7 @@ def _judged(domain: SendingDomain, today: dt.date) -> tuple[str, str]:
             "Google shows no spam rate yet. It does for domains that write to enough Gmail users a day."
         )
     rate, day = max((rate, day) for rate, day in newest if rate is not None)
-    percent = shown(rate)
+    percent = rate_of(rate)
     if rate >= BROKEN - 1e-9:
         said = _(
             "Gmail users marked %(percent)s of your mail as spam on %(day)s. From 0.3%% on, Gmail rejects or hides it"
@@ -173,4 +164,4 @@ def _reasons(rows: Iterable[PostmasterDay]) -> list[tuple[str, str, dt.date]]:
             if name in REASONS and share:
                 highest[name] = max(highest.get(name, (0.0, row.day)), (share, row.day))
     order = sorted(highest, key=lambda name: highest[name], reverse=True)
-    return [(REASONS[name], shown(highest[name][0]), highest[name][1]) for name in order[:REASONS_SHOWN]]
+    return [(REASONS[name], rate_of(highest[name][0]), highest[name][1]) for name in order[:REASONS_SHOWN]]

@@ -19,6 +19,7 @@ from delivery.records.scorecard import ScoreLine
 from feedback.models import Feedback
 from feedback.records import scorecard as records_scorecard
 from smtpservers.models import SmtpServer
+from words.numbers import rate_of
 
 Kind = Feedback.Kind
 MOST_PROVIDERS = 20
@@ -35,8 +36,7 @@ class _Row:
 
     @classmethod
     def of(cls, name: str, line: ScoreLine) -> Self:
-        rate = line.per_mille(Kind.COMPLAINT)
-        return cls(name, [line.of(kind) for kind in KINDS], "–" if rate is None else f"{rate:.2f} ‰")
+        return cls(name, [line.of(kind) for kind in KINDS], rate_of(line.share(Kind.COMPLAINT)))
 
 
 @staff_member_required

@@ -24,6 +24,7 @@ from delivery.records.scorecard import of_domains
 from mail.mailbox_providers import PROVIDERS, MailboxProvider, receiving_at
 from mail.suffixes import organisational_domain
 from words.instants import day as when
+from words.numbers import rate_of
 
 BULK = tuple(one for one in PROVIDERS if one.bulk_per_day)
 DAYS = 7  # Of the peak, and of the rates.
@@ -113,8 +114,10 @@ def reputation(volume: Volume) -> Iterator[Finding]:
         if rate < WARN_PER_MILLE:
             continue
         known = receiving_at(key)
-        sentence = _("%(n)s people at %(provider)s marked your mail of %(day)s as spam: %(rate)s per thousand.")
-        values = {"n": f"{number:,}", "provider": known.name if known else key, "rate": f"{rate:.1f}"}
+        sentence = _(
+            "%(n)s people at %(provider)s marked your mail of %(day)s as spam: %(rate)s of what was accepted there."
+        )
+        values = {"n": f"{number:,}", "provider": known.name if known else key, "rate": rate_of(rate / 1000)}
         yield found(
             "T1",
             BLOCK if rate >= STOP_PER_MILLE else WARN,

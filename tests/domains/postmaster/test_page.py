@@ -12,7 +12,7 @@ from django.utils import timezone
 from delivery.models import ScoreCount
 from domains.models import PostmasterAccess, PostmasterDay, PostmasterDomain, SendingDomain
 from domains.postmaster.answers import Problem
-from domains.postmaster.figures import of_domain, shown
+from domains.postmaster.figures import of_domain
 from oauth.models import OAuthAccount
 from tests.oauth.making import make_account
 
@@ -56,24 +56,6 @@ def page(domain: SendingDomain, role: str = "marketer", days: int = 30) -> str:
     answer = client.get(reverse("admin:domains_sendingdomain_reports", args=[domain.pk]), {"days": days})
     assert answer.status_code == 200
     return " ".join(answer.content.decode().split())
-
-
-@pytest.mark.parametrize(
-    ("share", "text"),
-    [
-        (None, "–"),
-        (0.0, "0.00%"),
-        (0.00001, "<0.01%"),
-        (0.000999, "0.09%"),
-        (0.001, "0.10%"),
-        (0.00299999, "0.29%"),
-        (0.003, "0.30%"),
-        (0.99999, "99.99%"),
-        (1.0, "100%"),
-    ],
-)
-def test_a_share_shows_a_limit_only_where_it_is_reached(share: float | None, text: str) -> None:
-    assert shown(share) == text
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_the_scorecard_counts_by_mailbox_provider(admin_page: Client, message: M
     shown = admin_page.get(reverse("feedback:scorecard", args=[server.pk]), {"days": "90"})
     total = shown.context["total"]
     assert total.numbers == [2_010, 0, 4, 0, 0, 0, 3]
-    assert total.complaint_rate == "1.49 ‰"
+    assert total.complaint_rate == "0.14%"
     assert [row.numbers[0] for row in shown.context["rows"]] == [2_000, 10]
 
 

@@ -109,7 +109,7 @@ def test_a_scorecard_adds_up_by_day_provider_and_domain(server: SmtpServer) -> N
 
     card = of_server(server.pk, DAY - dt.timedelta(days=1), DAY)
 
-    assert (card.total.of("accepted"), card.total.of("complaint"), card.total.per_mille("complaint")) == (2_500, 2, 0.8)
+    assert (card.total.of("accepted"), card.total.of("complaint"), card.total.share("complaint")) == (2_500, 2, 0.0008)
     assert [(line.label, line.of("accepted")) for line in card.days] == [("2026-11-29", 500), ("2026-11-30", 2_000)]
     assert [(line.label, line.of("complaint")) for line in card.providers] == [("yahoodns.net", 2), ("web.de", 0)]
     assert [line.label for line in card.from_domains] == ["shop.example"]

@@ -84,3 +84,4 @@ def test_findings_name_the_providers_that_ask_for_it(relayed: Campaign) -> None:
     [finding] = of(review(relayed, NOW), "T1")
 
     assert [rules.company for rules in finding.asked_by] == ["Gmail", "Yahoo"]
+    assert "as spam: 0.30% of what was accepted there." in finding.sentence
