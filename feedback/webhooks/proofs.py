@@ -9,6 +9,15 @@ import hmac
 from feedback.webhooks.adapter import KeyField, Keys, Post, Unproved, World
 from words.texts import text as _
 
+KEY_MISSING = _("The key is missing here. Copy it from the provider's page.")
+OWN_KEY_MISSING = _(
+    "The signing key is missing here. Enter a long random one, and the same one in your relay's program."
+)
+PASSWORD_MISSING = _(
+    "The password is missing here. Enter a username and a password, and the same ones at the provider."
+)
+KEY_WRONG = _("The signature is wrong. Compare the signing key with the provider's page.")
+OWN_KEY_WRONG = _("The signature is wrong. Compare the signing key with the one in your relay's program.")
 USED_BEFORE = _("This signature was used before.")
 BASIC_HEADERS = ("authorization",)
 BASIC_KEYS = (
@@ -22,7 +31,7 @@ def prove_basic(post: Post, keys: Keys, world: World) -> None:
 
     :raises Unproved: unless the request carries what the hook has.
     """
-    password = needed(keys, "password")
+    password = needed(keys, "password", PASSWORD_MISSING)
     scheme, _blank, given = post.headers.get("authorization", "").partition(" ")
     username = keys.get("username", "")
     if scheme.lower() == "bearer":
@@ -41,14 +50,15 @@ def _basic(username: str, password: str) -> str:
     return base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
-def needed(keys: Keys, name: str) -> str:
+def needed(keys: Keys, name: str, missing: str = KEY_MISSING) -> str:
     """Return a key that nothing is proved without.
 
+    :param missing: says that there is none, and where it comes from.
     :raises Unproved: if the hook has none.
     """
     value = keys.get(name, "").strip()
     if not value:
-        raise Unproved(_("The key is missing here. Copy it from the provider's page."))
+        raise Unproved(missing)
     return value
 
 
@@ -57,15 +67,16 @@ def hmac_hex(key: str, signed: bytes) -> str:
     return hmac.new(key.encode(), signed, hashlib.sha256).hexdigest()
 
 
-def check_signature(given: str, *expected: str) -> None:
+def check_signature(given: str, *expected: str, wrong: str = KEY_WRONG) -> None:
     """Compare in constant time.
 
+    :param wrong: says that the signature is none of ``expected``, and what to do.
     :raises Unproved: unless ``given`` is one of ``expected``.
     """
     if not given:
         raise Unproved(_("The signature is missing."))
     if not any(is_same(given, right) for right in expected):
-        raise Unproved(_("The signature is wrong. Compare the signing key with the provider's page."))
+        raise Unproved(wrong)
 
 
 def check_age(at: dt.datetime | None, world: World, limit: dt.timedelta) -> None:

@@ -17,6 +17,7 @@ from mail.addresses import ascii_domain
 from words.texts import text as _
 
 _KEYS_PATH = "/.well-known/jwks.json"
+_HOST_MISSING = _("Postal's host is missing here. Enter the one of its web pages.")
 
 
 def events(body: bytes, headers: Mapping[str, str]) -> list[Event]:
@@ -68,7 +69,7 @@ def _prove(post: Post, keys: Keys, world: World) -> None:
 
 def _public_key(keys: Keys, number: str, world: World) -> RSAPublicKey:
     try:
-        found = at_path(parse_json(world.fetch(f"https://{needed(keys, 'host')}{_KEYS_PATH}")), "keys")
+        found = at_path(parse_json(world.fetch(f"https://{needed(keys, 'host', _HOST_MISSING)}{_KEYS_PATH}")), "keys")
     except (OSError, ValueError) as error:
         raise TryLater("Postal's keys can't be fetched now.") from error
     for one in found if isinstance(found, list) else []:

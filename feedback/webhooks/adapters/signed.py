@@ -16,7 +16,7 @@ from feedback.webhooks.event import (
     make_event,
     parse_json,
 )
-from feedback.webhooks.proofs import check_age, check_signature, hmac_hex, needed
+from feedback.webhooks.proofs import OWN_KEY_MISSING, OWN_KEY_WRONG, check_age, check_signature, hmac_hex, needed
 from words.texts import text as _
 
 _KINDS = {kind.value: kind for kind in EventKind}
@@ -46,8 +46,8 @@ def _event(told: dict[str, Any]) -> Event:
 def _prove(post: Post, keys: Keys, world: World) -> None:
     """Prove HMAC-SHA256 over timestamp, a dot, and the body, in hexadecimal digits."""
     timestamp = post.headers.get(TIMESTAMP, "")
-    right = hmac_hex(needed(keys, "signing_key"), timestamp.encode() + b"." + post.body)
-    check_signature(post.headers.get(SIGNATURE, "").removeprefix("sha256="), right)
+    right = hmac_hex(needed(keys, "signing_key", OWN_KEY_MISSING), timestamp.encode() + b"." + post.body)
+    check_signature(post.headers.get(SIGNATURE, "").removeprefix("sha256="), right, wrong=OWN_KEY_WRONG)
     check_age(from_epoch(timestamp), world, LONGEST_AGE)
 
 

@@ -76,6 +76,34 @@ def test_nothing_is_proved_before_somebody_entered_the_keys(provider: str) -> No
         prove(provider, genuine(provider), keys={})
 
 
+@pytest.mark.parametrize(
+    ("provider", "said"),
+    [
+        ("sendgrid", "The key is missing here. Copy it from the provider's page."),
+        ("resend", "The key is missing here. Copy it from the provider's page."),
+        ("postal", "Postal's host is missing here. Enter the one of its web pages."),
+        (
+            "signed",
+            "The signing key is missing here. Enter a long random one, and the same one in your relay's program.",
+        ),
+        *(
+            (each, "The password is missing here. Enter a username and a password, and the same ones at the provider.")
+            for each in ("postmark", "brevo", "mailjet", "sparkpost")
+        ),
+    ],
+)
+def test_a_missing_key_says_where_it_comes_from(provider: str, said: str) -> None:
+    with pytest.raises(Unproved) as raised:
+        prove(provider, genuine(provider), keys={})
+
+    assert str(raised.value) == said
+
+
+def test_a_wrong_signature_of_a_relay_sends_nobody_to_a_provider() -> None:
+    with pytest.raises(Unproved, match="with the one in your relay's program"):
+        prove("signed", genuine("signed"), keys=dict.fromkeys(keys_of("signed"), "b3RoZXI="))
+
+
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_other_keys_prove_nothing(provider: str) -> None:
     other = dict.fromkeys(keys_of(provider), "b3RoZXI=")
