@@ -149,12 +149,19 @@ def _entries(text: str, ours: set[str]) -> dict[str, str]:
 
 
 def _failed(address: str, entry: str, is_believed: bool) -> ReportedRecipient:
-    diagnostic = " ".join(reply_in(entry).split("\n\n", 1)[0].split())[:DIAGNOSTIC_CHARACTERS]
+    said = _without_stray_bracket(reply_in(entry).split("\n\n", 1)[0])
+    diagnostic = " ".join(said.split())[:DIAGNOSTIC_CHARACTERS]
     code, enhanced = codes_of(diagnostic)
     kind, verdict = judge(code, enhanced, diagnostic, address, _stage(entry, diagnostic))
     if not is_believed:
         kind = Kind.SOFT
     return ReportedRecipient(address, "", "failed", code, enhanced, diagnostic, kind, verdict)
+
+
+def _without_stray_bracket(reply: str) -> str:
+    """Take the end of a bracket out of a reply that was cut behind its beginning, as after qmail's "(#"."""
+    before, end, after = reply.partition(")")
+    return before + after if end and "(" not in before else reply
 
 
 def _delayed(address: str) -> ReportedRecipient:

@@ -38,6 +38,26 @@ def test_each_file_gets_a_line_also_after_one_that_cannot_be_read(tmp_path, monk
     assert raised.value.returncode == 1
 
 
+def test_a_code_in_brackets_is_told_without_half_of_them(tmp_path):
+    mail = (
+        "From: MAILER-DAEMON@mx.example.com\nReturn-Path: <>\nSubject: failure notice\n\n"
+        "Hi. This is the qmail-send program at mx.example.com.\n\n<ann@example.com>:\n%s\n\n--- Below this line\n"
+    )
+    texts = {
+        "Sorry, no mailbox here by that name. (#5.1.1)": "5.1.1",
+        "Sorry, no mailbox (#5.1.1) here (by that name)": "5.1.1 here (by that name)",
+        "550 5.1.1 no such user (here)": "550 5.1.1 no such user (here)",
+    }
+    for number, text in enumerate(texts):
+        (tmp_path / f"{number}.eml").write_text(mail % text)
+    said = StringIO()
+
+    call_command("read_report", *map(str, sorted(tmp_path.iterdir())), stdout=said)
+
+    for line, told in zip(said.getvalue().splitlines(), texts.values(), strict=True):
+        assert json.loads(line)["reason"].startswith(f"Mail to ann@example.com: failed ({told}). Rule: ")
+
+
 def test_a_mail_without_a_code_has_none_and_hostile_mail_is_unknown(tmp_path):
     (tmp_path / "hostile.eml").write_bytes(MAILS["parts nested without end"])
     (tmp_path / "large.eml").write_bytes(b"a" * (2 << 20))
