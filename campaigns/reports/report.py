@@ -96,6 +96,7 @@ class Report:
     percent: int = 0
     statuses: list[ReportShare] = field(default_factory=list)
     servers: list[ReportShare] = field(default_factory=list)
+    has_changed_later: bool = False  # Servers accepted messages that bounced or failed since.
     named_servers: str = ""  # Names of the chosen servers; empty: all that the routing rules allow.
     providers: list[FiguresLine] = field(default_factory=list)
     answers: list[AnswerCount] = field(default_factory=list)
@@ -184,6 +185,7 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
             if counts[status] or status == Status.ACCEPTED
         ],
         servers=servers,
+        has_changed_later=sum(server.count for server in servers) > counts[Status.ACCEPTED],
         named_servers=named_servers(mailings[-1].server_ids) if campaign.server_ids else "",
         providers=_most(found.providers),
         answers=[answer for answer in found.answers if answer.number],

@@ -7,6 +7,7 @@ import re
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
@@ -372,6 +373,19 @@ def test_the_progress_counts_everybody_and_names_servers_and_reasons(sent: Campa
     assert "bea@example.com" in figures
     assert "<script>" not in progress["now"] + progress["figures"]
     assert "Pause" in progress["actions"]
+
+
+def test_a_server_that_accepted_what_bounced_later_says_so(sent: Campaign, marketer: Client) -> None:
+    def by_server() -> str:
+        figures = json.loads(marketer.get(reverse("campaigns:progress_json", args=[sent.pk])).content)["figures"]
+        return text_of(figures.encode()).partition("By server")[2].partition("By mailbox")[0]
+
+    before = by_server()
+    Message.objects.filter(status="accepted").update(status="bounced")
+    cache.clear()
+
+    assert "still count here" not in before
+    assert "Messages that bounced or failed later still count here." in by_server()
 
 
 def foreseen_with_deferred(campaign: Campaign, *due_in_minutes: int) -> ForecastWords:
