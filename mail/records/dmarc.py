@@ -1,7 +1,7 @@
 """DMARC: the policy of a domain, found by walking up the tree of names (RFC 9989), and its reports (RFC 9990)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mail.records import tags
@@ -15,6 +15,8 @@ _OBSOLETE = ("pct", "rf", "ri")
 _KNOWN = frozenset({"v", "p", "sp", "np", "adkim", "aspf", "fo", "psd", "rua", "ruf", "t", *_OBSOLETE})
 _VERSION = re.compile(r"v[ \t]*=[ \t]*DMARC1[ \t]*(?:;|$)").match
 _MAILTO = re.compile(r"mailto:([^@\s!,]+)@([A-Za-z0-9._-]+)(?:!\d+[kmgt]?)?", re.IGNORECASE)
+# Where a tag ends: also at a comma, a colon or a line, if another tag follows.
+_TAG_ENDS = re.compile(rf"[ \t]*(?:;|[,:\s](?=[ \t]*(?:{'|'.join(sorted(_KNOWN))})[ \t]*=))[ \t]*", re.IGNORECASE)
 MOST_REPORT_ADDRESSES = 10
 
 
@@ -124,8 +126,10 @@ def check(domain: str, ask: Ask, report_address: str) -> Finding:
     if wrong is not None:
         return judged(Line.DMARC, [wrong], "", seen_of(at_name), _repaired(at_name, new))
     if published is None:
-        return judged(Line.DMARC, [_missing(domain, ask)], "", record=new)
-    faults = [*_of_policy(published), *_of_reports(published, ask)]
+        fault, elsewhere = _missing(domain, ask)
+        return judged(Line.DMARC, [fault], "", seen_of(elsewhere), _repaired(elsewhere, new))
+    of_policy, of_reports = list(_of_policy(published)), list(_of_reports(published, ask))
+    faults = [*of_policy, *of_reports]
     seen = seen_of([published.text])
     if published.domain != domain:
         seen = f"_dmarc.{published.domain}: {seen}"
@@ -134,6 +138,8 @@ def check(domain: str, ask: Ask, report_address: str) -> Finding:
     if policy == "none":
         good = _("The policy is none: receivers only report. That is enough to send.")
     record = _improved(published, report_address) if faults else None
+    if not of_policy and all(fault.key == "dmarc-reports-not-allowed" for fault in of_reports):
+        record = _missing_permission(published, ask)  # The policy is as it should be.
     return judged(Line.DMARC, faults, good, seen, record)
 
 
@@ -161,15 +167,20 @@ def _unreadable(domain: str, at_name: tuple[str, ...], texts: list[str]) -> Faul
     return None
 
 
-def _missing(domain: str, ask: Ask) -> Fault:
-    if any(_VERSION(text) for text in ask(f"_dmarc.{domain}.{domain}", "TXT").records):
+def _missing(domain: str, ask: Ask) -> tuple[Fault, tuple[str, ...]]:
+    """Return the fault of a domain without a record, and the records that were published at a wrong name."""
+    if texts := _texts_meant(f"_dmarc.{domain}.{domain}", ask):
         said = _("The DMARC record is at _dmarc.%(domain)s.%(domain)s: the domain was added twice.", domain=domain)
-        return Fault(State.BROKEN, "dmarc-name-doubled", said)
-    if any(_VERSION(text) for text in ask(domain, "TXT").records):
+        return Fault(State.BROKEN, "dmarc-name-doubled", said), texts
+    if texts := _texts_meant(domain, ask):
         said = _("The DMARC record is at %(domain)s. It belongs to _dmarc.%(domain)s.", domain=domain)
-        return Fault(State.BROKEN, "dmarc-wrong-name", said)
+        return Fault(State.BROKEN, "dmarc-wrong-name", said), texts
     said = _("%(domain)s has no DMARC policy. Gmail, Yahoo and Microsoft reject bulk mail without one.", domain=domain)
-    return Fault(State.BROKEN, "dmarc-missing", said)
+    return Fault(State.BROKEN, "dmarc-missing", said), ()
+
+
+def _texts_meant(name: str, ask: Ask) -> tuple[str, ...]:
+    return tuple(text for text in ask(name, "TXT").records if _VERSION(text))
 
 
 def _of_policy(published: Published) -> Iterator[Fault]:
@@ -208,23 +219,36 @@ def _of_reports(published: Published, ask: Ask) -> Iterator[Fault]:
         said = _("No reports are asked for: rua is missing. Without reports you can't see who sends in your name.")
         yield Fault(State.LOOK, "dmarc-no-reports", said)
         return
-    home = organisation_of(published.domain, ask)
     for uri in written.split(",")[:MOST_REPORT_ADDRESSES]:
-        mailto = _MAILTO.fullmatch(uri.strip())
-        if mailto is None:
+        if _MAILTO.fullmatch(uri.strip()) is None:
             said = _("“%(uri)s” in rua is no address. Write it as mailto:name@example.com.", uri=uri.strip()[:60])
             yield Fault(State.LOOK, "dmarc-reports-invalid", said)
+    for target in _forbidding(published, ask):
+        said = _(
+            "%(target)s doesn't allow reports about %(domain)s, so none are sent there. Publish “v=DMARC1” as"
+            " TXT at %(name)s, or use an address of your own.",
+            target=target,
+            domain=published.domain,
+            name=permission(published.domain, target).name,
+        )
+        yield Fault(State.LOOK, "dmarc-reports-not-allowed", said)
+
+
+def _forbidding(published: Published, ask: Ask) -> Iterator[str]:
+    """Yield the foreign domains of report addresses that do not allow the reports."""
+    home = organisation_of(published.domain, ask)
+    for uri in published.tags.get("rua").split(",")[:MOST_REPORT_ADDRESSES]:
+        mailto = _MAILTO.fullmatch(uri.strip())
+        if mailto is None:
             continue
         target = mailto[2].lower().rstrip(".")
         if not below(target, home) and organisation_of(target, ask) != home and not _allows(target, published, ask):
-            said = _(
-                "%(target)s doesn't allow reports about %(domain)s, so none are sent there. Publish “v=DMARC1” as"
-                " TXT at %(name)s, or use an address of your own.",
-                target=target,
-                domain=published.domain,
-                name=permission(published.domain, target).name,
-            )
-            yield Fault(State.LOOK, "dmarc-reports-not-allowed", said)
+            yield target
+
+
+def _missing_permission(published: Published, ask: Ask) -> Record | None:
+    """Return the first record with which another domain would allow the reports."""
+    return next((permission(published.domain, target) for target in _forbidding(published, ask)), None)
 
 
 def permission(domain: str, target: str) -> Record:
@@ -237,16 +261,28 @@ def _allows(target: str, published: Published, ask: Ask) -> bool:
     return any(_VERSION(text) for text in ask(name, "TXT").records)
 
 
-def _repaired(at_name: tuple[str, ...], new: Record) -> Record:
-    """Return the first record without the slips of pasting; the new one if it still cannot be read."""
-    for text in at_name:
-        plain = tags.cleaned(text)
-        try:
-            if _VERSION(plain) and tags.read(plain).get("p").lower() in _POLICIES:
-                return Record(new.name, "TXT", plain)
-        except tags.TagsInvalid:
-            continue
-    return new
+def _repaired(texts: Iterable[str], new: Record) -> Record:
+    """Return one record in place of some: the strictest policy that can be read in them, with all that goes with it."""
+    meant = [pairs for text in texts if (pairs := _meant(text)).get("p", "").lower() in _POLICIES]
+    if not meant:
+        return new
+    kept = max(meant, key=lambda pairs: _POLICIES[pairs["p"].lower()])
+    reports = next((pairs["rua"] for pairs in [kept, *meant] if "rua" in pairs), tags.read(new.value).get("rua"))
+    whole = {"v": "DMARC1", "p": kept["p"], **kept, "rua": reports}
+    return Record(new.name, "TXT", "; ".join(f"{name}={value}" for name, value in whole.items()))
+
+
+def _meant(text: str) -> dict[str, str]:
+    """Return the tags of a record that receivers may not read; what is no tag of DMARC is left out."""
+    found: dict[str, str] = {}
+    for part in _TAG_ENDS.split(tags.cleaned(text).replace("\\", "")):
+        name, _sign, value = part.partition("=")
+        name, value = name.strip().lower(), value.strip().strip(tags.QUOTES)
+        if name in _KNOWN - {"v"} and value and name not in _OBSOLETE:
+            found.setdefault(name, value)
+    reports = [uri.strip() for uri in found.get("rua", "").split(",")]
+    found["rua"] = ",".join(uri for uri in reports if _MAILTO.fullmatch(uri))
+    return {name: value for name, value in found.items() if value}
 
 
 def _improved(published: Published, report_address: str) -> Record:

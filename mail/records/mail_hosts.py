@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from mail import reachability
 from mail.records.answers import Ask, host_of, hosts_of_mail
 from mail.records.finding import Fault, Finding, Line, Record, State, judged, not_checked, seen_of
 from words.texts import text as _
@@ -59,18 +60,41 @@ def check_return_path(domains: Sequence[str], ask: Ask, replaced: Sequence[str] 
             lost = _("%(domain)s doesn't exist, so bounces are lost.", domain=domain)
             faults.append(Fault(State.BROKEN, "return-path-missing", lost))
         elif not answer.records:
-            lost = _("%(domain)s has no MX record, so bounces are lost.", domain=domain)
-            faults.append(Fault(State.BROKEN, "return-path-no-mx", lost))
+            faults.append(_without_mx(domain, ask))
         elif hosts_of_mail(answer.records) == [""]:
             lost = _("%(domain)s says that it takes no mail, so bounces are lost.", domain=domain)
             faults.append(Fault(State.BROKEN, "return-path-null-mx", lost))
         else:
-            hosts = hosts_of_mail(answer.records)[:MOST_HOSTS]
-            if not any(_addresses(host, ask) for host in hosts if host):
+            hosts = [host for host in hosts_of_mail(answer.records)[:MOST_HOSTS] if host]
+            found = [address for host in hosts for address in _addresses(host, ask)]
+            if not found:
                 lost = _("No mail server of %(domain)s has an address, so bounces are lost.", domain=domain)
                 faults.append(Fault(State.BROKEN, "return-path-no-address", lost))
+            elif _are_near(domain, found):
+                faults.append(_near_return_path(domain, found))
     good = _("Bounces arrive at %(domains)s.", domains=", ".join(domains[:MOST_HOSTS]))
     return judged(Line.RETURN_PATH, faults, said if replaced and not faults else good, seen_of(seen))
+
+
+def _without_mx(domain: str, ask: Ask) -> Fault:
+    """Return the fault of a return path without MX: its own address stands in (RFC 5321 section 5.1)."""
+    found = _addresses(domain, ask)
+    if not found:
+        lost = _("%(domain)s has neither MX nor address, so bounces are lost.", domain=domain)
+        return Fault(State.BROKEN, "return-path-no-mail", lost)
+    if _are_near(domain, found):
+        return _near_return_path(domain, found)
+    said = _("%(domain)s has no MX record. Bounces go to its own address.", domain=domain)
+    return Fault(State.LOOK, "return-path-no-mx", said)
+
+
+def _near_return_path(domain: str, found: Sequence[str]) -> Fault:
+    lost = _(
+        "Mail to %(domain)s leads to the private address %(address)s, so bounces are lost.",
+        domain=domain,
+        address=found[0],
+    )
+    return Fault(State.BROKEN, "return-path-private", lost)
 
 
 def check_ptr(relays: Sequence[Relay], ask: Ask) -> Finding:
@@ -119,7 +143,10 @@ def check_tracking(host: str, ask: Ask) -> Finding:
 def _of_mx(domain: str, records: tuple[str, ...], ask: Ask) -> Iterator[Fault]:
     hosts = hosts_of_mail(records)
     if not hosts:
-        if _addresses(domain, ask):
+        found = _addresses(domain, ask)
+        if _are_near(domain, found):
+            yield _near(domain, found)
+        elif found:
             said = _("%(domain)s has no MX record. Replies go to its own address.", domain=domain)
             yield Fault(State.LOOK, "mx-missing", said)
         else:
@@ -140,9 +167,26 @@ def _of_mx(domain: str, records: tuple[str, ...], ask: Ask) -> Iterator[Fault]:
         elif not _addresses(host, ask):
             said = _("The mail server %(host)s has no address.", host=host)
             yield Fault(State.BROKEN, "mx-no-address", said)
+        elif _are_near(host, found := _addresses(host, ask)):
+            yield _near(host, found)
         elif ask(host, "CNAME").records:
             said = _("The mail server %(host)s is an alias, which some senders refuse.", host=host)
             yield Fault(State.LOOK, "mx-is-alias", said)
+
+
+def _near(host: str, found: Sequence[str]) -> Fault:
+    said = _(
+        "%(host)s leads to %(address)s, which only this machine or a private network reaches.",
+        host=host,
+        address=found[0],
+    )
+    return Fault(State.BROKEN, "mx-private", said)
+
+
+def _are_near(host: str, addresses: Sequence[str]) -> bool:
+    """Tell whether a public name leads to nothing but addresses that the world cannot reach."""
+    is_near = all(reachability.is_near(address) or reachability.is_forbidden(address) for address in addresses)
+    return bool(addresses) and is_near and not reachability.is_private_host(host)
 
 
 def _of_names(address: str, names: list[str], ask: Ask) -> Iterator[Fault]:

@@ -5,11 +5,11 @@ Every term is followed, because which ones a receiver reaches depends on the add
 
 import ipaddress
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from mail.records import spf, tags
-from mail.records.answers import Answer, Ask, hosts_of_mail
+from mail.records import spf, spf_repair, tags
+from mail.records.answers import Answer, Ask, Unanswered, hosts_of_mail
 from mail.records.finding import Fault, Finding, Line, Record, State, judged, seen_of
 from words.texts import joined
 from words.texts import text as _
@@ -65,6 +65,7 @@ class Chain:
         self._left = MOST_FOLLOWED
         self._void: list[str] = []
         self.faults: list[Fault] = []
+        self.dead: list[str] = []  # The texts of the record's own terms that lead nowhere.
         self.is_cut = False
 
     def follow(self, domain: str, policy: spf.Policy, above: tuple[str, ...] = ()) -> Node:
@@ -85,7 +86,9 @@ class Chain:
                 if below is not None:
                     node.followed[term.text] = below
             elif term.name in ("a", "mx") and self._is_void(term, domain):
-                self._void.append(term.text)
+                self._lead_nowhere(term, above)
+            elif term.name == "mx":
+                self._count_hosts(term, domain)
         if not above and len(self._void) > MOST_VOID:
             self._broken(
                 "spf-too-many-void-lookups",
@@ -100,11 +103,15 @@ class Chain:
     def _below(self, term: spf.Term, above: tuple[str, ...]) -> Node | None:
         if term.domain in above:
             self._broken("spf-include-loop", _("%(term)s leads back to itself. Remove it.", term=term.text))
+            if len(above) == 1:
+                self.dead.append(term.text)
             return None
         answer = self._ask(term.domain, "TXT")
         records = [record for record in answer.records if spf.is_spf(record)]
         if not answer.records:
             self._void.append(term.text)
+        if not records and len(above) == 1:
+            self.dead.append(term.text)
         if len(records) != 1:
             said = (
                 _("%(term)s has no SPF record, which breaks yours. Remove it or correct its name.", term=term.text)
@@ -127,6 +134,21 @@ class Chain:
         name = term.domain or domain
         kinds = ("MX",) if term.name == "mx" else ("A", "AAAA")
         return not any(self._ask(name, kind).records for kind in kinds)
+
+    def _lead_nowhere(self, term: spf.Term, above: tuple[str, ...]) -> None:
+        self._void.append(term.text)
+        if not above:
+            self.dead.append(term.text)
+
+    def _count_hosts(self, term: spf.Term, domain: str) -> None:
+        number = len(self._ask(term.domain or domain, "MX").records)
+        if number > MOST_MX:
+            said = _(
+                "%(term)s leads to %(n)s mail servers, and only 10 are allowed. Name their addresses by ip4: instead.",
+                term=term.text,
+                n=number,
+            )
+            self._broken("spf-too-many-mx", said)
 
     def _broken(self, key: str, sentence: str) -> None:
         self.faults.append(Fault(State.BROKEN, key, sentence))
@@ -186,31 +208,87 @@ def check(
     answer = ask(domain, "TXT")
     records = [record for record in answer.records if spf.is_spf(record)]
     if len(records) != 1:
-        return _without_record(domain, answer, records, wanted, relays)
+        return _without_record(answer, records, _Needs(domain, wanted, unused, relays), ask)
     text = records[0]
+    needs = _Needs(domain, wanted, unused, relays)
     try:
-        policy = spf.read(text)
+        faults, node, chain = _faults_of(text, needs, ask)
     except spf.SpfInvalid as error:
         fault = Fault(State.BROKEN, "spf-syntax", _("%(why)s Receivers ignore the whole record.", why=error))
-        return judged(Line.SPF, [fault], "", seen_of(records), _proposal(domain, records, wanted, relays))
+        return _repaired([fault], records, records, needs, ask)
+    seen = "\n".join([seen_of(records), f"{node.lookups} of {MOST_LOOKUPS} look-ups", *node.lines()])[:4_000]
+    if not faults:
+        return judged(Line.SPF, [], _("One record, %(n)s of 10 look-ups.", n=node.lookups), seen)
+    if chain.is_cut:
+        return judged(Line.SPF, faults, "", seen)
+    return replace(_repaired(faults, records, records, needs, ask, chain.dead), seen=seen)
+
+
+class _Needs(NamedTuple):
+    """What a domain's record must allow, and what it need not; see :func:`check`."""
+
+    domain: str
+    wanted: Sequence[Include]
+    unused: Sequence[Include]
+    relays: Sequence[str]
+
+
+def _faults_of(text: str, needs: _Needs, ask: Ask) -> tuple[list[Fault], Node, Chain]:
+    """Return what is wrong with a record, its node, and the chain that was followed.
+
+    :raises SpfInvalid: if receivers cannot read it.
+    :raises Unanswered: if DNS does not answer.
+    """
+    policy = spf.read(text)
     chain = Chain(ask)
-    node = chain.follow(domain, policy)
+    node = chain.follow(needs.domain, policy)
     faults = [*chain.faults, *_of_lookups(node, chain), *_of_terms(policy)]
-    faults += _of_providers(node, policy, wanted, unused)
-    faults += [fault for relay in relays for fault in _of_relay(node, relay, ask)]
+    faults += _of_providers(node, policy, needs.wanted, needs.unused)
+    faults += [fault for relay in needs.relays for fault in _of_relay(node, relay, ask)]
     if len(text.encode()) == PIECE and not policy.all and not any(term.name == "redirect" for term in policy.terms):
         faults.append(Fault(State.LOOK, "spf-cut", _("The record has exactly 255 characters and no end. It was cut.")))
-    seen = "\n".join([seen_of(records), f"{node.lookups} of {MOST_LOOKUPS} look-ups", *node.lines()])[:4_000]
-    record = _proposal(domain, records, wanted, relays) if faults else None
-    is_better = record is not None and record.value.lower() != text.lower()
-    good = _("One record, %(n)s of 10 look-ups.", n=node.lookups)
-    return judged(Line.SPF, faults, good, seen, record if is_better else None)
+    return faults, node, chain
 
 
-def _without_record(
-    domain: str, answer: Answer, records: list[str], wanted: Sequence[Include], relays: Sequence[str]
+def _repaired(
+    faults: list[Fault],
+    shown: Sequence[str],
+    meant: Sequence[str],
+    needs: _Needs,
+    ask: Ask,
+    dead: Sequence[str] = (),
 ) -> Finding:
+    """Return the finding with the record to paste, which is proposed only if it heals the worst fault.
+
+    :param shown: what DNS has.
+    :param meant: the same without the slips of pasting.
+    """
+    includes = [include.domain for include in needs.wanted]
+    repair = spf_repair.repair(needs.domain, meant, includes, needs.relays, dead)
+    finding = judged(Line.SPF, faults, "", seen_of(shown), repair.record)
+    if repair.unclear:
+        terms = ", ".join(repair.unclear)[:200]
+        said = _("Correct %(terms)s yourself, since only you know what it should be.", terms=terms)
+        return replace(finding, sentence=joined([finding.sentence, said]))
+    is_other = repair.record is not None and [repair.record.value.lower()] != [text.lower() for text in shown]
+    return finding if is_other and _is_better(repair.record, finding, needs, ask) else replace(finding, record=None)
+
+
+def _is_better(record: Record | None, finding: Finding, needs: _Needs, ask: Ask) -> bool:
+    """Tell whether a record would have neither the fault of a finding nor a worse one."""
+    if record is None:
+        return False
+    try:
+        faults, _node, _chain = _faults_of(record.value, needs, ask)
+    except (spf.SpfInvalid, Unanswered):
+        return False
+    is_broken = any(fault.state is State.BROKEN for fault in faults)
+    return finding.fault not in {fault.key for fault in faults} and not (is_broken and finding.state is State.LOOK)
+
+
+def _without_record(answer: Answer, records: list[str], needs: _Needs, ask: Ask) -> Finding:
     """Return the finding about a domain with no record or with several."""
+    domain = needs.domain
     meant = [record for record in answer.records if spf.looks_like_spf(record)]
     if records:
         key = "spf-two-records"
@@ -228,10 +306,10 @@ def _without_record(
     else:
         key = "spf-missing"
         said = _("%(domain)s has no SPF record. Large providers reject its mail.", domain=domain)
-        if not wanted and not relays:
+        if not needs.wanted and not needs.relays:
             said = joined([said, _("Add to the record what your provider asks you to include.")])
-    proposal = _proposal(domain, records or [tags.cleaned(one) for one in meant], wanted, relays)
-    return judged(Line.SPF, [Fault(State.BROKEN, key, said)], "", seen_of(records or meant), proposal)
+    cleaned = records or [tags.cleaned(one) for one in meant]
+    return _repaired([Fault(State.BROKEN, key, said)], records or meant, cleaned, needs, ask)
 
 
 def _of_lookups(node: Node, chain: Chain) -> Iterator[Fault]:
@@ -300,29 +378,3 @@ def _of_relay(node: Node, relay: str, ask: Ask) -> Iterator[Fault]:
         yield Fault(
             State.BROKEN, "spf-relay-missing", _("The record doesn't allow your own relay %(address)s.", address=relay)
         )
-
-
-def _proposal(domain: str, records: Sequence[str], wanted: Sequence[Include], relays: Sequence[str]) -> Record:
-    """Return one record in place of these: their readable parts, what is missing, and a better end."""
-    parts: dict[str, None] = {}
-    strict = False
-    for record in records:
-        for written in record.split()[1:]:
-            try:
-                term = spf.read(f"{spf.VERSION} {written}").terms
-            except spf.SpfInvalid:
-                continue
-            if term and term[0].name == "all":
-                strict = strict or term[0].qualifier == "-"
-            elif term and term[0].name != "ptr":
-                parts.setdefault(written.lower() if term[0].name != "exists" else written)
-    for include in wanted:
-        parts.setdefault(f"include:{include.domain}")
-    for relay in relays:
-        parts.setdefault(f"ip{ipaddress.ip_address(relay).version}:{relay}")
-    if not parts and not strict:
-        parts["mx"] = None  # A record that allows nobody would do harm. Most small senders use the host of their mail.
-    is_redirect = any(part.startswith("redirect=") for part in parts)
-    end = [] if is_redirect else ["-all" if strict else "~all"]
-    ordered = sorted(parts, key=lambda part: part.startswith("redirect="))
-    return Record(domain, "TXT", " ".join([spf.VERSION, *ordered, *end]))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 MOST_OCTETS = 8_192  # A longer record is not read: the longest sensible one, a key of 4096 bits, has 800.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}").fullmatch
-_QUOTES = "\"'\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
+QUOTES = "\"'\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
 
 
 class TagsInvalid(ValueError):
@@ -54,7 +54,7 @@ def read(text: str) -> Tags:
 
 def is_quoted(text: str) -> bool:
     """Tell whether quotes were pasted into a record: they belong to zone files, and not to a provider's form."""
-    return text.strip()[:1] in _QUOTES and bool(text.strip())
+    return text.strip()[:1] in QUOTES and bool(text.strip())
 
 
 def is_escaped(text: str) -> bool:
@@ -64,4 +64,4 @@ def is_escaped(text: str) -> bool:
 
 def cleaned(text: str) -> str:
     """Return a pasted record without quotes around it and without backslashes."""
-    return text.strip().strip(_QUOTES + " ").replace("\\;", ";").replace('" "', "")
+    return text.strip().strip(QUOTES + " ").replace("\\;", ";").replace('" "', "")

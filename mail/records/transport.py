@@ -115,6 +115,7 @@ def check_mta_sts(
         faults.append(
             Fault(State.BROKEN, "mta-sts-id", _("id in the MTA-STS record must be 1 to 32 letters and digits."))
         )
+    new_id = proposed if faults else None  # A record heals no file.
     url = f"https://mta-sts.{domain}/.well-known/mta-sts.txt"
     try:
         text = fetch(url, MOST_POLICY_OCTETS).decode("utf-8", "replace").replace("\0", "\ufffd")
@@ -122,10 +123,10 @@ def check_mta_sts(
     except FetchFailed as error:
         said = _("The policy file can't be fetched: %(why)s.", why=str(error))
         faults.append(Fault(State.BROKEN, "mta-sts-unreachable", said))
-        return judged(Line.MTA_STS, faults, "", seen_of([*records, url]), proposed), before
+        return judged(Line.MTA_STS, faults, "", seen_of([*records, url]), new_id), before
     except PolicyInvalid as error:
         faults.append(Fault(State.BROKEN, "mta-sts-policy", str(error)))
-        return judged(Line.MTA_STS, faults, "", seen_of([*records, shown(text, 500)]), proposed), before
+        return judged(Line.MTA_STS, faults, "", seen_of([*records, shown(text, 500)]), new_id), before
     since = (before.testing_since or now) if policy.mode == "testing" else None
     seen_now = PolicySeen(found.get("id")[:64], text[:4_000], since)
     if before.text and before.text != seen_now.text and before.id == seen_now.id:

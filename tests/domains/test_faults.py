@@ -1,6 +1,7 @@
 """The doctor against a real name server: a sound domain, seeded faults by name, and answers that say nothing."""
 
 import datetime as dt
+import ipaddress
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -11,8 +12,9 @@ import pytest
 
 from domains.inspection import Inspection, Inspector, Subject
 from domains.lookups import SILENT_LOOKUPS, Lookups
+from mail.records import spf, spf_chain
 from mail.records.block_lists import BlockList
-from mail.records.finding import COULD_NOT_ASK, Finding, Line, State
+from mail.records.finding import COULD_NOT_ASK, Finding, Line, Record, State
 from mail.records.transport import PolicySeen
 from tests.domains.zones import DOMAIN, GOOD, MAILER, POLICY, POLICY_URL, RELAY, SEEDED, SPF, Seeded, apex
 from tests.peers.name_server import BOMB, GARBAGE, SILENT, Nameserver, running_nameserver
@@ -20,6 +22,7 @@ from tests.peers.name_server import BOMB, GARBAGE, SILENT, Nameserver, running_n
 NOW = dt.datetime(2026, 11, 30, 9, 0, tzinfo=dt.UTC)
 LISTS = (BlockList("Zen", "zen.lists.example", False), BlockList("Domains", "dbl.lists.example", True))
 NOTHING_SEEN = PolicySeen()
+WORST_LAST = (State.GOOD, State.LOOK, State.BROKEN)
 SOUND = Seeded(Line.SPF, "", {}, State.GOOD)
 
 
@@ -55,6 +58,52 @@ def test_a_seeded_fault_is_named(server: Nameserver, seeded: Seeded) -> None:
     assert (found.fault, found.state) == (seeded.fault, seeded.state)
     assert seeded.says in f"{found.sentence} {found.record or ''}"
     assert found.sentence.endswith(".")
+
+
+PERMITTED = ("192.0.2.25", "198.51.100.7", "192.0.2.26", "192.0.2.80", "203.0.113.9")
+
+
+def _published(seeded: Seeded, record: Record) -> Seeded:
+    """Return the zone with a record in place of what its name has of the same type and purpose."""
+    known = seeded.zone().get(record.name, {})
+    assert not isinstance(known, str)
+    kept = [text for text in known.get("TXT", []) if seeded.line is Line.SPF and not _means_spf(str(text))]
+    others = {kind: found for kind, found in known.items() if kind not in ("CNAME", record.kind)}
+    return replace(seeded, changes={**seeded.changes, record.name: {**others, record.kind: [*kept, record.value]}})
+
+
+def _means_spf(text: str) -> bool:
+    return spf.is_spf(text) or spf.looks_like_spf(text)
+
+
+def _permitted(server: Nameserver, seeded: Seeded) -> set[str]:
+    """Return the addresses that the domain's SPF record allows; none if receivers cannot read it."""
+    server.zone = seeded.zone()
+    ask = Lookups([server.address])
+    texts = [text for text in ask(DOMAIN, "TXT").records if spf.is_spf(text)]
+    try:
+        policy = spf.read(texts[0] if len(texts) == 1 else "v=spf1 none")
+    except spf.SpfInvalid:
+        return set()
+    chain = spf_chain.Chain(ask)
+    node = chain.follow(DOMAIN, policy)
+    if chain.faults or policy.all == "+":  # Everybody is who that record must not allow.
+        return set()
+    return {one for one in PERMITTED if spf_chain.verdict(node, ipaddress.ip_address(one), ask) == "pass"}
+
+
+@pytest.mark.parametrize("seeded", SEEDED, ids=str)
+def test_the_record_to_publish_heals_its_line(server: Nameserver, seeded: Seeded) -> None:
+    found = finding(look(server, seeded), seeded.line)
+    if found.record is None:
+        return
+
+    healed = _published(seeded, found.record)
+    after = finding(look(server, healed), seeded.line)
+
+    assert after.fault != found.fault
+    assert WORST_LAST.index(after.state) <= WORST_LAST.index(found.state)
+    assert _permitted(server, seeded) <= _permitted(server, healed)
 
 
 def test_faults_have_names_of_their_own() -> None:

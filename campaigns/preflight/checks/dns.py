@@ -105,11 +105,13 @@ def _of_envelope(domain: str, lines: Mapping[Line, KnownLine], *, is_ours: bool)
             yield found("D1", _weight(spf, is_ours=is_ours), spf.sentence, publish, domain)
     mx = lines.get(Line.MX)
     if mx is not None and mx.fault.startswith("mx-") and mx.fault not in ("mx-is-alias", "mx-null-beside"):
-        sentence = f"{_('Bounces are lost.')} {mx.sentence}"
+        sentence, weight = f"{_('Bounces are lost.')} {mx.sentence}", BLOCK
         if mx.fault == "mx-missing":
-            sentence = _("%(domain)s has no MX record, so bounces are lost.") % {"domain": readable_domain(domain)}
+            # The domain's own address takes them then (RFC 5321 section 5.1).
+            said = _("%(domain)s has no MX record, so bounces go to its own address.")
+            sentence, weight = said % {"domain": readable_domain(domain)}, WARN
         remedy = _("Add an MX record, or choose another return path.")
-        yield found("D7", BLOCK if is_ours else INFORM, sentence, remedy, domain)
+        yield found("D7", weight if is_ours else INFORM, sentence, remedy, domain)
     elif mx is not None and mx.fault in NO_DOMAIN and is_ours:
         yield found("D6", BLOCK, mx.sentence, _("Register the domain, or choose another return path."), domain)
 

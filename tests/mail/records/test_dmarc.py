@@ -77,17 +77,41 @@ def test_the_policy_is_the_own_one_or_that_of_the_organisation(domain: str, foun
             "v=DMARC1; p=reject; sp=none; t=y; rua=mailto:x@a.example",
             "v=DMARC1; p=reject; sp=reject; rua=mailto:x@a.example",
         ),
-        ('"v=DMARC1; p=reject"', "v=DMARC1; p=reject"),
-        (r"v=DMARC1\; p=quarantine\;", "v=DMARC1; p=quarantine;"),
-        ("p=reject; v=DMARC1", "v=DMARC1; p=none; rua=mailto:d@a.example"),
+        ('"v=DMARC1; p=reject"', "v=DMARC1; p=reject; rua=mailto:d@a.example"),
+        (r"v=DMARC1\; p=quarantine\;", "v=DMARC1; p=quarantine; rua=mailto:d@a.example"),
+        ("p=reject; v=DMARC1", "v=DMARC1; p=reject; rua=mailto:d@a.example"),
+        (
+            "v=dmarc1; p=reject; sp=quarantine; aspf=s",
+            "v=DMARC1; p=reject; sp=quarantine; aspf=s; rua=mailto:d@a.example",
+        ),
+        (
+            "v=DMARC1, p=reject, rua=mailto:x@a.example,mailto:y@a.example",
+            "v=DMARC1; p=reject; rua=mailto:x@a.example,mailto:y@a.example",
+        ),
+        ("v=DMARC1 p=quarantine sp=reject", "v=DMARC1; p=quarantine; sp=reject; rua=mailto:d@a.example"),
+        (["v=DMARC1; p=none", "v=DMARC1; p=reject"], "v=DMARC1; p=reject; rua=mailto:d@a.example"),
+        (
+            ["v=DMARC1; p=none; rua=mailto:x@a.example", "v=DMARC1; p=quarantine"],
+            "v=DMARC1; p=quarantine; rua=mailto:x@a.example",
+        ),
+        ("v=dmarc1; p=rejekt", "v=DMARC1; p=none; rua=mailto:d@a.example"),
     ],
 )
-def test_the_record_to_paste_repairs_the_one_that_is_there(published: str, proposed: str) -> None:
+def test_the_record_to_paste_repairs_the_one_that_is_there(published: str | list[str], proposed: str) -> None:
     finding = dmarc.check("a.example", TableAsk(txt(_dmarc__a=published)), "d@a.example")
 
     assert finding.record is not None
     assert finding.record.value == proposed
     assert finding.record.name == "_dmarc.a.example"
+
+
+@pytest.mark.parametrize("name", ["a.example", "_dmarc.a.example.a.example"])
+def test_a_policy_at_a_wrong_name_is_proposed_for_the_right_one(name: str) -> None:
+    table = {name: {"TXT": ["v=spf1 -all", "v=DMARC1; p=reject; rua=mailto:x@a.example"]}}
+
+    finding = dmarc.check("a.example", TableAsk(table), "d@a.example")
+
+    assert str(finding.record) == '_dmarc.a.example. IN TXT "v=DMARC1; p=reject; rua=mailto:x@a.example"'
 
 
 def test_alignment_is_a_row_for_each_server() -> None:

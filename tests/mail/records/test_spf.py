@@ -143,7 +143,7 @@ def test_a_record_that_allows_nobody_is_proposed_only_to_those_who_wanted_it(rec
         ([], "v=spf1 include:spf.mail.example ip4:192.0.2.1 ~all"),
         (["v=spf1 mx -all", "v=spf1 a mx ~all"], "v=spf1 mx a include:spf.mail.example ip4:192.0.2.1 -all"),
         (['"v=spf1 mx ?all"'], "v=spf1 mx include:spf.mail.example ip4:192.0.2.1 ~all"),
-        (["v=spf1 ptr ipv4:192.0.2.9 mx +all"], "v=spf1 mx include:spf.mail.example ip4:192.0.2.1 ~all"),
+        (["v=spf1 ptr ipv4:192.0.2.9 mx +all"], "v=spf1 ip4:192.0.2.9 mx include:spf.mail.example ip4:192.0.2.1 ~all"),
         (["v=spf1 redirect=c.example mx"], "v=spf1 mx include:spf.mail.example ip4:192.0.2.1 redirect=c.example"),
     ],
 )
@@ -156,3 +156,60 @@ def test_the_record_to_paste_keeps_what_is_good_and_adds_what_is_missing(records
     assert finding.record is not None
     assert finding.record.value == proposed
     assert spf.read(finding.record.value)
+
+
+@pytest.mark.parametrize(
+    ("record", "proposed"),
+    [
+        (
+            "v=spf1 ipv4:192.0.2.3 ip:192.0.2.4 ipv6:2001:db8::1 -all",
+            "ip4:192.0.2.3 ip4:192.0.2.4 ip6:2001:db8::1 -all",
+        ),
+        ("v=spf1 ip4 : 192.0.2.3 include: b.example - all", "ip4:192.0.2.3 include:b.example -all"),
+        ("v=spf1 ip4:192.0.2.3, ip4:192.0.2.4;mx,a -all;", "ip4:192.0.2.3 ip4:192.0.2.4 mx a -all"),
+        ("v=spf1 ip4=192.0.2.3 include=b.example \u2013all", "ip4:192.0.2.3 include:b.example -all"),
+        ("v=spf1 192.0.2.9/24 a:192.0.2.7 ip6:192.0.2.1 ~all.", "ip4:192.0.2.0/24 ip4:192.0.2.7 ip4:192.0.2.1 ~all"),
+        ("v=spf1 ip4:b.example ip4:198.51.100.1/255.255.255.0 ?all", "a:b.example ip4:198.51.100.0/24 ~all"),
+        ("v=spf1 mx redirect:b.example", "mx redirect=b.example"),
+        ("v=spf1 ipv6:2001:db8:: -all", "ip6:2001:db8:: -all"),
+        # Receivers read no redirect beside all.
+        ("v=spf1 mx redirect=b.example redirect=c.example -all", "mx -all"),
+        # What may have allowed somebody is not taken back strictly.
+        ("v=spf1 mx include:nowhere.example -all", "mx ~all"),
+        ("v=spf1 include:a.example -all", "mx ~all"),
+        ("v=spf1 ptr -all", "mx ~all"),
+        ("v=spf1 a:x.example a:y.example a:z.example ip4:192.0.2.3 -all", "ip4:192.0.2.3 -all"),
+        ("v=spf1 a:x.example a:y.example a:z.example -all", "mx ~all"),
+    ],
+)
+def test_a_slip_is_repaired_as_it_was_meant(record: str, proposed: str) -> None:
+    finding = spf_chain.check("a.example", _of_a(record))
+
+    assert finding.record is not None
+    assert finding.record.value == f"v=spf1 {proposed}"
+    assert not spf_chain.check("a.example", _of_a(finding.record.value)).fault
+
+
+@pytest.mark.parametrize(
+    ("record", "unclear"),
+    [
+        ("v=spf1 ip4:192.0.2.300 -all", "ip4:192.0.2.300"),
+        ("v=spf1 ip4:192.0.2.1/0.0.0.0 -all", "ip4:192.0.2.1/0.0.0.0"),
+        ("v=spf1 mx include: -all", "include:-all"),
+        ("v=spf1 mx spf.b.example -all", "spf.b.example"),
+        ("v=spf1 mx a:b..example -all", "a:b..example"),
+        ("v=spf1 redirect=b.example redirect=c.example", "redirect=b.example, redirect=c.example"),
+    ],
+)
+def test_a_part_that_only_its_owner_knows_is_named_and_no_record_proposed(record: str, unclear: str) -> None:
+    finding = spf_chain.check("a.example", _of_a(record))
+
+    assert (finding.state, finding.fault, finding.record) == (State.BROKEN, "spf-syntax", None)
+    assert f"Correct {unclear} yourself" in finding.sentence
+
+
+def _of_a(record: str) -> TableAsk:
+    table = {**txt(a=record, b="v=spf1 ip4:198.51.100.0/24 -all"), "mx.a.example": {"A": ["192.0.2.8"]}}
+    table["a.example"] = {**table["a.example"], "MX": ["10 mx.a.example."], "A": ["192.0.2.8"]}
+    table["b.example"] = {**table["b.example"], "A": ["192.0.2.9"]}
+    return TableAsk(table)
