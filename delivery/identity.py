@@ -27,15 +27,20 @@ from django.db import connection, transaction
 from db.costs import durable
 from db.dialect import is_postgresql
 from delivery.models import Installation
+from words.texts import text as _
 
 log = logging.getLogger(__name__)
 CHECK_SECONDS = 20.0  # Between two checks. A restore in place may hide mail sent within this time after the dump.
 COARSE_NS = 2_000_000_000  # Some file systems round times to seconds, and nobody restores a backup this fast.
 MACHINE_ID = Path("/etc/machine-id")
-COPIED = "This database was restored from a dump or copied. Mail was sent from another one before."
-SET_BACK = "This database was set back. This machine remembers more than it knows."
-PUT_BACK = "The folder of this database was restored from a backup, or the owner or mode of all its files was changed."
-BY_SETTING = "START_HELD is set, so nothing is sent until someone says so."
+COPIED = _("This database was restored from a dump or copied. Mail was sent from another one before.")
+SET_BACK = _("This database was set back. This machine remembers more than it knows.")
+PUT_BACK = _(
+    "The folder of this database was restored from a backup, or the owner or mode of all its files was changed."
+)
+BY_SETTING = _("START_HELD is set, so nothing is sent until someone says so.")
+
+_REASONS = {str(reason): reason for reason in (COPIED, SET_BACK, PUT_BACK, BY_SETTING)}  # As they are stored.
 
 
 @dataclass(slots=True)
@@ -61,7 +66,7 @@ def why_held(now: dt.datetime) -> str:
     if row is None or (row[0] == _process.key and row[1] < _process.generation):
         check(now)
         row = _row()
-    return row[2] if row else ""
+    return _REASONS.get(row[2], row[2]) if row else ""
 
 
 def _row() -> tuple[UUID, int, str] | None:

@@ -46,6 +46,7 @@ from smtpservers.limits import refused_senders
 from smtpservers.models import SmtpServer
 from smtpservers.presets import password_warning
 from smtpservers.smtp.conversation import Step
+from words.texts import translated
 
 # In the order of a conversation. With STARTTLS, EHLO comes twice.
 STEPS = {
@@ -62,6 +63,22 @@ STEPS = {
     "message": gettext_lazy("the message, and the final reply"),
     "DKIM": gettext_lazy("our signatures, as the Test inbox got them"),
     "bounces": gettext_lazy("the address that bounces go to"),
+}
+# The details of steps, by their names in Step.details.
+DETAILS = {
+    "extensions": gettext_lazy("extensions"),
+    "older server": gettext_lazy("older server"),
+    "version": gettext_lazy("version"),
+    "cipher": gettext_lazy("cipher"),
+    "certificate for": gettext_lazy("certificate for"),
+    "issued by": gettext_lazy("issued by"),
+    "valid until": gettext_lazy("valid until"),
+    "mechanism": gettext_lazy("mechanism"),
+    "passed over": gettext_lazy("passed over"),
+    "provider says": gettext_lazy("provider says"),
+    "not sent": gettext_lazy("not sent"),
+    "asked": gettext_lazy("asked"),
+    "means": gettext_lazy("means"),
 }
 MESSAGES_PER_PAGE = outbox_search.PAGE
 SERVERS_PER_PAGE = 25
@@ -91,7 +108,12 @@ class StepLine:
 
     @property
     def is_skipped(self) -> bool:
-        return any(said.startswith("Not checked") for said in (self.reply, self.step.details.get(MEANS, "")))
+        return any(said.startswith("Not checked") for said in (self.step.reply, self.step.details.get(MEANS, "")))
+
+    @property
+    def details(self) -> list[tuple[str, str]]:
+        """The names and values of the details, for a page."""
+        return [(str(DETAILS.get(name, name)), translated(value)) for name, value in self.step.details.items()]
 
     @property
     def verdict(self) -> str:
@@ -166,7 +188,7 @@ def _test_so_far(trial: Trial) -> dict[str, Any]:
     now = clock.now()
     conversation = trials.conversation_of(trial)
     if trial.refusal:
-        return {"outcome": ResultWords("failed", "block", _("Test not sent."), trial.refusal)}
+        return {"outcome": ResultWords("failed", "block", _("Test not sent."), trial.refusal_text)}
     if trial.ended_at is None:
         steps = [line_of(said.step) for said in conversation.steps] if conversation else []
         return {"outcome": _under_way(trial, now), "steps": steps, "is_under_way": not trials.is_lost(trial, now)}
@@ -231,7 +253,7 @@ def outcome_of(conversation: operators_send_test.Conversation) -> ResultWords:
 
 def line_of(step: Step) -> StepLine:
     """Return a step for the page. The extensions of a greeting are shown as a list, and not again as lines."""
-    reply = step.reply.partition("\n")[0] if "extensions" in step.details else step.reply
+    reply = step.reply.partition("\n")[0] if "extensions" in step.details else translated(step.reply)
     return StepLine(step, str(STEPS[step.name]), reply)
 
 

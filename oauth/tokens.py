@@ -22,6 +22,7 @@ from oauth.client.explanations import explain
 from oauth.client.requests import SECONDS, Grant, GrantRefused, ProviderSilent
 from oauth.models import OAuthAccount
 from registry import Registry
+from words.texts import text as _
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,11 @@ def token_for(account: OAuthAccount, host: str, now: dt.datetime, *, refused: st
         return same  # It is as good as new: the token is not what is wrong.
     awaits_person = latest.state in (State.NEW, State.REFUSED)
     raise NoToken(
-        f"{_named(account)}: {latest.last_error or 'There is no token yet. Open the account and connect it.'}",
+        _(
+            "OAuth account %(account)s: %(why)s",
+            account=account.name,
+            why=latest.last_error or _("There is no token yet. Open the account and connect it."),
+        ),
         needs_person=awaits_person,
         awaits_account=awaits_person,
     )
@@ -88,7 +93,12 @@ def why_not_to(account: OAuthAccount, host: str) -> str:
     if host in allowed or (account.is_for_mail and _is_test_host(host)):
         return ""
     hosts = ", ".join(sorted(allowed))
-    return f"{_named(account)} is for {hosts} only. Its tokens are never sent to {host}."
+    return _(
+        "OAuth account %(account)s is for %(hosts)s only. Its tokens are never sent to %(host)s.",
+        account=account.name,
+        hosts=hosts,
+        host=host,
+    )
 
 
 def _is_test_host(host: str) -> bool:
@@ -101,14 +111,10 @@ def _is_test_host(host: str) -> bool:
 def _read(account: OAuthAccount) -> OAuthAccount:
     found = OAuthAccount.objects.filter(pk=account.pk).first()
     if found is None:
-        raise NoToken("The OAuth account was deleted.", needs_person=True)
+        raise NoToken(_("The OAuth account was deleted."), needs_person=True)
     if found.destination != account.destination:  # The caller signs in as the mailbox of before.
-        raise NoToken(f"{_named(account)} was edited.", needs_person=False)
+        raise NoToken(_("OAuth account %(account)s was edited.", account=account.name), needs_person=False)
     return found
-
-
-def _named(account: OAuthAccount) -> str:
-    return f"OAuth account {account.name}"
 
 
 def _usable(account: OAuthAccount, now: dt.datetime, refused: str) -> str:
@@ -241,7 +247,7 @@ def note_refused(account: OAuthAccount, error: GrantRefused, now: dt.datetime) -
     why = meaning_of(account, error)
     log.warning("the OAuth account %s is refused: %s", account.name, error.error)
     if _settle(account, State.REFUSED, now, last_error=why[:500], failures=F("failures") + 1):
-        _tell(account, f"{_named(account)}: {why}", now)
+        _tell(account, _("OAuth account %(account)s: %(why)s", account=account.name, why=why), now)
     return why
 
 

@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Generator
 
 from oauth import sasl
+from words.texts import text as _
 
 # Best first: SCRAM authenticates both sides and never sends the password; CRAM-MD5 does not send it either.
 PREFERRED = ("SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN", "LOGIN")
@@ -95,7 +96,9 @@ def _scram(mechanism: str, username: str, password: str, nonce: str) -> Exchange
     challenge = _text(_unbase64((yield from _begin(mechanism, f"n,,{opening}".encode()))))
     given = _attributes(challenge)
     if not given.get("r", "").startswith(nonce) or given["r"] == nonce:
-        raise SignInBroken(f"the server's answer to {mechanism} does not belong to our question")
+        raise SignInBroken(
+            _("the server's answer to %(mechanism)s does not belong to our question", mechanism=mechanism)
+        )
     salted = hashlib.pbkdf2_hmac(algorithm, secret, _unbase64(given.get("s", "")), _rounds(given))
     closing = f"c=biws,r={given['r']}"
     signed = f"{opening},{challenge},{closing}".encode()
@@ -106,23 +109,25 @@ def _scram(mechanism: str, username: str, password: str, nonce: str) -> Exchange
     expected = hmac.digest(hmac.digest(salted, b"Server Key", algorithm), signed, algorithm)
     shown = _attributes(last)
     if "e" in shown:
-        raise SignInBroken(f"the server refused the sign-in: {shown['e'][:100]}")
+        raise SignInBroken(_("the server refused the sign-in: %(said)s", said=shown["e"][:100]))
     if not hmac.compare_digest(_unbase64(shown.get("v", "")), expected):
-        raise SignInBroken("the server could not prove that it knows the password; somebody may be tampering")
+        raise SignInBroken(_("the server could not prove that it knows the password; somebody may be tampering"))
     yield ""
 
 
 def _rounds(given: dict[str, str]) -> int:
     digits = given.get("i", "")
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 7 and int(digits) in _SCRAM_ROUNDS):
-        raise SignInBroken(f"the server asks for {digits[:20] or 'no'} rounds of SCRAM, which is not reasonable")
+        raise SignInBroken(
+            _("the server asks for %(n)s rounds of SCRAM, which is not reasonable", n=digits[:20] or _("no"))
+        )
     return int(digits)
 
 
 def _attributes(message: str) -> dict[str, str]:
     parts = dict(part.split("=", 1) for part in message.split(",") if "=" in part)
     if "m" in parts:  # A mandatory extension (RFC 5802 section 5.1).
-        raise SignInBroken("the server asks for an extension of SCRAM that we do not know")
+        raise SignInBroken(_("the server asks for an extension of SCRAM that we do not know"))
     return parts
 
 
@@ -136,12 +141,12 @@ def saslprep(text: str) -> str:
     mapped = "".join(" " if stringprep.in_table_c12(c) else c for c in text if not stringprep.in_table_b1(c))
     prepared = unicodedata.ucd_3_2_0.normalize("NFKC", mapped)
     if any(is_in(character) for is_in in _PROHIBITED for character in prepared):
-        raise SignInBroken("the user name or password holds a character that SCRAM does not allow")
+        raise SignInBroken(_("the user name or password holds a character that SCRAM does not allow"))
     if any(map(stringprep.in_table_d1, prepared)) and (
         any(map(stringprep.in_table_d2, prepared))
         or not (stringprep.in_table_d1(prepared[0]) and stringprep.in_table_d1(prepared[-1]))
     ):
-        raise SignInBroken("the user name or password mixes directions of writing, which SCRAM does not allow")
+        raise SignInBroken(_("the user name or password mixes directions of writing, which SCRAM does not allow"))
     return prepared
 
 
@@ -160,11 +165,11 @@ def _unbase64(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except ValueError:
-        raise SignInBroken("the server's challenge cannot be read") from None
+        raise SignInBroken(_("the server's challenge cannot be read")) from None
 
 
 def _text(value: bytes) -> str:
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:
-        raise SignInBroken("the server's challenge cannot be read") from None
+        raise SignInBroken(_("the server's challenge cannot be read")) from None

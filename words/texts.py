@@ -97,6 +97,11 @@ def translated(said: str | Exception) -> str:
     return found.translated() if isinstance(found, Text) else str(said)
 
 
+def text_of(error: Exception) -> str:
+    """Return the text of an error as it was raised with, which can still be translated; ``str`` cannot."""
+    return error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
+
+
 def kept(said: object) -> object:
     """Return a text as JSON for a database, from which :func:`restored` makes it again; numbers and words unchanged."""
     if isinstance(said, Text):

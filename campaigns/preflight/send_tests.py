@@ -85,7 +85,7 @@ def _result(trial: Trial, now: dt.datetime) -> SendTestResult:
         return SendTestResult(
             trial.recipient,
             conversation,
-            trial.refusal,
+            trial.refusal_text,
             is_in_test_inbox=is_shown_here,
             receipt=receipt,
             is_receipt_followed=receipt is not None and receipt.is_followed(trial.ended_at, now),

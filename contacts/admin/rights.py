@@ -244,9 +244,15 @@ def _as_rows(value: Any) -> list[list[tuple[str, Any]]]:
     ]
 
 
+def _named(name: str, value: Any) -> str:
+    """Return a value with its name, which is ours or that of a merge field."""
+    shown = _(name) if name in HEADINGS else name
+    return _("%(name)s: %(value)s") % {"name": shown, "value": _readable(value)}
+
+
 def _readable(value: Any) -> Any:
     if isinstance(value, dict):
-        return "; ".join(f"{name}: {_readable(each)}" for name, each in value.items()) or "–"
+        return "; ".join(_named(name, each) for name, each in value.items()) or "–"
     if isinstance(value, list):
         return " · ".join(str(_readable(each)) for each in value) or "–"
     if isinstance(value, bool):

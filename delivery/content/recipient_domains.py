@@ -17,6 +17,8 @@ from django.conf import settings
 from mail.addresses import AddressInvalid, check_address, domain_of, is_reserved
 from mail.mailbox_providers import receiving_at
 from mail.suffixes import registered_domain
+from words.texts import text as _
+from words.texts import text_of
 
 LOOK_UP_SECONDS = 3.0  # For all queries about one domain together.
 LOOK_UPS_AT_ONCE = 50
@@ -46,7 +48,7 @@ def syntax_problem(address: str) -> AddressProblem:
     try:
         check_address(address)
     except AddressInvalid as error:
-        return AddressProblem("not-an-address", str(error))
+        return AddressProblem("not-an-address", text_of(error))
     return NO_PROBLEM
 
 
@@ -59,7 +61,7 @@ class DomainCache:
 
     def get(self, domain: str) -> AddressProblem | None:
         """Return the problem of a domain; None if the entry is missing or has expired."""
-        until, problem, _ = self._known.get(domain, (0.0, NO_PROBLEM, ""))
+        until, problem, __ = self._known.get(domain, (0.0, NO_PROBLEM, ""))
         return problem if until > time.monotonic() else None
 
     def provider(self, domain: str) -> str:
@@ -114,7 +116,9 @@ class Validator:
             return problem
         domain = domain_of(address)
         if is_reserved(domain):
-            return AddressProblem("reserved", f"The domain {domain} is reserved and receives no mail.")
+            return AddressProblem(
+                "reserved", _("The domain %(domain)s is reserved and receives no mail.", domain=domain)
+            )
         known = self._cache.get(domain)
         # Shielded: if one caller is cancelled, the others still get the answer.
         return await asyncio.shield(self._task(domain)) if known is None else known
@@ -186,7 +190,7 @@ class Validator:
 
 def _nameserver(written: str) -> dns.nameserver.Nameserver:
     """Return the name server of a setting like ``127.0.0.1`` or ``127.0.0.1#5353``."""
-    host, _, port = written.partition("#")
+    host, __, port = written.partition("#")
     return dns.nameserver.Do53Nameserver(host, int(port or 53))
 
 
@@ -198,14 +202,14 @@ async def _ask(resolver: dns.asyncresolver.Resolver, domain: str) -> tuple[Addre
     try:
         answer = await resolver.resolve(domain, "MX")
     except dns.resolver.NXDOMAIN:
-        return AddressProblem("no-domain", f"The domain {domain} does not exist."), ""
+        return AddressProblem("no-domain", _("The domain %(domain)s does not exist.", domain=domain)), ""
     except dns.resolver.NoAnswer:
         pass
     else:
         first = min(answer, key=lambda record: (record.preference, str(record.exchange).lower()))
         host = str(first.exchange).rstrip(".").lower()
         if len(answer) == 1 and not host:
-            return AddressProblem("no-mail", f"The domain {domain} says that it takes no mail."), ""
+            return AddressProblem("no-mail", _("The domain %(domain)s says that it takes no mail.", domain=domain)), ""
         provider = registered_domain(host)
         return NO_PROBLEM, _well_known_provider(provider) or provider
     for kind in ("A", "AAAA"):
@@ -214,4 +218,4 @@ async def _ask(resolver: dns.asyncresolver.Resolver, domain: str) -> tuple[Addre
         except dns.resolver.NoAnswer:
             continue
         return NO_PROBLEM, ""
-    return AddressProblem("no-mail", f"The domain {domain} has no mail server and no address."), ""
+    return AddressProblem("no-mail", _("The domain %(domain)s has no mail server and no address.", domain=domain)), ""

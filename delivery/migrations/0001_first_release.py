@@ -382,6 +382,7 @@ class Migration(migrations.Migration):
                 ('steps', models.JSONField(default=list)),
                 ('is_sent', models.BooleanField(default=False)),
                 ('refusal', models.TextField(default='')),
+                ('refusal_words', models.JSONField(null=True)),
                 ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('mailing', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='delivery.mailing')),
                 ('message', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='delivery.message')),

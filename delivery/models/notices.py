@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from delivery.models.outbox import Mailing, Message
 from smtpservers.models import SmtpServer
+from words.texts import told
 
 
 class Trial(models.Model):
@@ -32,6 +33,7 @@ class Trial(models.Model):
     steps = models.JSONField(default=list)  # Written and read by delivery.operators.trials.
     is_sent = models.BooleanField(default=False)  # Whether the whole message was transmitted, with or without a reply.
     refusal = models.TextField(default="")  # Why the test could not start.
+    refusal_words = models.JSONField(null=True)  # The same, by words.texts.kept.
     message = models.ForeignKey(Message, null=True, on_delete=models.SET_NULL, related_name="+")
 
     class Meta:
@@ -39,6 +41,11 @@ class Trial(models.Model):
 
     def __str__(self) -> str:
         return f"Test through {self.server}"
+
+    @property
+    def refusal_text(self) -> str:
+        """Why the test could not start, which an edge can translate if its words were kept."""
+        return told(self.refusal, self.refusal_words)
 
 
 class Incident(models.Model):

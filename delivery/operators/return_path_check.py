@@ -21,6 +21,8 @@ from smtpservers.smtp.connection import Connection, ConnectionFailed, connect
 from smtpservers.smtp.conversation import Step, lost_step, said, since
 from smtpservers.smtp.endpoint import Endpoint, domain_name_of
 from smtpservers.smtp.wire import WireLost
+from words.texts import joined, text_of
+from words.texts import text as _
 
 PORT = 25
 SECONDS = 8.0  # For all conversations together.
@@ -39,12 +41,14 @@ def check(server: SmtpServer, port: int = PORT, seconds: float = SECONDS) -> lis
     began = time.perf_counter()
     plain, domain = ascii_address(server.return_path), domain_of(server.return_path)
     if is_reserved(domain):
-        return [_not_checked(plain, f"{domain} is reserved for examples and receives no mail", began)]
+        return [
+            _not_checked(plain, _("%(domain)s is reserved for examples and receives no mail", domain=domain), began)
+        ]
     return [asyncio.run(_check(server, port, seconds))]
 
 
 def _not_checked(address: str, why: str, began: float) -> Step:
-    return Step("bounces", address, None, f"Not checked: {why}.", since(began), True)
+    return Step("bounces", address, None, _("Not checked: %(why)s.", why=why), since(began), True)
 
 
 async def _check(server: SmtpServer, port: int, seconds: float) -> Step:
@@ -52,20 +56,20 @@ async def _check(server: SmtpServer, port: int, seconds: float) -> Step:
     plain = ascii_address(server.return_path)
     validator = Validator()
     address = verp.tagged(plain, NOBODY, 0, settings.TOKEN_KEYS) if server.use_verp else plain
-    why = "DNS names no mail server for it"
+    why = _("DNS names no mail server for it")
     try:
         async with asyncio.timeout(seconds):
             if problem := await validator.problem(server.return_path):
-                advice = "Bounces would be lost. Correct Email return path, or add an MX record to its domain."
-                return lost_step("bounces", plain, f"{problem.sentence} {advice}", began)
+                advice = _("Bounces would be lost. Correct Email return path, or add an MX record to its domain.")
+                return lost_step("bounces", plain, joined([problem.sentence, advice]), began)
             for host in (await validator.exchanges(domain_of(plain)))[:MOST_HOSTS]:
                 try:
                     return await _ask(host, port, server, plain, address, began)
                 except (ConnectionFailed, WireLost, ValueError) as error:
-                    why = f"{host} couldn't be reached ({error})"
+                    why = _("%(host)s couldn't be reached (%(error)s)", host=host, error=text_of(error))
     except TimeoutError:
-        why = f"DNS or its mail server didn't reply within {seconds:g} seconds"
-    return _not_checked(plain, f"{why}. Many networks block port 25", began)
+        why = _("DNS or its mail server didn't reply within %(seconds)s seconds", seconds=f"{seconds:g}")
+    return _not_checked(plain, _("%(why)s. Many networks block port 25", why=why), began)
 
 
 async def _ask(host: str, port: int, server: SmtpServer, plain: str, address: str, began: float) -> Step:
@@ -83,7 +87,11 @@ async def _ask(host: str, port: int, server: SmtpServer, plain: str, address: st
     connection = await connect(endpoint)
     try:
         reply = await _say(connection, f"MAIL FROM:<>{' SMTPUTF8' if needs_smtputf8(plain) else ''}")
-        sent, is_fine, means = "MAIL FROM:<>", True, f"Not checked: {host} refuses connections from this machine."
+        sent, is_fine, means = (
+            "MAIL FROM:<>",
+            True,
+            _("Not checked: %(host)s refuses connections from this machine.", host=host),
+        )
         if reply.is_positive:
             sent = f"RCPT TO:<{address}>"
             reply = await _say(connection, sent)
@@ -102,12 +110,22 @@ async def _say(connection: Connection, line: str) -> Reply:
 def _meaning(host: str, plain: str, is_tagged: bool, reply: Reply, without_tag: Reply) -> tuple[bool, str]:
     """Return whether bounces arrive, as far as is known, and a sentence that says so."""
     if reply.is_positive:
-        return True, f"{host} accepts bounces to {'the tagged address' if is_tagged else plain}."
+        return True, _(
+            "%(host)s accepts bounces to %(address)s.",
+            host=host,
+            address=_("the tagged address") if is_tagged else plain,
+        )
     if without_tag.is_positive:
-        return False, (
-            f"{host} accepts bounces to {plain} but rejects the tagged address. Turn off Tag each return path, or let"
-            " the mailbox accept plus-addresses."
+        return False, _(
+            "%(host)s accepts bounces to %(address)s but rejects the tagged address. Turn off Tag each return path, or"
+            " let the mailbox accept plus-addresses.",
+            host=host,
+            address=plain,
         )
     if classify(Stage.RCPT, without_tag, plain).action is Action.SUPPRESS:
-        return False, f"{host} rejects bounces to {plain}. Correct Email return path, or create the mailbox."
-    return True, f"Not checked: {host} replied about something else. Its reply above says what."
+        return False, _(
+            "%(host)s rejects bounces to %(address)s. Correct Email return path, or create the mailbox.",
+            host=host,
+            address=plain,
+        )
+    return True, _("Not checked: %(host)s replied about something else. Its reply above says what.", host=host)

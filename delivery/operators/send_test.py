@@ -40,6 +40,8 @@ from smtpservers.smtp.connection import ConnectionFailed, connect
 from smtpservers.smtp.conversation import Step
 from smtpservers.smtp.diagnostics import explain, offers_sign_in
 from smtpservers.smtp.endpoint import Endpoint, endpoint_of
+from words.texts import joined, text_of
+from words.texts import text as _
 
 WATCH_SECONDS = 0.5
 T = TypeVar("T")
@@ -139,12 +141,12 @@ def send_test(
     """
     server = SmtpServer.objects.get(pk=server_id)
     if because := identity.why_held(now):
-        raise SendTestRefused(f"{because} Nothing is sent before an administrator lets it go on.")
+        raise SendTestRefused(joined([because, _("Nothing is sent before an administrator lets it go on.")]))
     try:
         recipient = check_address(recipient)
         endpoint = endpoint_of(server, final_timeout=0, clock=lambda: now)
     except (ValueError, SecretUnreadable) as error:
-        raise SendTestRefused(str(error)) from error
+        raise SendTestRefused(text_of(error)) from error
     content = content or _words(server)
     content = replace(content, sends_copies=content.sends_copies and with_copies)
     lease = leases.acquire_extra(server.pk, LEASE_SECONDS)
@@ -242,7 +244,7 @@ def _put_on_record(
             if sign is not None:
                 composed.content = sign(composed.content) + composed.content
         except (ValueError, SignatureMissing) as error:
-            raise SendTestRefused(str(error)) from error
+            raise SendTestRefused(text_of(error)) from error
     return claims[0], mailing, composed
 
 
@@ -274,7 +276,7 @@ async def _talk(
     except ConnectionFailed as error:
         judgement = judge_connection(
             error.stage,
-            str(error),
+            text_of(error),
             error.reply,
             needs_mending=error.needs_mending,
             awaits_account=error.awaits_account,

@@ -28,6 +28,8 @@ from smtpservers.smtp.conversation import Step
 from smtpservers.smtp.diagnostics import explain, offers_sign_in
 from smtpservers.smtp.endpoint import Endpoint, endpoint_of
 from smtpservers.smtp.wire import WireLost
+from words.texts import kept, text_of
+from words.texts import text as _
 
 EVERY = dt.timedelta(hours=1)
 SECONDS = 30.0  # For a whole session.
@@ -138,6 +140,7 @@ def _is_free(now: dt.datetime) -> Q:
 
 def _store(session: ServerSession, found: Findings, now: dt.datetime) -> None:
     values = {name: getattr(found, name) for name in Findings.__slots__}
+    values |= {"sentence": found.sentence[:500], "words": kept(found.sentence) if found.sentence else None}
     ServerSession.objects.filter(pk=session.pk).update(
         **values, asked_at=now, version=session.server.version, wanted_at=None, taken_at=None
     )
@@ -156,7 +159,7 @@ def try_server(
     try:
         endpoint = endpoint_of(server, final_timeout=0, clock=lambda: now)
     except (ValueError, SecretUnreadable) as error:
-        return Findings(Fault.CONNECTION, sentence=str(error)[:500])
+        return Findings(Fault.CONNECTION, sentence=text_of(error))
     found = Findings()
     learned = asyncio.run(_session(endpoint, found, _senders(server, others), resolve))
     if learned:
@@ -193,10 +196,12 @@ async def _session(
             return connection.learned
     except TimeoutError:
         found.fault, found.is_temporary = Fault.CONNECTION, True
-        found.sentence = f"{endpoint.shown_host} took longer than {SECONDS:g} seconds."
+        found.sentence = _(
+            "%(host)s took longer than %(seconds)s seconds.", host=endpoint.shown_host, seconds=f"{SECONDS:g}"
+        )
     except WireLost as error:
         found.fault, found.is_temporary = Fault.CONNECTION, True
-        found.sentence = f"The connection was lost: {error}."[:500]
+        found.sentence = _("The connection was lost: %(why)s.", why=error)
     except ConnectionFailed as error:
         _note_failure(error, steps, endpoint, found)
     return {}
@@ -214,7 +219,7 @@ def _note_failure(error: ConnectionFailed, steps: Sequence[Step], endpoint: Endp
     found.is_temporary = error.reply is not None and error.reply.code < 500
     failed = next((step for step in reversed(steps) if not step.is_ok), None)
     advice = explain(failed, endpoint, offers_sign_in=offers_sign_in(steps)) if failed is not None else ""
-    found.sentence = (advice or f"{error}.")[:500]
+    found.sentence = advice or _("%(why)s.", why=error)
 
 
 _FAULTS = {Stage.TLS: Fault.TLS, Stage.AUTH: Fault.SIGN_IN}

@@ -12,8 +12,8 @@ from mail.message.dkim_verification import Verdict, verify
 from sandbox.models import SandboxMail
 from smtpservers.models import SmtpServer
 from smtpservers.smtp.conversation import Step, since
+from words.texts import joined
 from words.texts import text as _
-from words.texts import translated
 
 STEP = "DKIM"
 
@@ -28,21 +28,17 @@ def check(server: SmtpServer, message_id: str) -> list[Step]:
         return []
     verdicts = verify(bytes(received.content), published_records)
     is_fine = all(not verdict.problem for verdict in verdicts) and (bool(verdicts) or not server.requires_dkim)
-    return [Step(STEP, "", None, translated(_said(verdicts)), since(began), is_fine)]
+    return [Step(STEP, "", None, _said(verdicts), since(began), is_fine)]
 
 
 def _said(verdicts: Sequence[Verdict]) -> str:
     if not verdicts:
         return _("The message isn't signed: its domain has no key that signs.")
-    return "\n".join(
-        f"{verdict.selector}._domainkey.{verdict.domain} ({verdict.algorithm}): {translated(verdict.problem)}"
-        if verdict.problem
-        else translated(
-            _(
-                "%(name)s (%(algorithm)s): verified.",
-                name=f"{verdict.selector}._domainkey.{verdict.domain}",
-                algorithm=verdict.algorithm,
-            )
-        )
-        for verdict in verdicts
-    )
+    return joined((_said_of(verdict) for verdict in verdicts), _("%(one)s\n%(other)s"))
+
+
+def _said_of(verdict: Verdict) -> str:
+    name = f"{verdict.selector}._domainkey.{verdict.domain}"
+    if verdict.problem:
+        return _("%(name)s (%(algorithm)s): %(why)s", name=name, algorithm=verdict.algorithm, why=verdict.problem)
+    return _("%(name)s (%(algorithm)s): verified.", name=name, algorithm=verdict.algorithm)

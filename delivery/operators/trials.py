@@ -7,7 +7,7 @@ import datetime as dt
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -19,10 +19,11 @@ from delivery.outbox import mailings
 from mail.addresses import fold
 from smtpservers.models import SmtpServer
 from smtpservers.smtp.conversation import Step
+from words.texts import kept, restored, text, text_of
 
 LOST_AFTER = dt.timedelta(seconds=30)  # A worker without a heartbeat for this long has ended.
 TAKEN_WITHIN = dt.timedelta(seconds=10)  # A test that no worker has taken by then waits for other tests or a worker.
-NOT_TRIED = "Not tried, because the test before it failed before the message was sent."
+NOT_TRIED = text("Not tried, because the test before it failed before the message was sent.")
 
 
 def ask(server: SmtpServer, recipient: str, actor: Any, *, with_copies: bool, now: dt.datetime) -> Trial:
@@ -84,7 +85,7 @@ def make_next(clock: Callable[[], dt.datetime]) -> bool:
         return False
 
     if _is_batch_broken(trial):
-        _note(trial, ended_at=clock(), refusal=NOT_TRIED)
+        _note_refusal(trial, NOT_TRIED, clock())
         return True
 
     def watch(progress: Progress) -> None:
@@ -104,7 +105,7 @@ def make_next(clock: Callable[[], dt.datetime]) -> bool:
             watch=watch,
         )
     except send_test.SendTestRefused as refusal:
-        _note(trial, ended_at=clock(), refusal=str(refusal))
+        _note_refusal(trial, text_of(refusal), clock())
         return True
     steps = [shown.step for shown in conversation.steps]
     explanations = [shown.explanation for shown in conversation.steps]
@@ -161,7 +162,7 @@ def conversation_of(trial: Trial) -> Conversation | None:
     message = trial.message
     if message is None:
         return None
-    shown = tuple(ShownStep(Step(**step), explanation) for step, explanation in trial.steps)
+    shown = tuple(ShownStep(_restored(step), cast("str", restored(explanation))) for step, explanation in trial.steps)
     return Conversation(
         shown, message.status, message.reason, message.message_id, message.pk, trial.server.name, trial.recipient
     )
@@ -177,7 +178,22 @@ def forget_old(now: dt.datetime) -> None:
 
 def _plain(steps: Any, explanations: Any = ()) -> list[Any]:
     known = list(explanations) or [""] * len(steps)
-    return [[asdict(step), explanation] for step, explanation in zip(steps, known, strict=True)]
+    return [[_kept(step), kept(explanation)] for step, explanation in zip(steps, known, strict=True)]
+
+
+def _kept(step: Step) -> dict[str, Any]:
+    """Return a step for the database. Our own words in it stay texts; those of a server are no templates."""
+    details = {name: kept(value) for name, value in step.details.items()}
+    return {**asdict(step), "sent": kept(step.sent), "reply": kept(step.reply), "details": details}
+
+
+def _restored(step: dict[str, Any]) -> Step:
+    details = {name: restored(value) for name, value in step["details"].items()}
+    return Step(**{**step, "sent": restored(step["sent"]), "reply": restored(step["reply"]), "details": details})
+
+
+def _note_refusal(trial: Trial, why: str, now: dt.datetime) -> None:
+    _note(trial, ended_at=now, refusal=str(why), refusal_words=kept(why))
 
 
 def _note(trial: Trial, **changes: Any) -> None:

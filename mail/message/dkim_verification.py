@@ -20,6 +20,7 @@ from mail.records import tags
 from mail.records.dkim_key import faults_of, name_of, public_key_of
 from mail.records.finding import State
 from words.texts import text as _
+from words.texts import text_of
 
 MOST_SIGNATURES = 10
 ALGORITHMS = {"rsa-sha256": RSAPublicKey, "ed25519-sha256": Ed25519PublicKey}
@@ -65,7 +66,7 @@ def _verdict(fields: list[bytes], number: int, body: bytes, records_of: RecordsO
     try:
         _check(found, fields, number, body, records_of)
     except _Invalid as error:
-        return Verdict(signature.domain, signature.selector, signature.algorithm, str(error))
+        return Verdict(signature.domain, signature.selector, signature.algorithm, text_of(error))
     return signature
 
 

@@ -281,6 +281,7 @@ class Migration(migrations.Migration):
                 ('fault', models.CharField(blank=True, choices=[('', 'none'), ('connection', 'connection'), ('tls', 'TLS'), ('sign-in', 'sign-in')], default='', max_length=10)),
                 ('is_temporary', models.BooleanField(default=False)),
                 ('sentence', models.CharField(blank=True, max_length=500)),
+                ('words', models.JSONField(null=True)),
                 ('is_encrypted', models.BooleanField(default=False)),
                 ('is_signed_in', models.BooleanField(default=False)),
                 ('mechanism', models.CharField(blank=True, max_length=16)),

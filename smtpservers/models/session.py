@@ -3,6 +3,7 @@
 from django.db import models
 
 from smtpservers.models.server import SmtpServer
+from words.texts import told
 
 
 class ServerSession(models.Model):
@@ -24,6 +25,7 @@ class ServerSession(models.Model):
     fault = models.CharField(max_length=10, choices=Fault, blank=True, default=Fault.NONE)
     is_temporary = models.BooleanField(default=False)  # The server said that it may work later.
     sentence = models.CharField(max_length=500, blank=True)  # Why it failed, with the server's reply, in English.
+    words = models.JSONField(null=True)  # The same, by words.texts.kept.
     is_encrypted = models.BooleanField(default=False)
     is_signed_in = models.BooleanField(default=False)
     mechanism = models.CharField(max_length=16, blank=True)  # The one that it signed in with.
@@ -37,3 +39,8 @@ class ServerSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.server}: {self.fault or 'in order'}"
+
+    @property
+    def told(self) -> str:
+        """Why it failed, which an edge can translate if its words were kept."""
+        return told(self.sentence, self.words, 500)

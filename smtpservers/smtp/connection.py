@@ -31,9 +31,12 @@ from smtpservers.smtp.conversation import Extensions, Observer, Step, lost_step,
 from smtpservers.smtp.endpoint import Endpoint
 from smtpservers.smtp.pipeline import E, Envelope, Pipeline, Source
 from smtpservers.smtp.wire import Wire, WireLost
+from words.texts import joined, text_of
+from words.texts import text as _
 
 MECHANISM_REFUSED = (504, 534)  # The mechanism, not the password (RFC 4954 section 6): another one may work.
 SHOW_PASSWORD = ("PLAIN", "LOGIN")  # They need nothing but a comparison at the server, and TLS on our side.
+BESIDE = _("%(one)s; %(other)s")  # Between two mechanisms that were passed over.
 PROVIDER_SAYS = "provider says"  # The name of a step's detail.
 ADDRESS_SECONDS = 5.0  # Per address if there are several, so that a broken IPv6 costs little.
 
@@ -198,9 +201,9 @@ async def _token(endpoint: Endpoint, refused: str, observer: Observer | None) ->
     try:
         return await asyncio.to_thread(endpoint.token, refused)
     except NoToken as error:
-        (observer or _ignore)(lost_step("token", "", str(error), began))
+        (observer or _ignore)(lost_step("token", "", text_of(error), began))
         raise ConnectionFailed(
-            Stage.AUTH, str(error), needs_mending=error.needs_person, awaits_account=error.awaits_account
+            Stage.AUTH, text_of(error), needs_mending=error.needs_person, awaits_account=error.awaits_account
         ) from None
 
 
@@ -216,11 +219,11 @@ async def _connect(
     try:
         await _greet(connection, wire, near, observe)
     except WireLost as error:
-        raise ConnectionFailed(Stage.EHLO, f"{error}") from None
+        raise ConnectionFailed(Stage.EHLO, text_of(error)) from None
     except ValueError as error:  # In our own command: a damaged domain name or user name.
         wire.close()
         raise ConnectionFailed(
-            Stage.EHLO, f"the server's settings cannot be used: {error}", needs_mending=True
+            Stage.EHLO, _("the server's settings cannot be used: %(why)s", why=error), needs_mending=True
         ) from None
     except BaseException:
         wire.close()
@@ -247,20 +250,29 @@ async def _open(
         began = time.perf_counter()
         try:
             async with asyncio.timeout(seconds):
-                _, wire = await loop.create_connection(Wire, address, endpoint.port)
+                __, wire = await loop.create_connection(Wire, address, endpoint.port)
         except TimeoutError:
-            problem = f"no answer from {address} port {endpoint.port} within {seconds:g} s"
+            problem = _(
+                "no answer from %(address)s port %(port)s within %(seconds)s s",
+                address=address,
+                port=endpoint.port,
+                seconds=f"{seconds:g}",
+            )
             continue
         except OSError as error:
             what = os.strerror(error.errno).lower() if error.errno else str(error)
-            problem = f"{address} port {endpoint.port}: {what}"
+            problem = _("%(address)s port %(port)s: %(what)s", address=address, port=endpoint.port, what=what)
             continue
-        observer(Step("connect", f"{address} port {endpoint.port}", None, "connected", since(began), True))
+        observer(Step("connect", _shown(address, endpoint.port), None, _("connected"), since(began), True))
         if is_implicit:
             await _secure(wire, endpoint, is_near(address), observer)
         return wire, is_near(address)
-    observer(lost_step("connect", f"{endpoint.host} port {endpoint.port}", problem, began))
+    observer(lost_step("connect", _shown(endpoint.host, endpoint.port), problem, began))
     raise ConnectionFailed(Stage.CONNECT, problem)
+
+
+def _shown(host: str, port: int) -> str:
+    return _("%(host)s port %(port)s", host=host, port=port)
 
 
 async def _resolve(endpoint: Endpoint, observer: Observer, resolve: Resolve) -> list[str]:
@@ -273,9 +285,13 @@ async def _resolve(endpoint: Endpoint, observer: Observer, resolve: Resolve) -> 
         async with asyncio.timeout(min(endpoint.timeout, 10.0)):
             addresses = await resolve(endpoint.host, endpoint.port)
     except TimeoutError:
-        problem = f"the name servers did not answer for {endpoint.shown_host}"
+        problem = _("the name servers did not answer for %(host)s", host=endpoint.shown_host)
     except (OSError, UnicodeError) as error:
-        problem = f"there is no address for {endpoint.shown_host} ({getattr(error, 'strerror', None) or error})"
+        problem = _(
+            "there is no address for %(host)s (%(why)s)",
+            host=endpoint.shown_host,
+            why=str(getattr(error, "strerror", None) or error),
+        )
     else:
         allowed = [address for address in addresses if not is_forbidden(address)]
         if endpoint.forbids_private:
@@ -283,8 +299,14 @@ async def _resolve(endpoint: Endpoint, observer: Observer, resolve: Resolve) -> 
         if allowed:
             observer(Step("DNS", endpoint.host, None, ", ".join(allowed), since(began), True))
             return allowed
-        kind = "link-local or private" if endpoint.forbids_private else "link-local, unspecified or multicast"
-        problem = f"{endpoint.shown_host} has only {kind} addresses, which are refused"
+        problem = (
+            _("%(host)s has only link-local or private addresses, which are refused", host=endpoint.shown_host)
+            if endpoint.forbids_private
+            else _(
+                "%(host)s has only link-local, unspecified or multicast addresses, which are refused",
+                host=endpoint.shown_host,
+            )
+        )
     observer(lost_step("DNS", endpoint.host, problem, began))
     raise ConnectionFailed(Stage.CONNECT, problem)
 
@@ -295,18 +317,18 @@ async def _greet(connection: Connection, wire: Wire, near: bool, observer: Obser
     try:
         banner = await wire.reply(endpoint.timeout)
     except WireLost as error:
-        observer(lost_step("banner", "", str(error), began))
-        raise ConnectionFailed(Stage.CONNECT, str(error)) from None
+        observer(lost_step("banner", "", text_of(error), began))
+        raise ConnectionFailed(Stage.CONNECT, text_of(error)) from None
     observer(Step("banner", "", banner.code, said(banner), since(began), banner.code == 220))
     if banner.code != 220:
-        raise ConnectionFailed(Stage.CONNECT, "the server refused the connection", banner)
+        raise ConnectionFailed(Stage.CONNECT, _("the server refused the connection"), banner)
     await _ehlo(connection, wire, observer)
     offers_tls = "STARTTLS" in connection.extensions and endpoint.security is not Security.NEVER
     if endpoint.security is Security.STARTTLS or (offers_tls and endpoint.security is not Security.IMPLICIT):
         await _start_tls(connection, wire, near, observer)
     if endpoint.username:
         if not wire.is_encrypted and not near:
-            problem = "there is no encryption; credentials were not sent"
+            problem = _("there is no encryption; credentials were not sent")
             observer(lost_step("AUTH", "", problem, time.perf_counter()))
             raise ConnectionFailed(Stage.TLS, problem)
         await _sign_in(connection, wire, observer)
@@ -320,7 +342,7 @@ async def _ehlo(connection: Connection, wire: Wire, observer: Observer) -> None:
         try:
             reply = await wire.command(line, endpoint.timeout)
         except WireLost as error:
-            observer(lost_step(verb, line, str(error), began))
+            observer(lost_step(verb, line, text_of(error), began))
             raise
         is_ok = reply.code == 250
         extensions = Extensions.parse(reply) if verb == "EHLO" and is_ok else Extensions()
@@ -329,26 +351,26 @@ async def _ehlo(connection: Connection, wire: Wire, observer: Observer) -> None:
         may_be_old = verb == "EHLO" and not needs_ehlo and 500 <= reply.code < 600
         details = {"extensions": offered} if offered else {}
         if may_be_old:
-            details = {"older server": "it may know only HELO, which is enough where nobody signs in"}
+            details = {"older server": _("it may know only HELO, which is enough where nobody signs in")}
         observer(Step("EHLO", line, reply.code, said(reply), since(began), is_ok or may_be_old, details))
         if is_ok:
             connection.extensions = extensions
             return
         if not may_be_old:
-            raise ConnectionFailed(Stage.EHLO, "the server refused our greeting", reply)
+            raise ConnectionFailed(Stage.EHLO, _("the server refused our greeting"), reply)
 
 
 async def _start_tls(connection: Connection, wire: Wire, near: bool, observer: Observer) -> None:
     endpoint = connection.endpoint
     began = time.perf_counter()
     if "STARTTLS" not in connection.extensions:
-        problem = "the server does not offer STARTTLS, and without it nothing is sent"
+        problem = _("the server does not offer STARTTLS, and without it nothing is sent")
         observer(lost_step("TLS", "", problem, began))
         raise ConnectionFailed(Stage.TLS, problem)
     reply = await wire.command("STARTTLS", endpoint.timeout)
     if reply.code != 220:
         observer(Step("TLS", "STARTTLS", reply.code, said(reply), since(began), False))
-        raise ConnectionFailed(Stage.TLS, "the server refused STARTTLS", reply)
+        raise ConnectionFailed(Stage.TLS, _("the server refused STARTTLS"), reply)
     await _secure(wire, endpoint, near, observer)
     await _ehlo(connection, wire, observer)  # The EHLO before the handshake is void (RFC 3207 section 4.2).
 
@@ -360,15 +382,15 @@ async def _secure(wire: Wire, endpoint: Endpoint, near: bool, observer: Observer
         await wire.start_tls(tls_context(endpoint, near), endpoint.host, endpoint.timeout)
     except ssl.SSLError as error:
         problem = getattr(error, "verify_message", "") or error.reason or str(error)
-        observer(lost_step("TLS", sent, f"the TLS handshake failed: {problem}", began))
+        why = _("the TLS handshake failed: %(problem)s", problem=str(problem))
+        observer(lost_step("TLS", sent, why, began))
         # A connection lost during the handshake says nothing about the certificate.
         is_cut = isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError))
-        why = f"the TLS handshake failed: {problem}"
         raise ConnectionFailed(Stage.TLS, why, needs_mending=not is_cut) from None
     except WireLost as error:
-        observer(lost_step("TLS", sent, str(error), began))
-        raise ConnectionFailed(Stage.TLS, str(error)) from None
-    observer(Step("TLS", sent, None, "encrypted", since(began), True, _tls_details(wire)))
+        observer(lost_step("TLS", sent, text_of(error), began))
+        raise ConnectionFailed(Stage.TLS, text_of(error)) from None
+    observer(Step("TLS", sent, None, _("encrypted"), since(began), True, _tls_details(wire)))
 
 
 def tls_context(endpoint: Endpoint, near: bool) -> ssl.SSLContext:
@@ -396,8 +418,8 @@ def _tls_details(wire: Wire) -> dict[str, str]:
     return {
         "version": str(tls.version()),
         "cipher": str(tls.cipher()[0]),
-        "certificate for": ", ".join(value for _, value in certificate.get("subjectAltName", ())) or "not verified",
-        "issued by": ", ".join(value for part in certificate.get("issuer", ()) for _, value in part),
+        "certificate for": ", ".join(value for __, value in certificate.get("subjectAltName", ())) or _("not verified"),
+        "issued by": ", ".join(value for part in certificate.get("issuer", ()) for __, value in part),
         "valid until": str(certificate.get("notAfter", "")),
     }
 
@@ -421,27 +443,27 @@ async def _sign_in(connection: Connection, wire: Wire, observer: Observer) -> No
         except WireLost as error:
             if refusal is not None:  # The server had closed the connection with that refusal.
                 observer(refusal[0])
-                raise ConnectionFailed(Stage.AUTH, "the server refused the sign-in", refusal[1]) from None
-            observer(lost_step("AUTH", shown, str(error), began))
-            raise ConnectionFailed(Stage.AUTH, str(error)) from None
+                raise ConnectionFailed(Stage.AUTH, _("the server refused the sign-in"), refusal[1]) from None
+            observer(lost_step("AUTH", shown, text_of(error), began))
+            raise ConnectionFailed(Stage.AUTH, text_of(error)) from None
         except SignInBroken as error:  # Nothing was sent.
-            passed_over.append(f"{mechanism}: {error}")
+            passed_over.append(_("%(name)s: %(why)s", name=mechanism, why=error))
             continue
-        details = {"mechanism": mechanism} | ({"passed over": "; ".join(passed_over)} if passed_over else {})
+        details = {"mechanism": mechanism} | ({"passed over": joined(passed_over, BESIDE)} if passed_over else {})
         if challenge:
             details[PROVIDER_SAYS] = wire.mask(challenge)
         if broken:
-            problem = f"no sign-in took place: {broken}"
+            problem = _("no sign-in took place: %(why)s", why=broken)
             observer(Step("AUTH", shown, None, problem, since(began), False, details))
             raise ConnectionFailed(Stage.AUTH, problem, reply if reply.code >= 400 else None, needs_mending=True)
         step = Step("AUTH", shown, reply.code, said(reply), since(began), reply.code == 235, details)
         if following := _after_refusal(mechanism, reply, left, is_encrypted=wire.is_encrypted):
-            passed_over.append(f"{mechanism}: {reply}")
+            passed_over.append(_("%(name)s: %(why)s", name=mechanism, why=str(reply)))
             left, refusal = following, (step, reply)
             continue
         observer(step)
         if reply.code != 235:
-            raise ConnectionFailed(Stage.AUTH, "the server refused the sign-in", reply)
+            raise ConnectionFailed(Stage.AUTH, _("the server refused the sign-in"), reply)
         if refusal is not None:
             connection.learned_mechanism = mechanism
         return
@@ -473,11 +495,15 @@ def _after_refusal(mechanism: str, reply: Reply, left: list[str], *, is_encrypte
 
 def _no_mechanism(connection: Connection, passed_over: list[str]) -> str:
     if passed_over:
-        return f"no sign-in took place: {'; '.join(passed_over)}"
-    offered = ", ".join(sorted(connection.extensions.mechanisms)) or "none"
+        return _("no sign-in took place: %(why)s", why=joined(passed_over, BESIDE))
+    offered = ", ".join(sorted(connection.extensions.mechanisms)) or _("none")
     if chosen := connection.endpoint.mechanism:
-        return f"the server does not offer {chosen}, which was chosen (offered: {offered})"
-    return f"the server offers no sign-in we know (offered: {offered})"
+        return _(
+            "the server does not offer %(chosen)s, which was chosen (offered: %(offered)s)",
+            chosen=chosen,
+            offered=offered,
+        )
+    return _("the server offers no sign-in we know (offered: %(offered)s)", offered=offered)
 
 
 async def _exchange(wire: Wire, endpoint: Endpoint, mechanism: str) -> tuple[Reply, str, str]:
@@ -496,12 +522,12 @@ async def _exchange(wire: Wire, endpoint: Endpoint, mechanism: str) -> tuple[Rep
             line = await asyncio.to_thread(_next_line, talk, reply.text)
         except SignInBroken as error:
             # Cancels the exchange (RFC 4954 section 4).
-            return await wire.command("*", endpoint.timeout), str(error), challenge
+            return await wire.command("*", endpoint.timeout), text_of(error), challenge
         if mechanism in sasl.MECHANISMS:
             challenge = _read_challenge(reply.text) or challenge
         reply = await wire.command(line, endpoint.timeout)
     if reply.code == 235 and proves_server(mechanism) and line:
-        distrust = "the server let us in without proving that it knows the password; somebody may be tampering"
+        distrust = _("the server let us in without proving that it knows the password; somebody may be tampering")
         return reply, distrust, challenge
     return reply, "", challenge
 
@@ -517,7 +543,7 @@ def _next_line(talk: Exchange, challenge: str) -> str:
     try:
         return talk.send(challenge)
     except StopIteration:
-        raise SignInBroken("the server asks on after everything was said") from None
+        raise SignInBroken(_("the server asks on after everything was said")) from None
 
 
 def masking(endpoint: Endpoint) -> Callable[[str], str]:

@@ -14,6 +14,7 @@ from oauth.tokens import NoToken, token_for, why_not_to
 from smtpservers.destinations import Security
 from smtpservers.models import SECRETS, SmtpServer
 from smtpservers.presets import sign_in
+from words.texts import text as _
 
 Pipelining = SmtpServer.Pipelining
 
@@ -103,7 +104,7 @@ def why_no_token(server: SmtpServer, account: OAuthAccount) -> str:
     Whoever may edit servers must not have a token sent to a machine of their own.
     """
     if server.trusted_certificate:
-        return "An OAuth account signs in under public certificates only. Clear Trusted certificate."
+        return _("An OAuth account signs in under public certificates only. Clear Trusted certificate.")
     return why_not_to(account, server.host)
 
 

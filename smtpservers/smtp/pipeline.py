@@ -16,6 +16,8 @@ from smtpservers.smtp.answer import Answer
 from smtpservers.smtp.conversation import Extensions, Observer, Step, lost_step, said, since
 from smtpservers.smtp.endpoint import Endpoint, Pipelining
 from smtpservers.smtp.wire import Wire, WireLost
+from words.texts import text as _
+from words.texts import text_of
 
 # Up to this size a body is written together with its dot. The dot of a longer body waits until the kernel has all of
 # it.
@@ -188,7 +190,7 @@ class Pipeline(Generic[E]):
                 return envelope
             reply = Reply.parse(text)
             if self._observe is not None:
-                self._observe(Step("MAIL", "", reply.code, said(reply), 0.0, False, {"not sent": "EHLO said so"}))
+                self._observe(Step("MAIL", "", reply.code, said(reply), 0.0, False, {"not sent": _("EHLO said so")}))
             self.source.answered(envelope, Answer(Stage.MAIL, reply, is_local=True))
         return None
 
@@ -263,7 +265,7 @@ class Pipeline(Generic[E]):
     def _refused(self) -> None:
         is_closing = self._settle_refusal()
         if is_closing:
-            self._wire.fail("the server closes the connection")
+            self._wire.fail(_("the server closes the connection"))
             return
         self._needs_reset = True
         self._go_on()
@@ -345,7 +347,7 @@ class Pipeline(Generic[E]):
             self._ahead = self._take()
         if not self.source.may_finish(self._current):
             envelope, self._current = self._current, None
-            self.source.answered(envelope, Answer(Stage.DATA, None, lost="the worker lost its right to send"))
+            self.source.answered(envelope, Answer(Stage.DATA, None, lost=_("the worker lost its right to send")))
             self._wire.fail("the message must not be finished")
             return None
         return _DOT if self._ahead is None else _DOT + self._lines(self._ahead)
@@ -369,7 +371,7 @@ class Pipeline(Generic[E]):
         self._observe_reply(Stage.DOT, reply, 200 <= code < 300, len(envelope.content))
         self.source.answered(envelope, Answer(Stage.DOT, reply, is_dot_written=True))
         if code == 421:
-            self._wire.fail("the server closes the connection")
+            self._wire.fail(_("the server closes the connection"))
         elif self._current is None:
             self._go_on()
 
@@ -408,7 +410,7 @@ class Pipeline(Generic[E]):
         try:
             self._wire.write(content)
         except WireLost as error:
-            self.lost(str(error))
+            self.lost(text_of(error))
 
     def _observe_reply(self, stage: Stage, reply: Reply, is_ok: bool, size: int = 0) -> None:
         if self._observe is None:

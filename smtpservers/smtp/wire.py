@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from mail.replies.reply import Reply
+from words.texts import text as _
 
 REPLY_BYTES = 64 * 1024  # A longer reply is an attack or a fault.
 REPLY_LINES = 256
@@ -78,19 +79,19 @@ class Wire(asyncio.Protocol):
             self.lines_left -= 1
             self._line_received(line.removesuffix(b"\r"))
         if len(self._buffer) > REPLY_BYTES:
-            self._fail("the server sent an endless line")
+            self._fail(_("the server sent an endless line"))
 
     def _line_received(self, line: bytes) -> None:
         code, mark = _CODES.get(line[:3]), line[3:4]
         if code is None or mark not in (b" ", b"-", b""):
             return self._fail(self._no_reply(line))
         if self._lines and code != self._code:
-            return self._fail("the server changed its code within one reply")
+            return self._fail(_("the server changed its code within one reply"))
         self._code = code
         self._lines.append(line[4:])
         self._size += len(line)
         if self._size > REPLY_BYTES or len(self._lines) > REPLY_LINES:
-            return self._fail("the server sent an endless reply")
+            return self._fail(_("the server sent an endless reply"))
         if mark == b"-":
             return None
         lines, self._lines, self._size = self._lines, [], 0
@@ -108,7 +109,7 @@ class Wire(asyncio.Protocol):
         return Reply.of(code, text, str if code == 334 else self.mask)
 
     def eof_received(self) -> bool:
-        self._fail(self._unreadable() or "the server closed the connection")
+        self._fail(self._unreadable() or _("the server closed the connection"))
         return False
 
     def _unreadable(self) -> str:
@@ -120,12 +121,16 @@ class Wire(asyncio.Protocol):
 
     def _no_reply(self, line: bytes) -> str:
         words = self.mask(line.decode("utf-8", "replace"))  # Masked first: a cut secret is not recognised.
-        return f"the server sent something that is no SMTP reply: {words[:80]!r}"
+        return _("the server sent something that is no SMTP reply: %(words)s", words=repr(words[:80]))
 
     def connection_lost(self, error: Exception | None) -> None:
         if error is not None and not isinstance(error, OSError):  # asyncio passes on an exception of a listener.
             self.fault = error
-        self._fail(f"the connection was lost ({error})" if error else "the server closed the connection")
+        self._fail(
+            _("the connection was lost (%(error)s)", error=str(error))
+            if error
+            else _("the server closed the connection")
+        )
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -161,7 +166,7 @@ class Wire(asyncio.Protocol):
         :raises WireLost: if the connection is gone already; then no byte was written.
         """
         if self.lost or self.transport is None:
-            raise WireLost(self.lost or "not connected")
+            raise WireLost(self.lost or _("not connected"))
         self.transport.write(data)
 
     def write_now(self, *parts: bytes) -> int:
@@ -179,7 +184,7 @@ class Wire(asyncio.Protocol):
         except BlockingIOError:
             return 0
         except OSError as error:
-            self._fail(f"the connection was lost ({error})")
+            self._fail(_("the connection was lost (%(error)s)", error=str(error)))
             raise WireLost(self.lost) from None
 
     @property
@@ -213,7 +218,9 @@ class Wire(asyncio.Protocol):
                     await self._waiter
             except TimeoutError:
                 if not self._replies:
-                    self._fail(self._unreadable() or f"the server was silent for {seconds:g} s")
+                    self._fail(
+                        self._unreadable() or _("the server was silent for %(seconds)s s", seconds=f"{seconds:g}")
+                    )
             finally:
                 self._waiter = None
         return self.read(*self._replies.popleft())
@@ -235,7 +242,7 @@ class Wire(asyncio.Protocol):
             4.2).
         """
         if self.has_unread:
-            self._fail("clear text arrived after STARTTLS and before the handshake; somebody may be tampering")
+            self._fail(_("clear text arrived after STARTTLS and before the handshake; somebody may be tampering"))
             raise WireLost(self.lost)
         assert self.transport is not None
         loop = asyncio.get_running_loop()
@@ -244,7 +251,7 @@ class Wire(asyncio.Protocol):
                 self.transport, self, context, server_hostname=host, ssl_handshake_timeout=seconds
             )
         except (ConnectionError, TimeoutError) as error:
-            self._fail(f"the TLS handshake broke off ({str(error) or 'no answer'})")
+            self._fail(_("the TLS handshake broke off (%(error)s)", error=str(error) or _("no answer")))
             raise WireLost(self.lost) from None
         assert transport is not None
         self.transport = transport
@@ -254,7 +261,7 @@ class Wire(asyncio.Protocol):
     def close(self) -> None:
         """Close without QUIT."""
         self.listener = None
-        self._fail("closed")
+        self._fail(_("closed"))
 
 
 def encode_line(line: str) -> bytes:

@@ -80,12 +80,12 @@ def _of_session(server: SmtpServer, row: ServerSession, worst: Severity, now: dt
     remedy = _("Ask an administrator to send a test through it.")
     severity = WARN if row.is_temporary else worst
     if row.fault == Fault.SIGN_IN:
-        yield found("S2", severity, _("%(server)s rejects our sign-in.") % name, remedy, detail=row.sentence)
+        yield found("S2", severity, _("%(server)s rejects our sign-in.") % name, remedy, detail=translated(row.told))
     elif row.fault == Fault.TLS:
         sentence = _("The encrypted connection to %(server)s fails.") % name
-        yield found("S1", severity, sentence, remedy, detail=row.sentence)
+        yield found("S1", severity, sentence, remedy, detail=translated(row.told))
     elif row.fault:
-        yield found("S1", severity, _("%(server)s can't be reached.") % name, remedy, detail=row.sentence)
+        yield found("S1", severity, _("%(server)s can't be reached.") % name, remedy, detail=translated(row.told))
     elif not row.is_encrypted:
         remedy = _("Ask an administrator to turn on SSL/TLS.")
         if row.is_signed_in:

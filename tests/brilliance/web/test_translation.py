@@ -15,7 +15,7 @@ from django.contrib.auth.models import Group, User
 from django.db.models import CharField, TextField
 from django.test import Client
 from django.urls import get_resolver
-from django.utils import translation
+from django.utils import timezone, translation
 
 from adminpages import pages
 from brilliance.roles import ROLES
@@ -23,9 +23,14 @@ from contacts.models import ContactImport
 from contacts.transfer.bulk_store import store_refused
 from contacts.transfer.contact_row import RowParser
 from contacts.transfer.csv_file import CsvLayout, CsvRow, Rows
+from delivery.models import Trial
+from delivery.operators import trials
+from delivery.operators.trials import NOT_TRIED
 from smtpservers.mechanisms import PREFERRED
+from smtpservers.models import SmtpServer
 from smtpservers.presets import PRESETS
 from tests.brilliance.test_roles import addresses, filled, things  # noqa: F401 - a fixture is asked for by its name.
+from words.texts import kept
 
 OPEN, CLOSE = "⟦", "⟧"
 # Elements whose text nobody reads, and attributes that people read or hear.
@@ -123,6 +128,8 @@ def unmarked(page: str) -> Iterator[str]:
 # Columns of sentences that the product wrote itself, beside the words that make them again in any language.
 OURS = {
     ("RefusedRow", "reason"),
+    ("ServerSession", "sentence"),
+    ("Trial", "refusal"),
 }
 
 
@@ -150,10 +157,21 @@ def refuse_rows(contact_import: ContactImport) -> None:
     store_refused(contact_import.pk, [each for each in (*refusals, parse(broken)[1]) if each])
 
 
+def send_test(trial: Trial) -> None:
+    """Send a test through a server without a port, as a worker does; the second one of its batch is not tried."""
+    now = timezone.now()
+    SmtpServer.objects.filter(pk=trial.server_id).update(host="127.0.0.1", port=1, return_path="b@reserved.example")
+    Trial.objects.exclude(pk=trial.pk).update(ended_at=now, refusal=str(NOT_TRIED), refusal_words=kept(NOT_TRIED))
+    assert trials.make_next(lambda: now)
+    trial.refresh_from_db()
+    assert trial.steps[-1][0]["name"] == "connect"
+
+
 @pytest.fixture
 def stored(things: dict[str, Any]) -> None:  # noqa: F811
     """Store sentences of the product, as workers do."""
     refuse_rows(things["contacts/contactimport"])
+    send_test(things["trial_id"])
 
 
 def pages_of(role: str, things: dict[str, Any]) -> Iterator[tuple[str, str]]:  # noqa: F811
