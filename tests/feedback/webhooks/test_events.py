@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from feedback.webhooks.adapters import ADAPTERS
-from feedback.webhooks.event import EventKind, from_epoch, from_iso
+from feedback.webhooks.event import EventKind, from_epoch, from_iso, make_event
 from tests.feedback.webhooks.oracle import ORACLES, anymail_kinds
 from tests.feedback.webhooks.posts import body_of
 
@@ -138,3 +138,10 @@ def test_a_batch_of_500_is_read_whole(provider: str) -> None:
     events = ADAPTERS[provider].events(body, headers)
 
     assert [event.recipient for event in events] == [f"person{number}@example.com" for number in range(500)]
+
+
+@pytest.mark.parametrize("start", ["smtp;", "smtp; ", "SMTP ;", ""])
+def test_a_reply_is_kept_without_the_type_in_front_of_it(start: str) -> None:
+    event = make_event(EventKind.BOUNCE, "ann@example.com", reply=f"{start}550 5.1.1 smtp;no user")
+
+    assert (event.code, event.enhanced, event.text) == (550, "5.1.1", "550 5.1.1 smtp;no user")
