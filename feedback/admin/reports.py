@@ -74,6 +74,10 @@ IN_SHORT = {
 }
 
 
+# What is said in their place if the person was erased: no address is known any more.
+ERASED_PERSON = _("Counted. The person was erased, so nothing was done to an address.")
+
+
 class _ReadOnly(ModelAdmin):
     class Media:
         css = {"all": ("smtpservers/servers.css",)}
@@ -150,13 +154,15 @@ class ReportAdmin(_ReadOnly):
     def effect(self, report: Report) -> str:
         if report.state != Report.State.APPLIED or not report.kind:
             return str(report.get_state_display())
+        if _is_erased(report):
+            return gettext("Counted")
         return str(IN_SHORT.get(Feedback.Kind(report.kind), _("Noted")))
 
     @admin.display(description=_("What it did"))
     def effect_in_full(self, report: Report) -> str:
         if report.state != Report.State.APPLIED or not report.kind:
             return str(report.get_state_display())
-        return str(EFFECTS[Feedback.Kind(report.kind)])
+        return str(ERASED_PERSON if _is_erased(report) else EFFECTS[Feedback.Kind(report.kind)])
 
     @admin.display(description=_("Status of the message"))
     def status(self, report: Report) -> str:
@@ -192,6 +198,17 @@ class ReportAdmin(_ReadOnly):
             return gettext("No longer kept")
         address = reverse("admin:feedback_rawreport_change", args=[report.raw_id])
         return format_html('<a class="text-link" href="{}">{}</a>', address, gettext("View raw report"))
+
+
+def _is_erased(report: Report) -> bool:
+    """Tell whether a report is about somebody who was erased, and of a kind that does something to an address."""
+    kinds = (
+        Feedback.Kind.HARD_BOUNCE,
+        Feedback.Kind.SOFT_BOUNCE,
+        Feedback.Kind.COMPLAINT,
+        Feedback.Kind.SUPPRESSED,
+    )
+    return report.kind in kinds and report.message is not None and is_anonymous(report.message)
 
 
 @dataclass(frozen=True, slots=True)

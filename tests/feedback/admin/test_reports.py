@@ -8,6 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from contacts.models import Suppression
+from contacts.privacy import erasure
 from delivery.models import Message, ScoreCount
 from feedback.intake.store import take
 from feedback.models import RawReport, Report
@@ -53,6 +54,25 @@ def test_a_bounce_tells_what_it_says_and_what_it_did(admin_page: Client, message
     assert "Winter sale" in page
     story = admin_page.get(reverse("admin:contacts_contact_change", args=[message.contact_id])).content.decode()
     assert reverse("admin:feedback_report_change", args=[report.pk]) in story
+
+
+def test_a_bounce_of_somebody_who_was_erased_claims_no_suppression(admin_page: Client, message: Message) -> None:
+    actor = User.objects.create_user("ada", is_superuser=True)
+    assert erasure.erase(erasure.subject_at(ANN), actor, NOW).is_done
+    mail(bounce(message))
+    process()
+    report = Report.objects.get()
+
+    pages = [
+        admin_page.get(reverse(f"admin:feedback_report_{name}", args=args)).content.decode()
+        for name, args in (("changelist", []), ("change", [report.pk]))
+    ]
+
+    assert "Counted" in pages[0]
+    assert "Counted. The person was erased, so nothing was done to an address." in pages[1]
+    for page in pages:
+        assert "is suppressed: it gets" not in page
+        assert "Address suppressed" not in page
 
 
 def test_what_was_not_understood_is_found_by_its_state_alone(admin_page: Client) -> None:
