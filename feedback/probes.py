@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import transaction
 
 from delivery.content.tokens import NOBODY
-from delivery.models import Mailing
+from delivery.models import Mailing, Message
 from delivery.outbox import mailings
 from feedback.intake.addresses import Purpose
 from feedback.models import Mailbox, Probe
@@ -40,11 +40,11 @@ def send(server: SmtpServer, now: dt.datetime) -> Probe:
     unsubscribe = verp.unsubscribe_addresses(domain_of(plain), settings.TOKEN_KEYS)(NOBODY)
     with transaction.atomic():
         Probe.objects.filter(server=server, bounce_at=None, unsubscribe_at=None).delete()
-        probe = Probe.objects.create(server=server, return_path=server.return_path, key=uuid.uuid4().hex, sent_at=now)
+        key = uuid.uuid4().hex
         mailing = mailings.open_mailing(
             stream=Mailing.Stream.NOTICE,
             name=SUBJECT,
-            subject=f"{SUBJECT} {probe.key}",
+            subject=f"{SUBJECT} {key}",
             html="",
             text=TEXT,
             is_tagged=False,
@@ -52,7 +52,16 @@ def send(server: SmtpServer, now: dt.datetime) -> Probe:
         )
         for email in (bounce, unsubscribe):
             mailings.address(mailing, email=email, email_key=fold(email), now=now)
-    return probe
+        return Probe.objects.create(
+            server=server, return_path=server.return_path, key=key, sent_at=now, mailing=mailing
+        )
+
+
+def mails_of(probe: Probe) -> tuple[Message | None, Message | None]:
+    """Return the mail to the return path and the one to the address for mailto unsubscribe, while they are known."""
+    mails = Message.objects.filter(mailing=probe.mailing_id).order_by("pk") if probe.mailing_id else ()
+    bounce, unsubscribe = [*mails, None, None][:2]
+    return bounce, unsubscribe
 
 
 def key_in(subject: str) -> str:

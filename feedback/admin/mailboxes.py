@@ -1,5 +1,6 @@
 """Admin pages of mailboxes: the list with the return paths and their probes, the form, and *Check now*."""
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ from django.views.decorators.http import require_POST
 from adminpages.instants import stamp
 from adminpages.pages import Deletion, ModelAdmin
 from delivery import clock, identity
+from delivery.content.return_paths import mailto_domain
+from delivery.models import Message
 from feedback import probes
 from feedback.forms.mailbox import MailboxForm
 from feedback.mailboxes import changes, poll
@@ -26,6 +29,7 @@ from feedback.models import Mailbox, Probe
 from mail.addresses import readable_domain
 from smtpservers.admin.states import badge
 from smtpservers.models import SmtpServer
+from words.texts import translated
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,23 +202,35 @@ def return_paths() -> list[ReturnPath]:
     """Return every server with a return path, with what its last probe showed."""
     servers = SmtpServer.objects.filter(use_return_path=True).exclude(return_path="").order_by("display_order", "pk")
     latest: dict[int, Probe] = {}
-    for probe in Probe.objects.filter(server__in=servers).select_related("mailbox").order_by("pk"):
+    for probe in Probe.objects.filter(server__in=servers).select_related("mailbox", "mailing").order_by("pk"):
         latest[probe.server_id] = probe
     return [_shown(server, latest.get(server.pk)) for server in servers]
 
 
 def _shown(server: SmtpServer, probe: Probe | None) -> ReturnPath:
     if probe is None or probe.return_path != server.return_path:
-        return ReturnPath(server, "", gettext("Not probed"), gettext("Not probed"))
+        # The demo's servers name the address without a probe.
+        is_named = bool(mailto_domain(server))
+        unsubscribes = gettext("Not probed, named in mail all the same") if is_named else gettext("Not probed")
+        return ReturnPath(server, "", gettext("Not probed"), unsubscribes)
     has_come = probe.bounce_at or probe.unsubscribe_at
     way = (probe.mailbox.name if probe.mailbox else gettext("Listener")) if has_come else ""
-    return ReturnPath(server, way, _arrival(probe, probe.bounce_at), _arrival(probe, probe.unsubscribe_at))
+    bounce, unsubscribe = probes.mails_of(probe)
+    return ReturnPath(
+        server, way, _arrival(probe, probe.bounce_at, bounce), _arrival(probe, probe.unsubscribe_at, unsubscribe)
+    )
 
 
-def _arrival(probe: Probe, arrived_at: Any) -> str:
+def _arrival(probe: Probe, arrived_at: dt.datetime | None, mail: Message | None) -> str:
     if arrived_at is not None:
         return gettext("Arrived %(time)s") % {"time": stamp(arrived_at)}
-    return gettext("Sent %(time)s, not arrived") % {"time": stamp(probe.sent_at)}
+    if mail is None or mail.status in (Message.Status.ACCEPTED, Message.Status.UNCONFIRMED):
+        return gettext("Sent %(time)s, not arrived") % {"time": stamp(probe.sent_at)}
+    why = mail.reason or (translated(probe.mailing.waiting_text) if probe.mailing else "")
+    if mail.status in Message.PENDING:
+        queued = gettext("Queued %(time)s, not arrived yet.") % {"time": stamp(probe.sent_at)}
+        return f"{queued} {why}".strip()
+    return gettext("Not sent: %(why)s") % {"why": why or mail.get_status_display()}
 
 
 def _check(mailbox: Mailbox) -> tuple[int, str]:

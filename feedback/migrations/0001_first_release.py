@@ -268,6 +268,7 @@ class Migration(migrations.Migration):
                 ('bounce_at', models.DateTimeField(null=True)),
                 ('unsubscribe_at', models.DateTimeField(null=True)),
                 ('mailbox', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='feedback.mailbox')),
+                ('mailing', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='delivery.mailing')),
                 ('server', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='smtpservers.smtpserver')),
             ],
             options={

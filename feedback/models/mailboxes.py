@@ -8,6 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from delivery.models import Mailing
 from encryption.secret_field import SecretField
 from feedback.models.reports import RawReport
 from oauth.models import OAuthAccount
@@ -213,7 +214,8 @@ class Probe(models.Model):
     server = models.ForeignKey(SmtpServer, on_delete=models.CASCADE, related_name="+")
     return_path = models.CharField(max_length=320)  # When it was sent.
     key = models.CharField(max_length=32, unique=True)  # In the subject of both mails; nobody can guess it.
-    sent_at = models.DateTimeField()
+    sent_at = models.DateTimeField()  # When it was queued.
+    mailing = models.ForeignKey(Mailing, null=True, on_delete=models.SET_NULL, related_name="+")  # Of both mails.
     # The way that it came in by. A deleted mailbox proves nothing any more.
     mailbox = models.ForeignKey(Mailbox, null=True, on_delete=models.CASCADE, related_name="+")
     bounce_at = models.DateTimeField(null=True)

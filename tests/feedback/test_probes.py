@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import User
+from django.test import Client
 from django.utils import timezone
 
 from delivery.models import Message
@@ -31,6 +33,26 @@ def test_a_probe_that_comes_in_turns_mailto_unsubscribe_on_for_its_server_alone(
     assert not RawReport.objects.exists()
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_probe_that_was_refused_before_sending_says_so_and_why() -> None:
+    boss = Client()
+    boss.force_login(User.objects.create_superuser("boss"))
+    server = make_server(
+        1, handles_email_validation=False, use_return_path=True, return_path="bounces@shop.example.net"
+    )
+    probes.send(server, timezone.now())
+
+    queued = boss.get("/admin/feedback/mailbox/").content.decode()
+    run_drain()
+    Message.objects.order_by("pk").filter(email__startswith="unsub").update(status="accepted")
+    refused = boss.get("/admin/feedback/mailbox/").content.decode()
+
+    assert queued.count("not arrived yet.") == 2
+    assert "Not sent: The domain shop.example.net is reserved and receives no mail." in refused
+    assert refused.count("not arrived") == 1  # The other mail was accepted.
+    assert "Queued " not in refused
+
+
 @pytest.mark.django_db
 def test_a_return_path_that_was_changed_meanwhile_is_not_proved() -> None:
     server = make_server(1, use_return_path=True, return_path="bounces@shop.example.net")
@@ -54,3 +76,15 @@ def test_an_unknown_key_is_no_probe() -> None:
 def test_a_server_without_a_return_path_cannot_be_probed() -> None:
     with pytest.raises(ValueError, match="needs a return path"):
         probes.send(make_server(1), timezone.now())
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("domain", ["", "shop.example.net"])
+def test_a_server_that_names_the_address_without_a_probe_says_so(domain: str) -> None:
+    boss = Client()
+    boss.force_login(User.objects.create_superuser("boss"))
+    make_server(1, use_return_path=True, return_path="bounces@shop.example.net", mailto_domain=domain)
+
+    page = boss.get("/admin/feedback/mailbox/").content.decode()
+
+    assert ("named in mail all the same" in page) == bool(domain)
