@@ -7,6 +7,7 @@ of the reader, because it also keeps its template and values. Without a translat
 import datetime as dt
 import functools
 import html
+import re
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
@@ -143,6 +144,35 @@ def told(english: str, words: object, most: int | None = None) -> str:
     except ValueError:
         return english
     return found if isinstance(found, Text) and found[:most] == english else english
+
+
+ONE_WORD = frozenset({"address", "day", "domain", "host", "port", "seconds"})  # Values without a blank, by their names.
+
+
+class Sentences:
+    """The sentences of ours that a column may hold beside the words of others, for stored English without its words.
+
+    A whole text must be one of ours, letter for letter but for the values. What stands in a value stays a value, even
+    if somebody else said it: nothing stored is ever read as a template.
+
+    :param templates: marked with :func:`text` or :func:`gettext_noop`.
+    """
+
+    def __init__(self, *templates: str) -> None:
+        self._patterns = [(str(each), re.compile(_pattern(each), re.DOTALL)) for each in templates]
+
+    def known(self, english: str) -> str:
+        """Return the text of a stored sentence; the stored English if it is not one of ours."""
+        for template, pattern in self._patterns:
+            if found := pattern.fullmatch(english):
+                return text(template, **{name: self.known(value) for name, value in found.groupdict().items()})
+        return english
+
+
+def _pattern(template: str) -> str:
+    parts = re.split(r"%\((\w+)\)s", template)
+    values = [f"(?P<{name}>{'[^ ]+' if name in ONE_WORD else '.+'})" for name in parts[1::2]]
+    return "".join(map("".join, zip(map(re.escape, parts[::2]), [*values, ""], strict=True)))
 
 
 def _shown(value: object) -> object:

@@ -1,0 +1,53 @@
+"""Reasons of messages: the sentences of ours among them, which a page shows in the language of its reader.
+
+The column also holds what servers and providers said, and those words stay as they are. The English of each sentence
+stands where it is stored; this list repeats it for translators.
+"""
+
+from words.texts import Sentences, gettext_noop
+
+SENTENCES = Sentences(
+    gettext_noop("Unsubscribed."),
+    gettext_noop("Not confirmed."),
+    gettext_noop("On the suppression list: hard bounce."),
+    gettext_noop("On the suppression list: complaint."),
+    gettext_noop("On the suppression list: unsubscribed from everything."),
+    gettext_noop("On the suppression list: suppressed by the provider."),
+    gettext_noop("On the suppression list: added by hand."),
+    gettext_noop("The domain %(domain)s is on the suppression list."),
+    gettext_noop("Asked for a break until %(day)s."),
+    gettext_noop("The mailing was cancelled."),
+    gettext_noop("The person asked for everything about them to be erased."),
+    gettext_noop("Not sent: sending stopped at %(end)s."),
+    gettext_noop("Queued again by hand."),
+    gettext_noop("Given up: no server could take it in time."),
+    gettext_noop("Given up: %(why)s"),
+    gettext_noop(
+        "Unconfirmed: this database was restored or copied, and the original may have sent this message since."
+    ),
+    gettext_noop("The domain %(domain)s is reserved and receives no mail."),
+    gettext_noop("The domain %(domain)s does not exist."),
+    gettext_noop("The domain %(domain)s says that it takes no mail."),
+    gettext_noop("The domain %(domain)s has no mail server and no address."),
+    gettext_noop("Redirected to %(address)s, the recipient is unknown: %(why)s"),
+    gettext_noop("The line was lost before the message was handed over: %(why)s."),
+    gettext_noop("Sent in full, the answer was lost: %(why)s. It may arrive or not."),
+    gettext_noop("The server's answer cannot be read: %(reply)s"),
+    gettext_noop("The provider takes no more from this server: %(reply)s"),
+    gettext_noop("the server closed the connection"),
+    gettext_noop("the server closes the connection"),
+    gettext_noop("the server was silent for %(seconds)s s"),
+    gettext_noop("the connection was lost (%(error)s)"),
+    gettext_noop("the TLS handshake failed: %(problem)s"),
+    gettext_noop("the TLS handshake broke off (%(error)s)"),
+    gettext_noop("there is no address for %(host)s (%(why)s)"),
+    gettext_noop("the name servers did not answer for %(host)s"),
+    gettext_noop("there is no encryption; credentials were not sent"),
+    gettext_noop("the server does not offer STARTTLS, and without it nothing is sent"),
+    gettext_noop("the server refused our greeting: %(reply)s"),
+    gettext_noop("the server refused the connection: %(reply)s"),
+    gettext_noop("the server refused the sign-in: %(reply)s"),
+    gettext_noop("the server refused STARTTLS: %(reply)s"),
+    gettext_noop("no answer from %(address)s port %(port)s within %(seconds)s s"),
+    gettext_noop("%(address)s port %(port)s: %(what)s"),
+)

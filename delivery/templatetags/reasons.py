@@ -1,0 +1,12 @@
+"""A filter that shows a message's stored reason in the language of the reader, where the sentence is ours."""
+
+from django import template
+
+from delivery.records.reasons import SENTENCES
+
+register = template.Library()
+
+
+@register.filter
+def sentence(stored: str) -> str:
+    return SENTENCES.known(stored)
