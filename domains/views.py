@@ -71,9 +71,13 @@ def reports(request: HttpRequest, domain_id: int, *, may_view: bool, may_upload:
     domain = get_object_or_404(SendingDomain, pk=domain_id)
     form = UploadForm(request.POST or None, request.FILES or None) if may_upload else None
     if request.method == "POST" and form is not None and form.is_valid():
-        problem = store.save(form.report, timezone.now())
+        now = timezone.now()
+        problem = store.save(form.report, now)
         if problem is None:
-            messages.success(request, _("The report is counted. A report that was counted before isn't counted again."))
+            if DomainReport.objects.filter(received_at=now).exists():
+                messages.success(request, _("Report counted."))
+            else:
+                messages.info(request, _("This report was counted before. It isn't counted again."))
             return redirect("admin:domains_sendingdomain_reports", domain.pk)
         form.add_error("file", translated(problem))
     context = {**admin.site.each_context(request), **_shown(request, domain), "form": form}

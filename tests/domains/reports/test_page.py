@@ -46,9 +46,10 @@ def upload(signed_in: Client, domain: SendingDomain, content: bytes, name: str =
 def test_an_uploaded_report_is_counted_once_and_shown(domain: SendingDomain) -> None:
     ops = client("ops")
 
-    for _ in range(2):
-        page = upload(ops, domain, gzip.compress(recent())).content.decode()
+    first, page = (upload(ops, domain, gzip.compress(recent())).content.decode() for _ in range(2))
 
+    told = "Report counted.", "This report was counted before."
+    assert [[words in shown for words in told] for shown in (first, page)] == [[True, False], [False, True]]
     assert DmarcCount.objects.get().messages == 3
     assert "Signed by acme.example (s1)" in page
     assert "Receiver Inc." in page
