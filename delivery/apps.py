@@ -38,7 +38,7 @@ class DeliveryConfig(AppConfig):
         from domains.keys import lifecycle
         from domains.senders import FROM_DOMAINS, GMAIL_COUNTS, PROVIDER_INCLUDES, SENDERS
         from smtpservers.routing.candidates import SIGNATURES
-        from smtpservers.send_test_starters import TEST_STARTERS
+        from smtpservers.send_test_starters import SAVE_WATCHERS, TEST_STARTERS
 
         TEST_STARTERS.register("delivery", _begin_test)
         oauth.tokens.HOLDS.register("restored copy", identity.why_held)
@@ -47,6 +47,7 @@ class DeliveryConfig(AppConfig):
         PERSONAL_DATA.register("delivery", erasure.PART)
         FROM_DOMAINS.register("delivery", sending_domains.server_domains)
         SENDERS.register("delivery", sending_domains.senders)
+        SAVE_WATCHERS.register("delivery", sending_domains.follow_server)
         SIGNATURES.register("delivery", signatures.why_unsigned)
         lifecycle.HOLDS.register("restored copy", identity.why_held)
         lifecycle.WATCHERS.register("delivery", signatures.keys_changed)

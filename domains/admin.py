@@ -28,7 +28,6 @@ from domains.forms import SendingDomainForm
 from domains.keys import lifecycle
 from domains.keys.views import DkimKeyPages
 from domains.models import DnsFinding, SendingDomain
-from mail.addresses import is_reserved
 from mail.records.alignment import Match
 from mail.records.finding import Line, Record
 
@@ -210,13 +209,15 @@ class SendingDomainAdmin(DkimKeyPages):
 
     def _shown(self, request: HttpRequest, domain: SendingDomain) -> dict[str, Any]:
         known = {finding.line: finding for finding in DnsFinding.objects.filter(domain=domain)}
+        is_example = rounds.is_example(domain)
         return {
             "lines": [
                 ShownLine(line.value, str(DnsFinding.LineName(line.value).label), str(MEANINGS[line]), known.get(line))
                 for line in Line
+                if known or not is_example
             ],
-            "is_checking": rounds.is_due(domain, timezone.now()),
-            "is_example": is_reserved(domain.name) and not rounds.asks_examples(),
+            "is_checking": not is_example and rounds.is_due(domain, timezone.now()),
+            "is_example": is_example,
             "may_ask": self.has_change_permission(request, domain),
             "changes": domain.changes.all()[:CHANGES_SHOWN],
             **self.shown_keys(request, domain),

@@ -27,6 +27,7 @@ class OwnKey:
     domain: str  # d= of its signatures: the domain itself, or a parent.
     record: Record
     is_signing: bool  # Whether mail is signed with it. If not, it waits for DNS.
+    is_seen: bool = False  # Whether the last check of a key that waits found its record.
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +123,15 @@ class Inspector:
         unsigned = [sender for sender in self._subject.senders if self._is_unsigned(sender)]
         if not unsigned:
             return found
-        waiting = next((key.record for key in own if not key.is_signing), None)
-        names = [sender.server for sender in unsigned]
-        return dkim_key.unsigned(self._subject.domain, names, any(one.must_sign for one in unsigned), found, waiting)
+        waiting = next((key for key in own if not key.is_signing), None)
+        return dkim_key.unsigned(
+            self._subject.domain,
+            [sender.server for sender in unsigned],
+            any(one.must_sign for one in unsigned),
+            found,
+            waiting.record if waiting else None,
+            is_seen=waiting is not None and waiting.is_seen,
+        )
 
     def _is_unsigned(self, sender: Sender) -> bool:
         """Tell whether we should sign a server's mail from this domain, and have no key that signs."""

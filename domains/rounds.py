@@ -73,6 +73,18 @@ def look(domain: str, selectors: Sequence[str], now: dt.datetime, sts: PolicySee
     return Inspector(subject, lookups, lookups.fetch, now, sts).inspect()
 
 
+def look_alone(domain: str, selectors: Sequence[str], now: dt.datetime) -> Inspection:
+    """Ask DNS about a domain without a database: what this installation needs of it is not known.
+
+    :param domain: an A-label.
+    """
+    lookups = Lookups()
+    lists = block_lists.with_key(settings.SPAMHAUS_KEY) if settings.ASK_BLOCK_LISTS else ()
+    host = tracking_host_of(urlsplit(settings.BASE_URL).hostname or "")
+    subject = Subject(domain, selectors=selectors, tracking_host=host, block_lists=lists)
+    return Inspector(subject, lookups, lookups.fetch, now, PolicySeen()).inspect()
+
+
 def report_address(domain: str, ours: Sequence[Sender]) -> str:
     """Return the address for a domain's DMARC and TLS reports; empty for a domain that is not listed."""
     tag = SendingDomain.objects.filter(name=domain).values_list("report_tag", flat=True).first()
@@ -90,6 +102,11 @@ def ask_about(names: Collection[str], now: dt.datetime) -> int:
     return idle.update(next_check_at=now)
 
 
+def look_anew(names: Collection[str], now: dt.datetime) -> None:
+    """Have the errand look at the domains with these names at once, also after a look that has begun already."""
+    SendingDomain.objects.filter(name__in=names, next_check_at__gt=now).update(next_check_at=now)
+
+
 def is_any_due(names: Collection[str], now: dt.datetime) -> bool:
     """Whether a look at one of these domains is under way or about to begin."""
     return SendingDomain.objects.filter(_is_due(now), name__in=names).exists()
@@ -99,9 +116,9 @@ def _is_due(now: dt.datetime) -> Q:
     return Q(next_check_at__lte=now) | Q(taken_at__gt=now - LEASE)
 
 
-def asks_examples() -> bool:
-    """Whether DNS is asked about domains that are reserved for examples: by tests, with name servers of their own."""
-    return bool(settings.DNS_RESOLVERS)
+def is_example(domain: SendingDomain) -> bool:
+    """Whether nobody asks DNS about a domain, because it is reserved for examples. Tests ask their own name servers."""
+    return is_reserved(domain.name) and not settings.DNS_RESOLVERS
 
 
 def selectors_of(domain: SendingDomain) -> list[str]:
@@ -112,7 +129,7 @@ def _claim(now: dt.datetime) -> SendingDomain | None:
     """Take a domain that is due, for as long as a look may last; None if there is none."""
     for domain in SendingDomain.objects.filter(next_check_at__lte=now).order_by("next_check_at")[:20]:
         due = SendingDomain.objects.filter(pk=domain.pk, next_check_at=domain.next_check_at)
-        if is_reserved(domain.name) and not asks_examples():
+        if is_example(domain):
             due.update(next_check_at=None)  # Examples do not exist, and nobody is asked for them.
         elif due.update(next_check_at=now + LEASE, taken_at=now):
             domain.next_check_at = now + LEASE

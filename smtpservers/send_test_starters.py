@@ -1,5 +1,6 @@
-"""What *Save and send test* does after the save. The room that sends registers it."""
+"""What follows when somebody saves a server, and what *Save and send test* does then. Higher rooms register it."""
 
+import datetime as dt
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
@@ -7,6 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from registry import Registry
 from smtpservers.models import SmtpServer
 
+# Called within the transaction with the server that somebody saved.
+SAVE_WATCHERS: Registry[Callable[[SmtpServer, dt.datetime], None]] = Registry()
 TEST_STARTERS: Registry[Callable[[HttpRequest, SmtpServer], HttpResponse]] = Registry()
 
 

@@ -1,8 +1,10 @@
 """What the room of domains is told of servers: the domains that they send from, and what their mail carries."""
 
+import datetime as dt
 from collections.abc import Iterator
 
 from delivery.content.test_inbox import is_this_machine, leads_to_test_inbox
+from domains import rounds
 from domains.senders import ProviderInclude, Sender
 from mail.addresses import AddressInvalid, domain_of, parse_mailbox
 from smtpservers import presets
@@ -18,6 +20,11 @@ def server_domains() -> Iterator[str]:
         author, envelope = _domains(server)
         yield author
         yield envelope
+
+
+def follow_server(server: SmtpServer, now: dt.datetime) -> None:
+    """Have DNS asked about the domains of a server that somebody saved: who signs its mail may be another now."""
+    rounds.look_anew([name for name in _domains(server) if name], now)
 
 
 def senders(domain: str) -> Iterator[Sender]:

@@ -133,6 +133,7 @@ def note(key_id: int, seen: Seen, now: dt.datetime) -> None:
         key = DkimKey.objects.select_for_update().filter(pk=key_id).first()
         if key is None:
             return
+        before = key.state, key.fault
         if not seen.is_answered:
             key.unanswered = seen.sentence[:300]
             key.next_check_at = now + (BETWEEN_GOOD_CHECKS if _is_new(key, now) else HOUR)
@@ -147,6 +148,8 @@ def note(key_id: int, seen: Seen, now: dt.datetime) -> None:
             else:
                 _note_good(key, now)
         key.save()
+        if (key.state, key.fault) != before:
+            _look_again(key.domain, now)
 
 
 def _note_wrong(key: DkimKey, now: dt.datetime) -> None:
@@ -255,6 +258,10 @@ def _refuse_if_held(now: dt.datetime) -> None:
 def _keys_changed(domain: SendingDomain, now: dt.datetime) -> None:
     """Tell the watchers, and have the findings of all domains that the keys sign for follow."""
     _tell_watchers()
+    _look_again(domain, now)
+
+
+def _look_again(domain: SendingDomain, now: dt.datetime) -> None:
     signed = Q(pk=domain.pk) | Q(name__endswith=f".{domain.name}")
     SendingDomain.objects.filter(signed, next_check_at__gt=now).update(next_check_at=now)
 

@@ -88,8 +88,9 @@ def _says(key: DkimKey) -> str:
     if key.state == State.REVOKED:
         return _revoked(key)
     said = [_checked(key)]
-    if key.state == State.SEEN and not key.is_proved:
-        said.append(_("It starts once a second check, ten minutes later, finds it too."))
+    if key.state == State.SEEN and not key.is_proved and key.next_check_at:
+        at = {"at": stamp(key.next_check_at)}
+        said.append(_("It starts once the second check finds it too. That check is due %(at)s.") % at)
         if key.is_from_cache:
             said.append(_("Only a resolver could be asked, so the second check waits until its memory is over."))
     if key.state == State.RESTING and key.rests_until:

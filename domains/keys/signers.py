@@ -86,7 +86,10 @@ def own_keys(author: str) -> list[OwnKey]:
     waiting = DkimKey.objects.filter(
         domain__name=author, state__in=(State.MADE, State.SEEN), algorithm=Algorithm.RSA
     ).select_related("domain")
-    return [OwnKey(author, of_key(key).alias or record_of(key), False) for key in waiting[:1]]
+    return [
+        OwnKey(author, of_key(key).alias or record_of(key), False, is_seen=key.state == State.SEEN)
+        for key in waiting[:1]
+    ]
 
 
 def _signing(domains: Sequence[str] | None = None) -> list[DkimKey]:

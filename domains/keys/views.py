@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST
 
 from adminpages.fresh_sign_in import asks_first
 from adminpages.pages import ModelAdmin
+from domains import rounds
 from domains.keys import lifecycle, panel
 from domains.models import DkimKey, SendingDomain
 
@@ -45,6 +46,9 @@ class DkimKeyPages(ModelAdmin):
     def make_keys(self, request: HttpRequest, domain_id: int) -> HttpResponseBase:
         """Make a pair of keys, and return to the page, which shows its records."""
         domain = _domain(request, domain_id)
+        if rounds.is_example(domain):
+            messages.error(request, _("This domain is reserved for examples, so its keys could never start to sign."))
+            return _back(domain)
         try:
             is_made = lifecycle.make_pair(domain.pk, timezone.now())
         except lifecycle.KeysHeld as error:

@@ -2,7 +2,9 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -10,11 +12,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from mail.records import tags
-from mail.records.answers import Ask
+from mail.records.answers import Ask, host_of
 from mail.records.finding import Fault, Finding, Line, Record, State, judged, not_checked, seen_of
 from words.texts import joined
 from words.texts import text as _
 
+_ARMOUR = re.compile(r"-----(?:BEGIN|END)[A-Z ]*PUBLIC KEY-----")  # Of a file, pasted with the key.
 FEWEST_BITS = 1024  # RFC 8301 section 3.2.
 GOOD_BITS = 2048
 ED25519_OCTETS = 32  # The raw key (RFC 8463 section 4.2).
@@ -75,44 +78,90 @@ def check(
     """
     own = {record.name: record for record in published}
     needed = list(dict.fromkeys([name_of(one, domain) for one in selectors] + list(own)))
-    faults: list[Fault] = []
-    seen: dict[str, str] = {}
-    for name in needed:
-        texts = ask(name, "TXT").records
-        seen |= {name: seen_of(texts)} if texts else {}
-        found = list(faults_of(name, texts, own.get(name)))
-        if not texts and ask(f"{name}.{domain}", "TXT").records:
-            found = [
-                Fault(
-                    State.BROKEN,
-                    "dkim-name-doubled",
-                    _("The key is at %(name)s.%(domain)s: the domain was added twice.", name=name, domain=domain),
-                )
-            ]
-        faults += found
-    for name in (name_of(one, domain) for one in usual if not needed):
-        texts = ask(name, "TXT").records
-        if texts:
-            seen[name] = seen_of(texts)
-            faults += faults_of(name, texts)
+    texts = {name: ask(name, "TXT").records for name in needed or [name_of(one, domain) for one in usual]}
+    faults = {name: list(faults_of(name, found, own.get(name))) for name, found in texts.items() if needed or found}
+    misplaced = {name: ask(f"{name}.{domain}", "TXT").records for name in needed if not texts[name]}
+    for name, found in misplaced.items():
+        faults[name] = [_doubled(name, domain)] if found else _of_alias(name, ask) or faults[name]
+    seen = {name: seen_of(found) for name, found in texts.items() if found}
     if not needed and not seen:
         return not_checked(
             Line.DKIM,
             _("No key found under the usual selectors. Enter the selectors that your provider shows you."),
         )
     said = "\n".join(f"{name}: {record}" for name, record in seen.items())[:4_000]
-    kinds = {_kind(record) for record in seen.values()}
-    if kinds == {"ed25519"}:
-        faults.append(
+    all_faults = [fault for found in faults.values() for fault in found]
+    if {_kind(record) for record in seen.values()} == {"ed25519"}:
+        all_faults.append(
             Fault(State.LOOK, "dkim-only-ed25519", _("Many receivers can't read Ed25519 alone. Add an RSA key."))
         )
-    record = own.get(needed[0]) if faults and needed else None
     names = ", ".join(name.partition("._domainkey.")[0] for name in seen)
-    return judged(Line.DKIM, faults, _("Good keys under: %(selectors)s.", selectors=names), said, record)
+    finding = judged(Line.DKIM, all_faults, _("Good keys under: %(selectors)s.", selectors=names), said)
+    worst = next((name for name, found in faults.items() if finding.fault in {fault.key for fault in found}), "")
+    if not worst:
+        return finding
+    record = own.get(worst) or _repaired(worst, texts[worst] or misplaced[worst], finding.fault)
+    if record is not None and finding.fault == "dkim-alias-dangling":
+        record = record._replace(name=_target(worst, ask))
+    return replace(finding, record=record)
+
+
+def _doubled(name: str, domain: str) -> Fault:
+    said = _("The key is at %(name)s.%(domain)s: the domain was added twice.", name=name, domain=domain)
+    return Fault(State.BROKEN, "dkim-name-doubled", said)
+
+
+def _of_alias(name: str, ask: Ask) -> list[Fault]:
+    """Return the fault of an alias that leads to no key; none without an alias."""
+    target = _target(name, ask)
+    said = _("%(name)s is an alias of %(target)s, where there is no key.", name=name, target=target)
+    return [Fault(State.BROKEN, "dkim-alias-dangling", said)] if target else []
+
+
+def _target(name: str, ask: Ask) -> str:
+    return next(map(host_of, ask(name, "CNAME").records), "")
+
+
+def _repaired(name: str, texts: Sequence[str], fault: str) -> Record | None:
+    """Return the record that these were meant to be; None if they are not plainly one good key."""
+    meant = {value for text in texts if (value := _meant(text))}
+    value = meant.pop() if len(meant) == 1 else ""
+    if not value or any(left.state is State.BROKEN or left.key == fault for left in faults_of(name, [value])):
+        return None
+    return Record(name, "TXT", value)
+
+
+def _meant(text: str) -> str:
+    """Return a record without the slips of pasting and without what makes it useless; empty if it has no key."""
+    try:
+        found = tags.read(_ARMOUR.sub("", tags.cleaned(text).replace("\\", "")))
+    except tags.TagsInvalid:
+        return ""
+    kept = {"v": "DKIM1", "k": "rsa", **dict(found.pairs)} | {"v": "DKIM1", "p": _bare(found.get("p"))}
+    try:
+        is_raw = len(base64.b64decode(kept["p"], validate=True)) == ED25519_OCTETS
+    except ValueError:
+        return ""
+    if kept["k"].lower() in ("rsa", "ed25519"):
+        kept["k"] = "ed25519" if is_raw else "rsa"
+    if "sha256" not in _listed(kept.get("h", "sha256")):
+        del kept["h"]
+    if not {"*", "email"} & set(_listed(kept.get("s", "*"))):
+        return ""  # A key that somebody made for something else.
+    flags = [flag for flag in _listed(kept.pop("t", "")) if flag not in ("", "y")]
+    kept |= {"t": ":".join(flags)} if flags else {}
+    value = "; ".join(f"{tag}={written}" for tag, written in kept.items())
+    return value if public_key_of(tags.read(value)) is not None else ""
 
 
 def unsigned(
-    domain: str, servers: Sequence[str], is_required: bool, found: Finding, record: Record | None = None
+    domain: str,
+    servers: Sequence[str],
+    is_required: bool,
+    found: Finding,
+    record: Record | None = None,
+    *,
+    is_seen: bool = False,
 ) -> Finding:
     """Return the finding about a domain whose mail we should sign, and have no key for.
 
@@ -120,18 +169,21 @@ def unsigned(
     :param is_required: whether their mail waits.
     :param found: what DNS has otherwise.
     :param record: of a key that waits for DNS.
+    :param is_seen: whether DNS has the record, and only the second check is still to come.
     """
     facts = {"servers": ", ".join(servers), "domain": domain}
     said = _("No key for %(domain)s signs, so mail through %(servers)s goes out unsigned.", **facts)
     if is_required:
         said = _("No key for %(domain)s signs, so mail through %(servers)s waits.", **facts)
     advice = _("Publish the records of its keys.") if record else _("Make keys, and publish their records.")
+    if is_seen:
+        advice = _("DNS has the record of its key, and signing starts after a second check.")
     fault = Fault(
         State.BROKEN if is_required else State.LOOK,
         "dkim-waits" if is_required else "dkim-unsigned",
         joined((said, advice)),
     )
-    return judged(Line.DKIM, [fault], "", found.seen, record)
+    return judged(Line.DKIM, [fault], "", found.seen, None if is_seen else record)
 
 
 def faults_of(name: str, texts: Sequence[str], published: Record | None = None) -> Iterator[Fault]:
@@ -200,7 +252,10 @@ def _of_key(name: str, found: tags.Tags) -> Iterator[Fault]:
         yield Fault(State.BROKEN, "dkim-bad-key", _("The key of %(name)s is damaged: it is not Base64.", name=name))
         return
     if kind == "ed25519":
-        if len(octets) != ED25519_OCTETS:
+        if _rsa_bits(octets) is not None:
+            said = _("The key of %(name)s is an RSA key, so its k= should be rsa.", name=name)
+            yield Fault(State.BROKEN, "dkim-kind-rsa", said)
+        elif len(octets) != ED25519_OCTETS:
             yield Fault(
                 State.BROKEN,
                 "dkim-bad-ed25519",

@@ -494,6 +494,8 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
                 % {"host": host},
             )
         refit_period(obj, timezone.now())
+        for tell in send_test_starters.SAVE_WATCHERS.values():
+            tell(obj, timezone.now())
         self._give_hints(request, obj, form)
 
     def _give_hints(self, request: HttpRequest, server: SmtpServer, form: "ModelForm[SmtpServer]") -> None:

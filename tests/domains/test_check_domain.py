@@ -2,9 +2,14 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
@@ -72,6 +77,25 @@ def test_without_json_it_is_read_by_people() -> None:
     assert printed.startswith("bücher.example (xn--bcher-kva.example)\n")
     assert "BROKEN   SPF: xn--bcher-kva.example has no SPF record." in printed
     assert '         publish: xn--bcher-kva.example. IN TXT "v=spf1 mx ~all"' in printed
+
+
+@pytest.mark.parametrize("address", ["sqlite:////{folder}/empty.sqlite3", "postgres://nobody@127.0.0.1:1/none"])
+def test_it_works_without_a_database(nameserver: Nameserver, tmp_path: Path, address: str) -> None:
+    surroundings = {**os.environ, "DATABASE_URL": address.format(folder=tmp_path), "DNS_RESOLVERS": nameserver.address}
+
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "check_domain", DOMAIN, "--json", "--selector", "s1"],
+        cwd=settings.BASE_DIR,
+        env=surroundings,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert ended.returncode == 0
+    assert [each["line"] for each in json.loads(ended.stdout)] == [line.value for line in Line]
+    assert ended.stderr.endswith("The database can't be read, so what your servers need isn't checked.\n")
 
 
 @pytest.mark.parametrize(

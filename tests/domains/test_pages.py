@@ -75,6 +75,20 @@ def test_the_page_shows_each_line_with_the_record_to_publish_and_asks_nobody(dns
     assert dns.asked == []
 
 
+def test_an_example_has_one_sentence_no_lines_and_no_keys() -> None:
+    domain, ops = SendingDomain.objects.create(name="shop.example"), client("ops")
+
+    shown = unescape(ops.get(page(domain)).content.decode())
+    refused = unescape(ops.post(f"/admin/domains/sendingdomain/{domain.pk}/keys/", follow=True).content.decode())
+
+    assert "This domain is reserved for examples, so DNS isn't asked and keys can't start to sign." in shown
+    assert not {"Not checked yet.", "Make keys", "Asking DNS", 'class="domain-line'} & {
+        part for part in ("Not checked yet.", "Make keys", "Asking DNS", 'class="domain-line') if part in shown
+    }
+    assert "its keys could never start to sign" in refused
+    assert not domain.dkim_keys.exists()
+
+
 def test_what_strangers_wrote_is_shown_as_text(dns: Nameserver) -> None:
     dns.zone[DOMAIN] = {"TXT": ["v=spf1 <script>alert(1)</script> -all"], "MX": ["10 mx.acme.example."]}
 

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from domains.senders import Sender
-from mail.records.finding import Line, State
+from mail.records.finding import Line, Record, State
 from mail.records.transport import FetchFailed
 from tests.peers.name_server import Records
 
@@ -94,6 +94,10 @@ def _key(*texts: str) -> dict[str, Records | str | None]:
     return _text("s1._domainkey", *texts)
 
 
+def _key_to_publish(end: str = "") -> str:
+    return str(Record("s1._domainkey.acme.example", "TXT", rsa_key(2048) + end))
+
+
 def _chain(length: int) -> dict[str, Records | str | None]:
     steps: dict[str, Records | str | None] = {
         f"n{n}.example": {"TXT": [f"v=spf1 include:n{n + 1}.example -all"]} for n in range(1, length)
@@ -165,16 +169,40 @@ SEEDED = [
     Seeded(Line.DKIM, "dkim-no-key", _key("v=DKIM1; k=rsa")),
     Seeded(Line.DKIM, "dkim-short-key", _key(rsa_key(768)), says="768 bits"),
     Seeded(Line.DKIM, "dkim-weak-key", _key(rsa_key(1024)), State.LOOK),
-    Seeded(Line.DKIM, "dkim-testing", _key(rsa_key(2048) + "; t=y"), State.LOOK),
-    Seeded(Line.DKIM, "dkim-sha1", _key(rsa_key(2048) + "; h=sha1")),
+    Seeded(Line.DKIM, "dkim-testing", _key(rsa_key(2048) + "; t=y"), State.LOOK, says=_key_to_publish()),
+    Seeded(Line.DKIM, "dkim-testing", _key(rsa_key(2048) + "; t=y:s"), State.LOOK, says=_key_to_publish("; t=s")),
+    Seeded(Line.DKIM, "dkim-sha1", _key(rsa_key(2048) + "; h=sha1"), says=_key_to_publish()),
     Seeded(Line.DKIM, "dkim-not-for-mail", _key(rsa_key(2048) + "; s=tlsrpt")),
     Seeded(Line.DKIM, "dkim-wrong-kind", _key(rsa_key(2048).replace("k=rsa", "k=dsa"))),
-    Seeded(Line.DKIM, "dkim-quoted", _key(f'"{rsa_key(2048)}"')),
-    Seeded(Line.DKIM, "dkim-escaped", _key(rsa_key(2048).replace(";", "\\;"))),
+    Seeded(Line.DKIM, "dkim-quoted", _key(f'"{rsa_key(2048)}"'), says=_key_to_publish()),
+    Seeded(Line.DKIM, "dkim-escaped", _key(rsa_key(2048).replace(";", "\\;")), says=_key_to_publish()),
+    Seeded(
+        Line.DKIM,
+        "dkim-two-records",
+        _key(rsa_key(2048), rsa_key(2048).replace("k=rsa; ", "")),
+        says=_key_to_publish(),
+    ),
+    Seeded(
+        Line.DKIM,
+        "dkim-kind-rsa",
+        _key(rsa_key(2048).replace("k=rsa", "k=ed25519")),
+        says="so its k= should be rsa",
+    ),
+    Seeded(
+        Line.DKIM,
+        "dkim-alias-dangling",
+        {"s1._domainkey.acme.example": {"CNAME": ["s1.keys.mailer.example."]}},
+        says="is an alias of s1.keys.mailer.example, where there is no key",
+    ),
     Seeded(Line.DKIM, "dkim-two-records", _key(rsa_key(2048), rsa_key(1024))),
     Seeded(Line.DKIM, "dkim-bad-key", _key(rsa_key(2048)[:200])),
     Seeded(Line.DKIM, "dkim-bad-ed25519", _key(f"v=DKIM1; k=ed25519; p={_ED25519_WRAPPED}"), says="44"),
-    Seeded(Line.DKIM, "dkim-version", _key(f"k=rsa; v=DKIM1; {rsa_key(2048).partition('rsa; ')[2]}")),
+    Seeded(
+        Line.DKIM,
+        "dkim-version",
+        _key(f"k=rsa; v=DKIM1; {rsa_key(2048).partition('rsa; ')[2]}"),
+        says=_key_to_publish(),
+    ),
     Seeded(
         Line.DKIM,
         "dkim-name-doubled",
@@ -182,6 +210,7 @@ SEEDED = [
             "s1._domainkey.acme.example": None,
             "s1._domainkey.acme.example.acme.example": {"TXT": [rsa_key(2048)]},
         },
+        says=_key_to_publish(),
     ),
     # --- DMARC
     Seeded(

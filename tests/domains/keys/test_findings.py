@@ -1,5 +1,6 @@
 """What a domain's page and ``check_domain`` say of our own keys: in the lines DKIM and alignment."""
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from io import StringIO
@@ -13,6 +14,7 @@ from django.utils import timezone
 from domains import rounds
 from domains.inspection import Inspection
 from domains.keys import lifecycle
+from domains.keys.dns_check import DnsCheck
 from domains.models import DkimKey, SendingDomain
 from mail.records.finding import Finding, Line
 from mail.records.transport import PolicySeen
@@ -69,6 +71,24 @@ def test_a_key_that_waits_is_the_record_to_publish(dns: Nameserver) -> None:
     assert (found.state, found.fault) == ("look", "dkim-unsigned")
     assert found.record is not None
     assert found.record.value == DkimKey.objects.get(algorithm="rsa").record
+
+
+def test_a_key_that_dns_has_asks_for_nothing_and_its_line_follows_at_once(dns: Nameserver) -> None:
+    make_server()
+    domain = SendingDomain.objects.create(name=DOMAIN)
+    lifecycle.make_pair(domain.pk, timezone.now())
+    rounds.check_due(timezone.now, lambda: False)
+    later = timezone.now() + dt.timedelta(hours=1)
+    SendingDomain.objects.update(next_check_at=later)
+    publish(dns)
+
+    lifecycle.keep(DnsCheck(), timezone.now, lambda: False)
+    found = line(look(), Line.DKIM)
+
+    assert set(DkimKey.objects.values_list("state", flat=True)) == {"seen"}
+    assert SendingDomain.objects.get().next_check_at < later
+    assert (found.state, found.fault, found.record) == ("broken", "dkim-waits", None)
+    assert found.sentence.endswith("DNS has the record of its key, and signing starts after a second check.")
 
 
 @pytest.mark.parametrize("author", [DOMAIN, "news.acme.example"])

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.views.debug import ExceptionReporter
 
 from adminpages.fresh_sign_in import PROVED_AT
+from adminpages.instants import stamp
 from domains import tasks
 from domains.keys import lifecycle
 from domains.keys.dns_check import DnsCheck
@@ -70,6 +71,8 @@ def test_keys_are_made_published_and_seen(domain: SendingDomain, dns: Nameserver
 
     answer = unescape(ops.get(page(domain)).content.decode())
     assert answer.count("Seen in DNS") == 2
+    rsa.refresh_from_db()
+    assert f"That check is due {stamp(rsa.next_check_at)}." in answer
     assert "Only a resolver could be asked, so the second check waits until its memory is over." in answer
 
 
@@ -125,7 +128,9 @@ def test_workers_drop_the_keys_of_a_deleted_domain(domain: SendingDomain) -> Non
     assert server.version == before + 1
 
 
-def test_a_copy_that_waits_makes_none_and_says_why(domain: SendingDomain, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_that_waits_makes_none_and_says_why(
+    domain: SendingDomain, dns: Nameserver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(lifecycle.HOLDS, "test", lambda now: "This database is a copy.")
     ops = client("ops")
 
