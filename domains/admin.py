@@ -189,6 +189,7 @@ class SendingDomainAdmin(DkimKeyPages):
             rounds.ask_again(domain, now)
             lifecycle.ask_again(domain, now)
             transaction.on_commit(_wake)
+            transaction.on_commit(self.wake_keys)
         return redirect("admin:domains_sendingdomain_change", domain.pk)
 
     def change_view(
