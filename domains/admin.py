@@ -23,7 +23,7 @@ from unfold.views import ChangeList
 
 from adminpages.instants import stamp
 from adminpages.pages import Deletion
-from domains import rounds, tasks, views
+from domains import lookups, rounds, tasks, views
 from domains.forms import SendingDomainForm
 from domains.keys import lifecycle
 from domains.keys.views import DkimKeyPages
@@ -210,7 +210,7 @@ class SendingDomainAdmin(DkimKeyPages):
 
     def _shown(self, request: HttpRequest, domain: SendingDomain) -> dict[str, Any]:
         known = {finding.line: finding for finding in DnsFinding.objects.filter(domain=domain)}
-        is_example = rounds.is_example(domain)
+        is_example = lookups.is_example(domain.name)
         return {
             "lines": [
                 ShownLine(line.value, str(DnsFinding.LineName(line.value).label), str(MEANINGS[line]), known.get(line))

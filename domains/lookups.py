@@ -15,6 +15,7 @@ import dns.resolver
 from django.conf import settings
 from dns.rdtypes.ANY.TXT import TXT
 
+from mail.addresses import is_reserved
 from mail.records.answers import Answer, Unanswered
 from mail.records.transport import FetchFailed
 from net.addresses import NotConnected
@@ -111,6 +112,11 @@ class Lookups:
 
     async def _addresses(self, host: str, port: int) -> list[str]:
         return [address for kind in ("A", "AAAA") for address in self(host, kind).records]
+
+
+def is_example(domain: str) -> bool:
+    """Tell whether nobody is asked about a domain, since examples do not exist. Tests ask name servers of their own."""
+    return is_reserved(domain) and not settings.DNS_RESOLVERS
 
 
 def nameserver(written: str) -> dns.nameserver.Nameserver:

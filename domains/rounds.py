@@ -14,11 +14,10 @@ from django.db.models import Q
 from domains import senders, store
 from domains.inspection import Inspection, Inspector, Subject, tracking_host_of
 from domains.keys import signers
-from domains.lookups import Lookups
+from domains.lookups import Lookups, is_example
 from domains.models import SendingDomain
 from domains.reports.addresses import address_for
 from domains.senders import Sender
-from mail.addresses import is_reserved
 from mail.records import block_lists
 from mail.records.transport import PolicySeen
 
@@ -116,11 +115,6 @@ def _is_due(now: dt.datetime) -> Q:
     return Q(next_check_at__lte=now) | Q(taken_at__gt=now - LEASE)
 
 
-def is_example(domain: SendingDomain) -> bool:
-    """Whether nobody asks DNS about a domain, because it is reserved for examples. Tests ask their own name servers."""
-    return is_reserved(domain.name) and not settings.DNS_RESOLVERS
-
-
 def selectors_of(domain: SendingDomain) -> list[str]:
     return domain.selectors.split()
 
@@ -129,7 +123,7 @@ def _claim(now: dt.datetime) -> SendingDomain | None:
     """Take a domain that is due, for as long as a look may last; None if there is none."""
     for domain in SendingDomain.objects.filter(next_check_at__lte=now).order_by("next_check_at")[:20]:
         due = SendingDomain.objects.filter(pk=domain.pk, next_check_at=domain.next_check_at)
-        if is_example(domain):
+        if is_example(domain.name):
             due.update(next_check_at=None)  # Examples do not exist, and nobody is asked for them.
         elif due.update(next_check_at=now + LEASE, taken_at=now):
             domain.next_check_at = now + LEASE

@@ -6,15 +6,14 @@ A pair starts when its RSA key is proved: its record was right twice, ten minute
 import datetime as dt
 from collections.abc import Callable
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from domains.keys import pair
 from domains.keys.dns_check import DnsCheck, Seen
 from domains.keys.publication import record_of
+from domains.lookups import is_example
 from domains.models import DkimKey, SendingDomain
-from mail.addresses import is_reserved
 from registry import Registry
 
 Algorithm, State = DkimKey.Algorithm, DkimKey.State
@@ -106,7 +105,7 @@ def keep(check: DnsCheck, read_clock: Callable[[], dt.datetime], should_stop: Ca
 def _claim(now: dt.datetime) -> DkimKey | None:
     for key in DkimKey.objects.filter(next_check_at__lte=now).select_related("domain").order_by("next_check_at")[:20]:
         due = DkimKey.objects.filter(pk=key.pk, next_check_at=key.next_check_at)
-        if is_reserved(key.domain.name) and not settings.DNS_RESOLVERS:
+        if is_example(key.domain.name):
             due.update(next_check_at=None)  # Examples do not exist, and nobody is asked for them.
         elif due.update(next_check_at=now + LEASE):
             return key

@@ -16,8 +16,8 @@ from django.views.decorators.http import require_POST
 
 from adminpages.fresh_sign_in import asks_first
 from adminpages.pages import ModelAdmin
-from domains import rounds
 from domains.keys import lifecycle, panel
+from domains.lookups import is_example
 from domains.models import DkimKey, SendingDomain
 
 PERMISSION = "domains.manage_dkim_keys"
@@ -46,7 +46,7 @@ class DkimKeyPages(ModelAdmin):
     def make_keys(self, request: HttpRequest, domain_id: int) -> HttpResponseBase:
         """Make a pair of keys, and return to the page, which shows its records."""
         domain = _domain(request, domain_id)
-        if rounds.is_example(domain):
+        if is_example(domain.name):
             messages.error(request, _("This domain is reserved for examples, so its keys could never start to sign."))
             return _back(domain)
         try:
