@@ -35,6 +35,11 @@ class ShownKey:
         return str(self.publication.record)
 
     @property
+    def awaits_check(self) -> bool:
+        """Whether its record was seen once, and the second check is still to come."""
+        return self.key.state == State.SEEN and not self.key.is_proved
+
+    @property
     def colour(self) -> str:
         return "red" if self.key.wrong_since and self.key.state == State.SIGNING else COLOURS[State(self.key.state)]
 
@@ -49,7 +54,7 @@ class ShownPair:
 
     @property
     def is_open(self) -> bool:
-        return any(shown.asks for shown in self.keys)
+        return any(shown.asks or shown.awaits_check for shown in self.keys)
 
 
 def pairs_of(domain: SendingDomain) -> list[ShownPair]:

@@ -71,6 +71,7 @@ def test_keys_are_made_published_and_seen(domain: SendingDomain, dns: Nameserver
 
     answer = unescape(ops.get(page(domain)).content.decode())
     assert answer.count("Seen in DNS") == 2
+    assert '<details class="domain-pair" open>' in answer
     rsa.refresh_from_db()
     assert f"That check is due {stamp(rsa.next_check_at)}." in answer
     assert "Only a resolver could be asked, so the second check waits until its memory is over." in answer
