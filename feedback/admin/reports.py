@@ -97,7 +97,7 @@ class ReportAdmin(_ReadOnly):
     """What came back by mail or webhook."""
 
     list_display = ("what", "address", "mailing", "effect", "through", "received")
-    card = ("what", "address", "effect", "received")
+    card = ("what", "address", "effect")  # Newest first, and a card holds three.
     list_filter = ("kind", "state", "source", "server")
     search_fields = ("recipient",)
     search_help_text = _("Recipient")
@@ -226,7 +226,7 @@ class RawReportAdmin(_ReadOnly):
     """The mails and posts behind the replies, and those that were never read."""
 
     list_display = ("way", "status", "problem", "server", "size", "received")
-    card = ("way", "status", "problem", "received")
+    card = ("way", "status", "received")
     list_filter = ("state", "source", "server")
     list_select_related = ("server",)
     ordering = ("-id",)
