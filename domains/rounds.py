@@ -24,6 +24,7 @@ from mail.records.transport import PolicySeen
 log = logging.getLogger(__name__)
 
 LEASE = dt.timedelta(minutes=10)  # Longer than a look may take; a worker that dies costs that much.
+BEFORE_START = dt.timedelta(minutes=10)  # What was asked longer ago is asked once more before a campaign starts.
 MOST_DOMAINS = 1_000  # Found by themselves; more would be a mistake, such as a From made of merge fields.
 
 
@@ -104,6 +105,13 @@ def ask_about(names: Collection[str], now: dt.datetime) -> int:
 def look_anew(names: Collection[str], now: dt.datetime) -> None:
     """Have the errand look at the domains with these names at once, also after a look that has begun already."""
     SendingDomain.objects.filter(name__in=names, next_check_at__gt=now).update(next_check_at=now)
+
+
+def ask_about_upcoming(now: dt.datetime) -> int:
+    """Have the domains looked at that a campaign will soon be checked for; return how many."""
+    names = {name for upcoming in senders.UPCOMING_DOMAINS.values() for name in upcoming(now)}
+    stale = SendingDomain.objects.filter(name__in=names, checked_at__lt=now - BEFORE_START).exclude(_is_due(now))
+    return stale.update(next_check_at=now)
 
 
 def is_any_due(names: Collection[str], now: dt.datetime) -> bool:

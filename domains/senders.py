@@ -45,6 +45,8 @@ class GmailCount(NamedTuple):
 
 # The domains that mail is sent from, as A-labels or as people typed them.
 FROM_DOMAINS: Registry[Callable[[], Iterable[str]]] = Registry()
+# The domains that mail is about to be sent with, and that DNS should be asked about just before.
+UPCOMING_DOMAINS: Registry[Callable[[dt.datetime], Iterable[str]]] = Registry()
 # The active servers that send from a domain, which may also be the domain of a return path.
 SENDERS: Registry[Callable[[str], Iterable[Sender]]] = Registry()
 # All providers whose include would be left over if no server uses them.

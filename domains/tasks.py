@@ -20,6 +20,7 @@ def check_domains() -> None:
     """Find new domains, and look at those that are due."""
     began = timezone.now()
     rounds.discover(began)
+    rounds.ask_about_upcoming(began)
     rounds.check_due(timezone.now, lambda: (timezone.now() - began).total_seconds() > SECONDS)
 
 

@@ -1,11 +1,15 @@
-"""What the errand that tries servers is told of campaigns: the servers they are about to use, and their own From."""
+"""What the errands that try servers and ask DNS are told of campaigns: what they will soon use, and their own From."""
 
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator
 
+from django.db.models import QuerySet
+
 from campaigns.content.written import Written
 from campaigns.models import Campaign
+from campaigns.preflight.checks.dns import names_of
+from campaigns.preflight.checks.routes import carried, routes_of
 from smtpservers.routing.fleet import Fleet
 
 BEFORE = dt.timedelta(minutes=10)  # Long enough for a try, and short enough that it still counts at the start.
@@ -14,13 +18,23 @@ MOST_CAMPAIGNS = 50  # Whose own From is asked about.
 
 def upcoming_servers(now: dt.datetime) -> Iterator[int]:
     """Yield the servers of the scheduled campaigns that start soon."""
-    soon = Campaign.objects.filter(
-        status=Campaign.Status.SCHEDULED, starts_at__lte=now + BEFORE, is_overdue=False, mailing=None
-    )
     fleet = Fleet(now)
-    for written in Written.each(soon):
+    for written in Written.each(_soon(now)):
         for _letter, content in written.contents:
             yield from (server.pk for server in fleet.carriers(content.mail_from, content.server_ids))
+
+
+def upcoming_domains(now: dt.datetime) -> Iterator[str]:
+    """Yield the domains that the scheduled campaigns that start soon are checked for, as A-labels."""
+    fleet = Fleet(now)
+    for written in Written.each(_soon(now)):
+        yield from names_of(routes_of(carried(written, fleet)))
+
+
+def _soon(now: dt.datetime) -> QuerySet[Campaign]:
+    return Campaign.objects.filter(
+        status=Campaign.Status.SCHEDULED, starts_at__lte=now + BEFORE, is_overdue=False, mailing=None
+    )
 
 
 def senders_by_server(now: dt.datetime) -> dict[int, list[str]]:

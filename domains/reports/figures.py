@@ -6,13 +6,14 @@ results name a provider of our servers. All others are unknown.
 """
 
 import datetime as dt
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from django.db.models import Sum
 
-from domains.models import DmarcCount, DomainReport, SendingDomain, TlsCount
+from domains.models import DmarcCount, DnsFinding, DomainReport, SendingDomain, TlsCount
 from domains.reports.store import is_passed
 from domains.senders import Sender
 from mail.suffixes import organisational_domain
@@ -23,6 +24,7 @@ FEWEST_DAYS = 7
 FEWEST_MESSAGES = 100
 SAFE_SHARE = 0.99
 SOURCES_SHOWN = 50
+_IN_RECORD = re.compile(r"(?:^|[;\s\"])p[ \t]*=[ \t]*(none|quarantine|reject)\b", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -209,7 +211,10 @@ def _named(names: Sequence[str]) -> str:
 
 
 def _policy(domain: SendingDomain) -> str:
-    """Return the policy that the newest report saw."""
+    """Return the policy in DNS, as the domain's page knows it; else the one that the newest report saw."""
+    line = DnsFinding.objects.filter(domain=domain, line=DnsFinding.LineName.DMARC).first()
+    if line is not None and (found := _IN_RECORD.search(line.seen)):
+        return found[1].lower()
     newest = DomainReport.objects.filter(domain=domain, kind=DomainReport.Kind.DMARC).exclude(policy="").first()
     return newest.policy if newest else ""
 

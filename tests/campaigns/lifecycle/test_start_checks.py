@@ -10,6 +10,8 @@ from campaigns.lifecycle import approvals, states
 from campaigns.models import Campaign
 from campaigns.preflight.upcoming import senders_by_server, upcoming_servers
 from delivery.models import Message
+from domains import rounds
+from domains.models import SendingDomain
 from mail.records.finding import Line
 from smtpservers.models import SmtpServer
 from tests.campaigns.gate import AUTHOR, ENVELOPE, NOW, know, know_all, serve_https, tried
@@ -123,6 +125,19 @@ def test_servers_are_tried_for_campaigns_that_start_soon(queued: Campaign, relay
     assert list(upcoming_servers(NOW)) == []
 
     assert list(upcoming_servers(NOW + dt.timedelta(minutes=1))) == [relay.pk]
+
+
+def test_dns_is_asked_once_more_for_campaigns_that_start_soon(queued: Campaign) -> None:
+    started = NOW + dt.timedelta(minutes=15)
+    SendingDomain.objects.update(checked_at=NOW - dt.timedelta(minutes=5), next_check_at=NOW + dt.timedelta(hours=20))
+    Campaign.objects.update(starts_at=started)
+    assert rounds.ask_about_upcoming(NOW) == 0
+
+    assert rounds.ask_about_upcoming(NOW + dt.timedelta(minutes=6)) == 2
+
+    due = SendingDomain.objects.filter(next_check_at=NOW + dt.timedelta(minutes=6))
+    assert set(due.values_list("name", flat=True)) == {AUTHOR, ENVELOPE}
+    assert rounds.ask_about_upcoming(NOW + dt.timedelta(minutes=7)) == 0
 
 
 def test_servers_are_asked_about_the_from_of_campaigns_that_may_leave(queued: Campaign, relay: SmtpServer) -> None:

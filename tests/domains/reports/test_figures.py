@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from domains.models import SendingDomain
+from domains.models import DnsFinding, SendingDomain
 from domains.reports import figures, store
 from domains.senders import Sender
 from mail.aggregates import dmarc
@@ -108,6 +108,15 @@ def test_the_advice(records: tuple[Record, ...], days: int, policy: str, state: 
 
     assert advice.state == state
     assert advice.sentence.startswith(said)
+
+
+def test_the_policy_in_dns_counts_more_than_that_of_older_reports() -> None:
+    domain = reports(OURS, policy="<p>reject</p>")
+    now = dt.datetime(2026, 12, 9, tzinfo=dt.UTC)
+    seen = '"v=DMARC1; sp=reject; p=none; rua=mailto:d@acme.example"'
+    DnsFinding.objects.create(domain=domain, line="dmarc", state="good", seen=seen, changed_at=now, asked_at=now)
+
+    assert of(domain).advice.sentence == "You can set p=quarantine: 100.0% of your mail passed."
 
 
 def test_a_small_source_that_fails_is_named_though_the_policy_is_safe() -> None:
