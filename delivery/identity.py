@@ -40,7 +40,7 @@ PUT_BACK = _(
 )
 BY_SETTING = _("START_HELD is set, so nothing is sent until someone says so.")
 
-_REASONS = {str(reason): reason for reason in (COPIED, SET_BACK, PUT_BACK, BY_SETTING)}  # As they are stored.
+REASONS = {str(reason): reason for reason in (COPIED, SET_BACK, PUT_BACK, BY_SETTING)}  # As they are stored.
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ def why_held(now: dt.datetime) -> str:
     if row is None or (row[0] == _process.key and row[1] < _process.generation):
         check(now)
         row = _row()
-    return _REASONS.get(row[2], row[2]) if row else ""
+    return REASONS.get(row[2], row[2]) if row else ""
 
 
 def _row() -> tuple[UUID, int, str] | None:

@@ -2,7 +2,7 @@
 
 from django import template
 
-from delivery.records.reasons import SENTENCES
+from words.reasons import SENTENCES
 
 register = template.Library()
 

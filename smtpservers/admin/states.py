@@ -12,6 +12,7 @@ from smtpservers.limits.rate_limiter import factor_at
 from smtpservers.models import SmtpServer
 from smtpservers.routing.candidates import missing_signature
 from words.instants import ahead
+from words.reasons import SENTENCES
 from words.texts import translated
 
 
@@ -97,7 +98,7 @@ def state_badge(server: SmtpServer, now: dt.datetime, *, with_reason: bool) -> S
     shown = badge(state.colour, state.word, state.meaning)
     if state.key not in ("paused", "full"):
         return shown
-    why = (state.reply if with_reason else "").rstrip(".")
+    why = (translated(SENTENCES.known(state.reply)) if with_reason else "").rstrip(".")
     ends = state.ends(now)
     whole = f"{why}. {state.word} {ends}." if why else f"{state.word} {ends}."
     beside = f"{why} · {ends}" if why else ends

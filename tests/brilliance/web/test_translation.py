@@ -26,6 +26,7 @@ from contacts.transfer.csv_file import CsvLayout, CsvRow, Rows
 from delivery.models import Attempt, Message, Trial
 from delivery.operators import trials
 from delivery.operators.trials import NOT_TRIED
+from smtpservers.limits import circuit_breaker
 from smtpservers.mechanisms import PREFERRED
 from smtpservers.models import SmtpServer
 from smtpservers.presets import PRESETS
@@ -131,6 +132,7 @@ OURS = {
     ("Message", "reason"),
     ("RefusedRow", "reason"),
     ("ServerSession", "sentence"),
+    ("SmtpServer", "paused_reason"),
     ("Trial", "refusal"),
 }
 
@@ -182,6 +184,8 @@ def stored(things: dict[str, Any]) -> None:  # noqa: F811
     suppressed = "On the suppression list: hard bounce."
     Message.objects.filter(pk=things["message_id"].pk).update(status="suppressed", reason=suppressed)
     send_test(things["trial_id"])
+    closed = "It closes every connection and accepts nothing: the server closed the connection"
+    circuit_breaker.pause(things["server_id"].pk, closed, None, timezone.now())
 
 
 def pages_of(role: str, things: dict[str, Any]) -> Iterator[tuple[str, str]]:  # noqa: F811

@@ -6,13 +6,14 @@ import pytest
 
 from contacts.consent.suppressed import NOT_CONFIRMED, UNSUBSCRIBED
 from contacts.models import Suppression
+from delivery.identity import REASONS
 from delivery.operators.restored_copy import REASON
 from delivery.outbox.mailings import CANCELLED_REASON
 from delivery.outcomes.verdicts import judge, judge_connection
 from delivery.records.erasure import STOPPED
-from delivery.records.reasons import SENTENCES
 from mail.replies.rules import Stage
 from smtpservers.smtp.answer import Answer
+from words.reasons import SENTENCES
 from words.texts import Text
 
 LOST = "the server closed the connection"
@@ -29,6 +30,9 @@ def lost(is_sent: bool) -> str:
         *(UNSUBSCRIBED, NOT_CONFIRMED, REASON, CANCELLED_REASON, STOPPED, lost(True), lost(False)),
         *(f"On the suppression list: {each.in_files}." for each in Suppression.Reason),
         *("The domain shop.example is on the suppression list.", "Asked for a break until 2026-12-01."),
+        *REASONS,
+        "It closes every connection and accepts nothing: 421 4.7.0 Try later",
+        "OAuth account Our mail: The provider refused the account. Provider replied: invalid_grant",
         "127.0.0.1 port 25: connection refused",
         judge_connection(Stage.CONNECT, LOST, None).reason,
     ],

@@ -1,12 +1,18 @@
-"""Reasons of messages: the sentences of ours among them, which a page shows in the language of its reader.
+"""Reasons of messages and of servers' pauses: the sentences of ours, which a page shows in its reader's language.
 
-The column also holds what servers and providers said, and those words stay as they are. The English of each sentence
+The columns also hold what servers and providers said, and those words stay as they are. The English of each sentence
 stands where it is stored; this list repeats it for translators.
 """
 
 from words.texts import Sentences, gettext_noop
 
 SENTENCES = Sentences(
+    gettext_noop("This database was restored from a dump or copied. Mail was sent from another one before."),
+    gettext_noop("This database was set back. This machine remembers more than it knows."),
+    gettext_noop(
+        "The folder of this database was restored from a backup, or the owner or mode of all its files was changed."
+    ),
+    gettext_noop("START_HELD is set, so nothing is sent until someone says so."),
     gettext_noop("Unsubscribed."),
     gettext_noop("Not confirmed."),
     gettext_noop("On the suppression list: hard bounce."),
@@ -50,4 +56,20 @@ SENTENCES = Sentences(
     gettext_noop("the server refused STARTTLS: %(reply)s"),
     gettext_noop("no answer from %(address)s port %(port)s within %(seconds)s s"),
     gettext_noop("%(address)s port %(port)s: %(what)s"),
+    gettext_noop("It closes every connection and accepts nothing: %(reply)s"),
+    gettext_noop("It answers nothing that can be read once it has the message, and accepts nothing: %(reply)s"),
+    gettext_noop(
+        "The same answer to %(recipients)s recipients of %(domains)s domains, and nobody was accepted between: it is"
+        " about the account. %(reply)s"
+    ),
+    gettext_noop("The server refuses the sender; another one is chosen. %(reply)s"),
+    gettext_noop("The answer was about the account of the server; it is sent again. %(reply)s"),
+    gettext_noop("OAuth account %(account)s: %(why)s"),
+    gettext_noop("OAuth account %(account)s was edited."),
+    gettext_noop("The OAuth account was deleted."),
+    gettext_noop("There is no token yet. Open the account and connect it."),
+    gettext_noop("An OAuth account signs in under public certificates only. Clear Trusted certificate."),
+    gettext_noop("%(meaning)s Provider replied: %(said)s"),
+    gettext_noop("The provider ended the sign-in. Sign in again."),
+    gettext_noop("The provider refused the account."),
 )
