@@ -71,17 +71,22 @@ def reports(request: HttpRequest, domain_id: int, *, may_view: bool, may_upload:
     domain = get_object_or_404(SendingDomain, pk=domain_id)
     form = UploadForm(request.POST or None, request.FILES or None) if may_upload else None
     if request.method == "POST" and form is not None and form.is_valid():
-        now = timezone.now()
-        problem = store.save(form.report, now)
-        if problem is None:
-            if DomainReport.objects.filter(received_at=now).exists():
-                messages.success(request, _("Report counted."))
-            else:
-                messages.info(request, _("This report was counted before. It isn't counted again."))
+        saved = store.save(form.report, timezone.now())
+        if not saved.problem:
+            messages.add_message(request, *_answer(saved))
             return redirect("admin:domains_sendingdomain_reports", domain.pk)
-        form.add_error("file", translated(problem))
+        form.add_error("file", translated(saved.problem))
     context = {**admin.site.each_context(request), **_shown(request, domain), "form": form}
     return TemplateResponse(request, "domains/reports.html", context, status=400 if form and form.errors else 200)
+
+
+def _answer(saved: store.Saved) -> tuple[int, str]:
+    """Return the level and the sentence that answer an upload."""
+    if saved.counted:
+        return messages.SUCCESS, _("Report counted.")
+    if saved.repeated:
+        return messages.INFO, _("This report was counted before. It isn't counted again.")
+    return messages.INFO, _("The report is empty, so nothing was counted.")
 
 
 def _shown(request: HttpRequest, domain: SendingDomain) -> dict[str, Any]:

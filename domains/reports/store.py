@@ -7,6 +7,7 @@ import datetime as dt
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from django.db import connection, transaction
 
@@ -21,18 +22,28 @@ EARLY = dt.timedelta(days=2)  # Clocks of reporters are not exact.
 KEPT_DAYS = 400  # Thirteen months.
 
 
-def save(report: Report, now: dt.datetime) -> str | None:
-    """Count a report, unless it was counted before. Return a sentence if it is not about us, or about another time."""
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What became of a report. One about none of our domains, or about another time, has a problem."""
+
+    counted: int = 0  # For that many of our domains.
+    repeated: int = 0  # That many of our domains had it before.
+    problem: str = ""
+
+
+def save(report: Report, now: dt.datetime) -> Saved:
+    """Count a report for each of our domains, unless it was counted there before."""
     if report.begins_at > now + EARLY:
-        return _("It is about a day that has not come: %(day)s.", day=f"{report.begins_at:%d %B %Y}")
+        return Saved(problem=_("It is about a day that has not come: %(day)s.", day=f"{report.begins_at:%d %B %Y}"))
     if report.ends_at < now - dt.timedelta(days=KEPT_DAYS):
-        return _("It is about %(day)s. Reports are kept for thirteen months.", day=f"{report.begins_at:%d %B %Y}")
+        day = f"{report.begins_at:%d %B %Y}"
+        return Saved(problem=_("It is about %(day)s. Reports are kept for thirteen months.", day=day))
     if isinstance(report, DmarcReport):
         return _save_dmarc(report, now)
     return _save_tls(report, now)
 
 
-def _save_dmarc(report: DmarcReport, now: dt.datetime) -> str | None:
+def _save_dmarc(report: DmarcReport, now: dt.datetime) -> Saved:
     known = _known({report.domain, *(source.author for source in report.sources)})
     parts: dict[SendingDomain, Counter[Source]] = defaultdict(Counter)
     for source, number in report.sources.items():
@@ -42,23 +53,28 @@ def _save_dmarc(report: DmarcReport, now: dt.datetime) -> str | None:
             parts[domain][source._replace(author=source.author or report.domain)] += number
     if not parts and report.domain in known:  # No mail in the period: legal, and worth knowing.
         parts[known[report.domain]] = Counter()
+    counted = 0
     for domain, sources in parts.items():
         failed = sum(number for source, number in sources.items() if not is_passed(source))
         with transaction.atomic():
             if _is_new(DomainReport.Kind.DMARC, report, domain, sources.total(), failed, now):
                 _add_sources(domain, report.begins_at.date(), _folded(sources))
-    return None if parts else _not_ours([report.domain])
+                counted += 1
+    return Saved(counted, len(parts) - counted, "" if parts else _not_ours([report.domain]))
 
 
-def _save_tls(report: TlsReport, now: dt.datetime) -> str | None:
+def _save_tls(report: TlsReport, now: dt.datetime) -> Saved:
     known = _known(report.domains)
+    counted = 0
     for name, domain in known.items():
         results = Counter({result: number for result, number in report.results.items() if result.domain == name})
         failed = sum(number for result, number in results.items() if result.result)
         with transaction.atomic():
             if _is_new(DomainReport.Kind.TLS, report, domain, results.total(), failed, now):
                 _add_results(domain, report.begins_at.date(), results)
-    return None if known or not report.results else _not_ours(report.domains)
+                counted += 1
+    problem = "" if known or not report.results else _not_ours(report.domains)
+    return Saved(counted, len(known) - counted, problem)
 
 
 def is_passed(source: Source | DmarcCount) -> bool:

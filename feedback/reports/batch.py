@@ -309,8 +309,8 @@ def _count_domain_reports(read: Sequence[Read]) -> None:
     """Count the DMARC and TLS reports. One about a domain that is none of ours says so."""
     for raw, _content, said in read:
         if isinstance(said, DmarcReport | TlsReport):
-            problem = domain_reports.save(said, raw.received_at)
-            if problem is not None:
+            problem = domain_reports.save(said, raw.received_at).problem
+            if problem:
                 RawReport.objects.filter(pk=raw.pk).update(problem=problem[:300])
 
 

@@ -31,7 +31,7 @@ def reports(*records: Record, days: int = 8, policy: str = "<p>none</p>") -> Sen
     for day in range(days):
         begin, end = str(BEGIN + day * 86_400), str(END + day * 86_400)
         sample = Sample(records, number=f"n{day}", begin=begin, end=end, policy=policy)
-        assert store.save(dmarc.parse(sample.xml().encode()), dt.datetime(2026, 12, 9, tzinfo=dt.UTC)) is None
+        assert store.save(dmarc.parse(sample.xml().encode()), dt.datetime(2026, 12, 9, tzinfo=dt.UTC)).counted
     return domain
 
 

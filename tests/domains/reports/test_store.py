@@ -26,9 +26,9 @@ def domain() -> SendingDomain:
 
 
 def test_a_report_counts_once_and_another_adds_to_its_rows(domain: SendingDomain) -> None:
-    for number in ("1", "1", "2"):
-        assert store.save(report(number=number), NOW) is None
+    said = [store.save(report(number=number), NOW) for number in ("1", "1", "2")]
 
+    assert said == [store.Saved(counted=1), store.Saved(repeated=1), store.Saved(counted=1)]
     row = DmarcCount.objects.get()
     assert (row.domain, row.day, row.network, row.dkim_selector) == (domain, DAY, "192.0.2.0/24", "s1")
     assert row.messages == 6
@@ -78,7 +78,7 @@ def test_what_fails_is_counted(domain: SendingDomain) -> None:
 
 
 def test_others_domains_count_nothing_and_say_so() -> None:
-    assert store.save(report(), NOW) == "It is about acme.example, which is none of your domains."
+    assert store.save(report(), NOW).problem == "It is about acme.example, which is none of your domains."
     assert not DomainReport.objects.exists()
 
 
@@ -90,7 +90,7 @@ def test_others_domains_count_nothing_and_say_so() -> None:
     ],
 )
 def test_times_that_cannot_be_are_refused(domain: SendingDomain, now: dt.datetime, said: str) -> None:
-    assert store.save(report(), now) == said
+    assert store.save(report(), now) == store.Saved(problem=said)
     assert not DmarcCount.objects.exists()
 
 
@@ -111,7 +111,7 @@ def test_the_smallest_of_many_sources_count_together(domain: SendingDomain) -> N
 
 
 def test_a_report_without_records_is_a_report(domain: SendingDomain) -> None:
-    assert store.save(dmarc.parse(Sample(()).xml().encode()), NOW) is None
+    assert store.save(dmarc.parse(Sample(()).xml().encode()), NOW) == store.Saved(counted=1)
 
     assert DomainReport.objects.get().total == 0
 
@@ -119,8 +119,7 @@ def test_a_report_without_records_is_a_report(domain: SendingDomain) -> None:
 def test_sessions_count_once_by_result_and_host(domain: SendingDomain) -> None:
     content = json.dumps(tls_report(policies=[tls_policy(), tls_policy("other.example")])).encode()
 
-    for _ in range(2):
-        assert store.save(tls.parse(content), NOW) is None
+    assert [store.save(tls.parse(content), NOW).counted for _ in range(2)] == [1, 0]
 
     assert set(TlsCount.objects.values_list("day", "result", "host", "sessions")) == {
         (DAY, "", "", 5_326),
