@@ -19,6 +19,7 @@ LONGEST_TEXT = 600
 LONGEST_NAME = 320  # An address, an id, a tag.
 _TYPE = re.compile(r"smtp\s*;\s*", re.IGNORECASE)  # Before a Diagnostic-Code (RFC 3464 2.3.6).
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_TYPE = re.compile(r"(?i)(?:smtp|x-[a-z0-9-]+)[ \t]*;[ \t]*")  # Of a diagnostic (RFC 3464 section 2.3.6).
 
 
 class EventKind(StrEnum):
@@ -86,9 +87,20 @@ def make_event(
         event_id=cut(event_id, LONGEST_NAME),
         code=code,
         enhanced=enhanced,
-        text=words or cut(text, LONGEST_TEXT),
+        text=_said(code, enhanced, words or cut(text, LONGEST_TEXT)),
         at=at,
     )
+
+
+def _said(code: int | None, enhanced: str, words: str) -> str:
+    """Return words with their codes in front once. Providers put ``smtp;`` before them, or quote a reply in a reply."""
+    codes = [re.escape(each) for each in (str(code or ""), enhanced) if each]
+    rest = _TYPE.sub("", words, count=1) if _TYPE.match(words) else words
+    if not codes or not (leading := re.compile(rf"#?(?:{'|'.join(codes)})(?::?[ \t]+|-|\Z)")).match(rest):
+        return rest
+    while found := leading.match(rest) or _TYPE.match(rest):
+        rest = rest[found.end() :]
+    return " ".join(filter(None, (str(code or ""), enhanced, rest)))[:LONGEST_TEXT]
 
 
 def reply_of(code: object, words: str) -> str:

@@ -114,6 +114,35 @@ def test_milliseconds_are_a_time_too() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("reply", "status", "said"),
+    [
+        ("smtp;550 5.1.1 The email account is gone", "", "550 5.1.1 The email account is gone"),
+        ("550 5.1.1 smtp;550 5.1.1 The email account is gone", "", "550 5.1.1 The email account is gone"),
+        ("550 smtp; 550 5.1.1 gone", "", "550 5.1.1 gone"),
+        ("550 550-5.1.1 gone\n550 5.1.1 for good", "", "550 5.1.1 gone\n550 5.1.1 for good"),
+        ("550 user unknown", "5.1.1", "550 5.1.1 user unknown"),
+        ("5.1.1 user unknown", "", "550 5.1.1 user unknown"),
+        ("smtp; it did not answer", "", "it did not answer"),
+        ("550 5.1.1", "", "550 5.1.1"),
+        ("452 4.2.2 550 messages are too many", "", "452 4.2.2 550 messages are too many"),
+        ("", "5.1.1", ""),
+    ],
+)
+def test_codes_are_said_once(reply: str, status: str, said: str) -> None:
+    event = make_event(EventKind.BOUNCE, "ann@example.com", reply=reply, status=status)
+
+    assert event.text == said
+    assert (event.enhanced or "5.1.1") in ("5.1.1", "4.2.2")
+
+
+@pytest.mark.parametrize(("provider", "sample"), CASES)
+def test_no_sample_says_a_code_twice(provider: str, sample: dict[str, Any]) -> None:
+    for event in ADAPTERS[provider].events(*body_of(provider, sample["post"])):
+        assert not event.text.lower().startswith("smtp;")
+        assert event.text.count(f"{event.code} {event.enhanced}") <= 1
+
+
 def _damaged(value: Any) -> list[Any]:
     """Return copies in which one value each, at any depth, is something else."""
     ends = ["0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00"]  # Of the calendar.
