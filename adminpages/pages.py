@@ -12,7 +12,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.admin.options import ShowFacets
+from django.contrib.admin.options import IS_POPUP_VAR, ShowFacets
 from django.contrib.admin.utils import get_fields_from_path, unquote
 from django.contrib.admin.views.main import ERROR_FLAG
 from django.db import transaction
@@ -22,6 +22,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import capfirst
 from django.utils.translation import get_language
 from unfold import admin as unfold_admin
 
@@ -43,7 +44,7 @@ class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships
 
     show_facets = ShowFacets.NEVER  # Facets count every row once for each choice of each filter.
     change_form_before_template = "adminpages/seen.html"  # For ``NoticesChanges`` and ``AsksFreshSignIn``.
-    # The columns that a phone shows of a row: name, state, one figure. Empty: the first three.
+    # The columns that a phone shows of a row: name, state, and one figure or more. Empty: the first three.
     card: Sequence[str] = ()
     empty_hint: Any = ""  # What an empty list is for, as one sentence.
     empty_hint_without_add: Any = ""  # The same for people who may not add to it. Empty: as for all others.
@@ -100,7 +101,10 @@ class ModelAdmin(unfold_admin.ModelAdmin):  # type: ignore[misc]  # unfold ships
             return redirect(request.path)
         if ERROR_FLAG in request.GET:  # Django redirects here after a lookup that failed.
             messages.warning(request, queries.UNKNOWN)
-        response: HttpResponse = super().changelist_view(request, extra_context)
+        context = dict(extra_context or {})
+        if IS_POPUP_VAR not in request.GET:  # A pop-up asks to select a row, as Django's title says.
+            context.setdefault("title", capfirst(self.opts.verbose_name_plural))
+        response: HttpResponse = super().changelist_view(request, context)
         return response
 
     def get_search_results(
