@@ -1,4 +1,4 @@
-"""A row of an admin list as a card on a phone: its name, its state and one figure."""
+"""A row of an admin list as a card on a phone: its name, its state and one figure, or the figures that a page names."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,8 +15,9 @@ PARTS = ("card-name", "card-state", "card-figure")
 def cells(change_list: ChangeList, row: Any) -> Iterator[SafeString]:
     """Yield the cells of the row, each with the class of its part of the card; others are hidden on small screens."""
     columns = list(change_list.list_display)
-    named = getattr(change_list.model_admin, "card", ()) or [each for each in columns if each != "action_checkbox"]
-    parts = dict(zip([each for each in named if each in columns], PARTS, strict=False))
+    named = getattr(change_list.model_admin, "card", ()) or [each for each in columns if each != "action_checkbox"][:3]
+    shown = [each for each in named if each in columns]
+    parts = {each: PARTS[min(place, 2)] for place, each in enumerate(shown)}
     parts["action_checkbox"] = "card-pick"
     for column, cell in zip(columns, row, strict=False):
         part = parts.get(column, "")

@@ -97,7 +97,7 @@ class ReportAdmin(_ReadOnly):
     """What came back by mail or webhook."""
 
     list_display = ("what", "address", "mailing", "effect", "through", "received")
-    card = ("what", "address", "effect")  # Newest first, and a card holds three.
+    card = ("what", "address", "effect", "mailing", "received")
     list_filter = ("kind", "state", "source", "server")
     search_fields = ("recipient",)
     search_help_text = _("Recipient")
@@ -225,8 +225,8 @@ class RawContent:
 class RawReportAdmin(_ReadOnly):
     """The mails and posts behind the replies, and those that were never read."""
 
-    list_display = ("way", "status", "problem", "server", "size", "received")
-    card = ("way", "status", "received")
+    list_display = ("way", "status", "why_unread", "server", "size", "received")
+    card = ("way", "status", "why_unread", "received")
     list_filter = ("state", "source", "server")
     list_select_related = ("server",)
     ordering = ("-id",)
@@ -250,6 +250,10 @@ class RawReportAdmin(_ReadOnly):
     def status(self, raw: RawReport) -> SafeString:
         colour = "orange" if raw.state in (RawReport.State.UNPROVED, RawReport.State.UNREADABLE) else "grey"
         return badge(colour, str(raw.get_state_display()), raw.problem)
+
+    @admin.display(description=_("Problem"), ordering="problem")
+    def why_unread(self, raw: RawReport) -> str:
+        return raw.problem or "–"
 
     @admin.display(description=_("Size"), ordering="size_bytes")
     def size(self, raw: RawReport) -> str:

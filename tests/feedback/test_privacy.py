@@ -9,6 +9,8 @@ import pytest
 from cryptography.fernet import Fernet
 from django.conf import LazySettings
 from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
 
 from contacts.models import Contact, Suppression
 from contacts.privacy import erasure, retention
@@ -123,7 +125,9 @@ def test_a_search_goes_on_where_it_paused_and_one_that_no_key_opens_stops_no_oth
 
 
 @pytest.mark.parametrize("kind", ["HardBounce", "SpamComplaint"])
-def test_a_report_about_an_erased_person_is_counted_and_nothing_of_it_is_kept(message: Message, kind: str) -> None:
+def test_a_report_about_an_erased_person_is_counted_and_nothing_of_it_is_kept(
+    message: Message, kind: str, client: Client
+) -> None:
     erase(message)
     told = event("SpamComplaint") if kind == "SpamComplaint" else event("Bounce", Type=kind)
     told |= {
@@ -143,6 +147,15 @@ def test_a_report_about_an_erased_person_is_counted_and_nothing_of_it_is_kept(me
     assert set(Report.objects.values_list("recipient", "text")) == {("", "")}
     assert [row.email for row in Feedback.objects.all()] == [ERASED]
     assert ANN not in json.dumps(list(Message.objects.values()), default=str)
+    client.force_login(User.objects.create_superuser("eve"))
+    for report in Report.objects.filter(state=Report.State.APPLIED):
+        page = client.get(reverse("admin:feedback_report_change", args=[report.pk])).content.decode()
+        assert "The person was erased, so nothing was done to an address." in page
+        assert "gets no more mail" not in page
+        assert "is unsubscribed from everything" not in page
+    listed = client.get(reverse("admin:feedback_report_changelist")).content.decode()
+    assert "Counted" in listed
+    assert "ddress suppressed" not in listed
 
 
 def test_an_export_holds_the_reports_of_the_person(message: Message) -> None:

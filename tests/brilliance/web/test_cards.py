@@ -4,11 +4,14 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.utils import timezone
 from playwright.sync_api import Locator, Page, expect
 
 from campaigns.models import Campaign
 from contacts.models import Contact, ContactImport
 from delivery.models import Mailing, Message
+from feedback.intake.store import take
+from feedback.models import RawReport, Report
 from smtpservers.models import SmtpServer
 from tests.harness.browser import sideways_scroll, sign_in
 
@@ -79,6 +82,32 @@ def test_a_row_is_a_card_of_name_state_and_one_figure(phone: Page, path: str, ma
     assert [text.casefold() for text in shown[: len(expected)]] == [text.casefold() for text in expected]
     assert len(shown) <= 3
     assert card.bounding_box()["height"] < 220
+    assert phone.evaluate(CUT) == 0
+    assert sideways_scroll(phone) == 0
+
+
+def raw_report() -> list[str]:
+    take(RawReport.Source.WEBHOOK, b"{}\n{}", now=timezone.now(), provider="postmark", problem=REASON)
+    return [f"Problem: {REASON}"]
+
+
+def reply() -> list[str]:
+    mailing = Mailing.objects.create(stream="campaign", name="Winter sale", subject="Books")
+    message = Message.objects.create(mailing=mailing, email="ann@example.com", email_key="ann@example.com")
+    Report.objects.create(source="webhook", state="applied", kind="hard", message=message, recipient=message.email)
+    return ["What it did: Address suppressed", "Mailing: Winter sale"]
+
+
+@pytest.mark.parametrize(
+    ("path", "make"), [("/admin/feedback/rawreport/", raw_report), ("/admin/feedback/report/", reply)]
+)
+def test_a_card_of_what_came_back_says_why(phone: Page, path: str, make: Callable[[], list[str]]) -> None:
+    expected = make()
+    phone.goto(path)
+
+    shown = seen(phone.locator("#result_list .data-row"))
+
+    assert {text.casefold() for text in expected} <= {text.casefold() for text in shown}
     assert phone.evaluate(CUT) == 0
     assert sideways_scroll(phone) == 0
 
