@@ -8,6 +8,7 @@ import os
 import random
 import secrets
 import unicodedata
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from campaigns.lifecycle.states import queue_campaign
 from campaigns.models import Campaign
 from contacts.consent import changes
 from contacts.models import Contact, ContactList
+from feedback.models import Probe
 from installation.models import SiteSettings
 from mail.addresses import fold
 from sandbox import certificates, credentials
@@ -167,7 +169,22 @@ def make_servers(now: dt.datetime) -> list[SmtpServer]:
         utm_source="relay",
         utm_medium="email",
     )
-    return [starter, business, relay]
+    servers = [starter, business, relay]
+    for server in servers:
+        note_probe(server, now)
+    return servers
+
+
+def note_probe(server: SmtpServer, now: dt.datetime) -> None:
+    """Record that a probe came in by the mail listener, which ``mailto_domain`` of :func:`ways_back` stands for."""
+    Probe.objects.create(
+        server=server,
+        return_path=server.return_path,
+        key=uuid.uuid4().hex,
+        sent_at=now,
+        bounce_at=now,
+        unsubscribe_at=now,
+    )
 
 
 def ways_back(domain: str) -> dict[str, Any]:

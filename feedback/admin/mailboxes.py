@@ -26,7 +26,7 @@ from feedback import probes
 from feedback.forms.mailbox import MailboxForm
 from feedback.mailboxes import changes, poll
 from feedback.models import Mailbox, Probe
-from mail.addresses import readable_domain
+from mail.addresses import domain_of, readable_domain
 from smtpservers.admin.states import badge
 from smtpservers.models import SmtpServer
 from words.texts import translated
@@ -209,9 +209,12 @@ def return_paths() -> list[ReturnPath]:
 
 def _shown(server: SmtpServer, probe: Probe | None) -> ReturnPath:
     if probe is None or probe.return_path != server.return_path:
-        # The demo's servers name the address without a probe.
-        is_named = bool(mailto_domain(server))
-        unsubscribes = gettext("Not probed, named in mail all the same") if is_named else gettext("Not probed")
+        # Unsubscribes by mail come to an address of the domain alone, which an earlier return path may have proved.
+        named = mailto_domain(server)
+        if probe is not None and probe.unsubscribe_at and named == domain_of(probe.return_path):
+            unsubscribes = _arrival(probe, probe.unsubscribe_at, None)
+        else:
+            unsubscribes = gettext("Not probed, named in mail all the same") if named else gettext("Not probed")
         return ReturnPath(server, "", gettext("Not probed"), unsubscribes)
     has_come = probe.bounce_at or probe.unsubscribe_at
     way = (probe.mailbox.name if probe.mailbox else gettext("Listener")) if has_come else ""

@@ -17,7 +17,6 @@ from mail.replies.reply import Reply
 
 LONGEST_TEXT = 600
 LONGEST_NAME = 320  # An address, an id, a tag.
-_TYPE = re.compile(r"smtp\s*;\s*", re.IGNORECASE)  # Before a Diagnostic-Code (RFC 3464 2.3.6).
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _TYPE = re.compile(r"(?i)(?:smtp|x-[a-z0-9-]+)[ \t]*;[ \t]*")  # Of a diagnostic (RFC 3464 section 2.3.6).
 
@@ -72,8 +71,6 @@ def make_event(
     :param text: words in place of a reply.
     """
     words = cut(reply, LONGEST_TEXT)
-    if found := _TYPE.match(words):
-        words = words[found.end() :]
     parsed = Reply.parse(words)
     # Parse derives a code from a bare status. A delivery report's 2.0.0 is no reply, so only a real one is passed on.
     code = parsed.code if parsed.code >= 200 else None

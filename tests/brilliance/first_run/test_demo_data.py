@@ -22,6 +22,7 @@ from campaigns.models import Campaign
 from contacts.consent import changes
 from contacts.models import ConsentEvent, Contact, ContactList, Suppression
 from delivery import tasks
+from delivery.content.return_paths import mailto_domain
 from delivery.models import Batch, Message, Notice
 from delivery.operators import notices
 from feedback import tasks as feedback_tasks
@@ -152,6 +153,10 @@ def test_it_makes_no_sign_ins_and_fills_an_empty_installation_only(client: Clien
     page = client.get("/admin/").content.decode()
     assert "Add demo data" not in page
     assert "Remove demo data" in page
+    mailboxes = client.get("/admin/feedback/mailbox/").content.decode()
+    assert all(map(mailto_domain, SmtpServer.objects.all()))  # Their mail can be unsubscribed from by mail.
+    assert mailboxes.count("Arrived ") == 2 * 3
+    assert "Not probed" not in mailboxes
 
 
 def test_what_was_made_beside_it_stays(client: Client, boss: User, settings: Any) -> None:

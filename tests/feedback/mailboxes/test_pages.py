@@ -8,7 +8,9 @@ from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 
+from delivery.content.return_paths import mailto_domain
 from delivery.models import Message
+from feedback import probes
 from feedback.mailboxes import turn
 from feedback.models import Mailbox, MailboxMail, Probe
 from smtpservers.models import SmtpServer
@@ -158,3 +160,20 @@ def test_a_probe_is_sent_to_both_addresses_and_its_arrival_shows(
     client.post(reverse("admin:feedback_mailbox_delete", args=[mailbox.pk]), {"post": "yes"})
     server.refresh_from_db()
     assert server.mailto_domain == ""
+
+
+def test_unsubscribes_by_mail_show_as_proved_where_mail_offers_them(server: SmtpServer, signed_in: SignIn) -> None:
+    client = signed_in("admin")
+    probe = probes.send(server, NOW)
+    probes.arrived(probe.key, None, NOW)
+    probes.arrived(probe.key, probes.Purpose.UNSUBSCRIBE, NOW)
+    domain = RETURN_PATH.partition("@")[2]
+
+    SmtpServer.objects.update(return_path=f"returns@{domain}")  # Of the same domain, whose unsub@ is proved.
+    server.refresh_from_db()
+    page = client.get(LIST).content.decode()
+    assert (mailto_domain(server), page.count("Arrived "), page.count("Not probed")) == (domain, 1, 1)
+
+    SmtpServer.objects.update(return_path="bounces@elsewhere.example.net")
+    server.refresh_from_db()
+    assert (mailto_domain(server), client.get(LIST).content.decode().count("Not probed")) == ("", 2)
