@@ -20,6 +20,7 @@ def consent(report: PeopleReport) -> Iterator[Finding]:
         yield found("C3", INFORM, sentence % {"n": f"{left_out:,}", "why": why})
 
 
+NAMED_SERVERS = 3
 LONG_AGO = dt.timedelta(days=365)
 MAILED = ("accepted", "unconfirmed")
 
@@ -53,8 +54,8 @@ def addresses(numbers: dict[str, int], number: int) -> Iterator[Finding]:
 
 def unreachable(servers: Iterable[SmtpServer], report: PeopleReport) -> Iterator[Finding]:
     """Yield the people whose messages fail before a server is asked. No name server is asked for it."""
-    is_checked = any(not server.handles_email_validation for server in servers)
-    failing = [each for each in report.doubtful if is_checked or each.reason == INVALID]
+    judges = [server.name for server in servers if not server.handles_email_validation]
+    failing = [each for each in report.doubtful if judges or each.reason == INVALID]
     # Somebody may have two of the reasons.
     number = min(sum(each.number for each in failing), report.reached)
     if not number:
@@ -71,6 +72,18 @@ def unreachable(servers: Iterable[SmtpServer], report: PeopleReport) -> Iterator
     yield found(
         "C7",
         BLOCK if number == report.reached else WARN,
-        sentence,
+        sentence if all(each.reason == INVALID for each in failing) else f"{sentence} {_cause(judges)}",
         _("Correct these addresses, or remove these people from the lists."),
     )
+
+
+def _cause(servers: list[str]) -> str:
+    """Return why domains are checked: the servers whose provider leaves that to us."""
+    if len(servers) > NAMED_SERVERS:
+        others = f"{len(servers) - NAMED_SERVERS:,}"
+        named = _("%(names)s and %(n)s more") % {"names": ", ".join(servers[:NAMED_SERVERS]), "n": others}
+    else:
+        named = ", ".join(servers)
+    return _("Addresses are checked here because “Handles email validation” is off for %(servers)s.") % {
+        "servers": named
+    }

@@ -417,11 +417,13 @@ def test_people_whose_message_would_fail_here_are_told_before(sound: Campaign, s
 
     assert (some.severity, some.sentence) == (
         Severity.WARN,
-        "2 of 3 recipients won't be reached: domain reserved for examples.",
+        "2 of 3 recipients won't be reached: domain reserved for examples."
+        " Addresses are checked here because “Handles email validation” is off for Alpha.",
     )
     assert (everybody.severity, everybody.sentence) == (
         Severity.BLOCK,
-        "3 of 3 recipients won't be reached: domain accepts no mail (1), domain reserved for examples (2).",
+        "3 of 3 recipients won't be reached: domain accepts no mail (1), domain reserved for examples (2)."
+        " Addresses are checked here because “Handles email validation” is off for Alpha.",
     )
 
 
