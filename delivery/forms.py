@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
 from adminpages.text_fields import RefusesControls
-from delivery.models import NOT_ACCEPTED, Message
+from delivery.models import NOT_ACCEPTED, TODAY, Message
 from mail.addresses import AddressInvalid, read_address
 from smtpservers.models import SmtpServer
 from words.texts import translated
@@ -77,5 +77,11 @@ class MessageSearch(RefusesControls, forms.Form):
         queryset=SmtpServer.objects.only("name"),
         empty_label=_("Any"),
         label=_("Server"),
+        widget=UnfoldAdminSelectWidget,
+    )
+    changed = forms.ChoiceField(
+        required=False,
+        choices=[("", _("Any time")), (TODAY, _("Today"))],
+        label=_("Last change"),
         widget=UnfoldAdminSelectWidget,
     )

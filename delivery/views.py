@@ -31,7 +31,7 @@ from delivery import clock, hints, tasks
 from delivery.content.copies import copy_addresses
 from delivery.content.test_inbox import leads_to_test_inbox
 from delivery.forms import MessageSearch, SendTestForm
-from delivery.models import Incident, Message, Trial
+from delivery.models import TODAY, Incident, Message, Trial
 from delivery.operators import restored_copy, trials
 from delivery.operators import send_test as operators_send_test
 from delivery.operators import server_health as operators_server_health
@@ -40,6 +40,7 @@ from delivery.operators.return_path_check import MEANS, has_return_path
 from delivery.outcomes import provider_holds
 from delivery.records import figures
 from delivery.records import search as outbox_search
+from installation.site import site
 from mail.addresses import AddressInvalid, parse_mailbox
 from smtpservers.admin import list_row, states
 from smtpservers.limits import refused_senders
@@ -378,7 +379,7 @@ def log_answer(user_id: int | None, given: str) -> None:
 @needs("delivery.view_message")
 @require_GET
 def search(request: HttpRequest) -> HttpResponse:
-    """Show messages of all mailings by address, status and server, newest first, with their attempts."""
+    """Show messages of all mailings by address, status, server and last change, newest first, with their attempts."""
     form = MessageSearch(request.GET)
     messages = Message.objects.select_related("mailing", "server")
     if request.user.has_perm("delivery.view_attempt"):
@@ -387,8 +388,9 @@ def search(request: HttpRequest) -> HttpResponse:
     before = int(given) if given.isdecimal() and len(given) < 19 else None
     wanted = form.cleaned_data if form.is_valid() else {}
     server = wanted.get("server")
+    since = figures.midnight(clock.now(), site().time_zone) if wanted.get("changed") == TODAY else None
     found = outbox_search.search(
-        messages, wanted.get("address", ""), wanted.get("status", ""), server.pk if server else None, before
+        messages, wanted.get("address", ""), wanted.get("status", ""), server.pk if server else None, before, since
     )
     figures.show_claimed(found.messages)
     query = request.GET.copy()

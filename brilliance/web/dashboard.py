@@ -27,7 +27,7 @@ from contacts.models import Contact
 from delivery import clock
 from delivery.content.test_inbox import leads_to_test_inbox
 from delivery.health import readiness
-from delivery.models import NOT_ACCEPTED
+from delivery.models import NOT_ACCEPTED, TODAY
 from delivery.records import figures as records_figures
 from installation.site import site
 from smtpservers.admin import states
@@ -92,9 +92,13 @@ def figures(now: dt.datetime, user: Person) -> list[dict[str, Any]]:
         {
             "label": _("Bounced or failed today"),
             "value": today["failed"],
-            "hint": _("Bounced, failed or unconfirmed since midnight. Includes bounces of mail accepted earlier."),
+            "hint": _(
+                "Bounced, failed or unconfirmed since midnight (%(zone)s). Includes tests, copies, and bounces of mail"
+                " accepted earlier."
+            )
+            % {"zone": site().time_zone},
             "is_bad": today["failed"] > 0,
-            "link": f"{reverse('delivery:messages')}?status={NOT_ACCEPTED}"
+            "link": f"{reverse('delivery:messages')}?status={NOT_ACCEPTED}&changed={TODAY}"
             if today["failed"] and user.has_perm("delivery.view_message")
             else "",
         },

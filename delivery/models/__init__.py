@@ -4,13 +4,14 @@ from delivery.models.attempts import Attempt, Batch, Correction, Lane
 from delivery.models.counts import MailingOutcome, ScoreCount, ServerOutcome, StatusCount
 from delivery.models.holds import ProviderHold, Refusal, StopTally, UnreachableDomain
 from delivery.models.notices import Incident, Notice, Trial
-from delivery.models.outbox import FAILED, NOT_ACCEPTED, Mailing, Message, new_identity
+from delivery.models.outbox import FAILED, NOT_ACCEPTED, TODAY, Mailing, Message, new_identity
 from delivery.models.plan import Chunk, LaterChunk, Taken
 from delivery.models.workers import ClockMark, Installation, WorkerReport, WorkerSeen
 
 __all__ = [
     "FAILED",
     "NOT_ACCEPTED",
+    "TODAY",
     "Attempt",
     "Batch",
     "Chunk",

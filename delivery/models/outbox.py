@@ -19,6 +19,7 @@ def new_identity() -> str:
 
 FAILED = ("bounced", "failed", "unconfirmed")
 NOT_ACCEPTED = "not-accepted"  # In a search: all of them.
+TODAY = "today"  # In a search: changed since midnight of the site's time zone.
 
 
 class Mailing(models.Model):

@@ -124,8 +124,17 @@ def per_day(start: dt.date, end: dt.date, zone: dt.tzinfo) -> list[tuple[dt.date
     return [(day, *found.get(day, (0, 0))) for day in days]
 
 
+def midnight(now: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
+    """Return the first instant of the present day in ``zone``."""
+    return dt.datetime.combine(now.astimezone(zone).date(), dt.time.min, tzinfo=zone)
+
+
 def today(now: dt.datetime, zone: dt.tzinfo) -> dict[str, int]:
-    """Return ``accepted`` and ``failed`` since midnight in ``zone``, and ``queued`` now."""
+    """Return ``accepted`` and ``failed`` since :func:`midnight` in ``zone``, and ``queued`` now.
+
+    The search for messages ``NOT_ACCEPTED`` that changed since then lists what ``failed`` counts: no stream and no copy
+    is left out of either. Only a message that somebody retried leaves the list, and stays counted.
+    """
     day = now.astimezone(zone).date()
     _, accepted, failed = per_day(day, day, zone)[0]
     pending = StatusCount.objects.filter(mailing__finished_at=None, status__in=Message.PENDING)

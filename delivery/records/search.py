@@ -4,6 +4,7 @@ An index on the status would cost a write at every change, and no index helps wi
 index a search scans one window of messages: from the newest mailing with the status on, and further back on request.
 """
 
+import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -28,14 +29,22 @@ class SearchPage:
 
 
 def search(
-    messages: QuerySet[Message], address: str, status: str, server_id: int | None, before: int | None
+    messages: QuerySet[Message],
+    address: str,
+    status: str,
+    server_id: int | None,
+    before: int | None,
+    since: dt.datetime | None = None,
 ) -> SearchPage:
     """Return a page of the matching messages.
 
     :param address: a whole address, or a part of one.
     :param before: only messages with a lower id; None: from the newest on.
+    :param since: only messages that changed at this instant or later; None: at any time.
     """
     rows = messages.order_by("-pk")
+    if since is not None:
+        rows = rows.filter(changed_at__gte=since)
     if before is not None:
         rows = rows.filter(pk__lt=before)
     if server_id is not None:
@@ -47,7 +56,7 @@ def search(
             return _page(rows.filter(email_key=fold(read_address(address))))  # Uses an index.
         except AddressInvalid:
             rows = rows.filter(email__icontains=address)
-    elif not status and server_id is None:
+    elif not status and server_id is None and since is None:
         return _page(rows)
     mailings = _with_status(status) if status else None
     if mailings is not None:

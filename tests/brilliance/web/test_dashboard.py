@@ -304,7 +304,7 @@ def test_what_failed_today_leads_to_the_messages_for_those_who_may_see_them(db: 
         server_name="A", quarter_at=at.replace(minute=at.minute // 15 * 15), outcome="bounced", number=3
     )
 
-    assert 'href="/messages/?status=not-accepted"' in dashboard("marketer")
+    assert 'href="/messages/?status=not-accepted&amp;changed=today"' in dashboard("marketer")
     assert "/messages/?status" not in dashboard("ops")
 
 

@@ -1,6 +1,8 @@
 """The search over the messages of all mailings."""
 
+import datetime as dt
 from collections.abc import Callable
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,7 +12,9 @@ from django.utils import timezone
 from playwright.sync_api import Page
 
 from delivery.models import Attempt, Mailing, Message
+from delivery.records import figures
 from delivery.views import MESSAGES_PER_PAGE
+from installation.models import SiteSettings
 from smtpservers.models import SmtpServer
 from tests.harness.browser import sideways_scroll, sign_in
 
@@ -60,6 +64,21 @@ def three(make_server: Callable[..., SmtpServer]) -> SmtpServer:
     make_message("bob@example.org", status="failed", server=server)
     make_message("carl@example.net")
     return server
+
+
+def test_the_messages_of_today_are_those_that_changed_since_midnight(
+    reader: Client, three: SmtpServer, saved_settings: None
+) -> None:
+    SiteSettings.objects.create(time_zone="Pacific/Auckland")
+    midnight = figures.midnight(timezone.now(), ZoneInfo("Pacific/Auckland"))
+    failed = Message.objects.filter(email__in=["bob@example.org", "Ann@example.org"])
+    failed.update(status="bounced", changed_at=midnight)
+    failed.filter(email="Ann@example.org").update(changed_at=midnight - dt.timedelta(seconds=1))
+
+    assert found(reader, status="not-accepted", changed="today") == ["bob@example.org"]
+    assert found(reader, status="not-accepted") == ["Ann@example.org", "bob@example.org"]
+    assert "bob@example.org" in found(reader, changed="today")
+    assert "Ann@example.org" not in found(reader, changed="today")
 
 
 def test_without_words_the_newest_come_first(reader: Client, three: SmtpServer):

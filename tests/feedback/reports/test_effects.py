@@ -8,8 +8,8 @@ import pytest
 from django.conf import settings
 
 from contacts.models import ConsentEvent, Subscription, Suppression
-from delivery.models import Incident, Mailing, Message, ScoreCount, ServerOutcome, StatusCount, StopTally
-from delivery.records import figures
+from delivery.models import NOT_ACCEPTED, Incident, Mailing, Message, ScoreCount, ServerOutcome, StatusCount, StopTally
+from delivery.records import figures, search
 from feedback.models import Feedback, RawReport, Report, Seen
 from mail import verp
 from smtpservers.models import SmtpServer
@@ -216,6 +216,23 @@ def test_the_order_of_reports_makes_no_difference(
         {"bounced": 1},
         {},
     )
+
+
+@pytest.mark.parametrize("stream", ["campaign", "test", "notice", "single"])
+def test_the_failures_of_today_are_the_messages_that_the_search_lists(server: SmtpServer, stream: str) -> None:
+    mailing = make_mailing(stream)
+    sent_to("old@customer.example", mailing, server, status="failed", at=NOW - dt.timedelta(days=1))
+    late, copied = (sent_to(f"{name}@customer.example", mailing, server) for name in ("late", "copied"))
+    Message.objects.filter(pk=copied.pk).update(copy_of=late, copy_kind="cc")
+    for message in (late, copied):
+        mail(bounce(message))
+    process()
+
+    since = figures.midnight(NOW, dt.UTC)
+    listed = search.search(Message.objects.all(), "", NOT_ACCEPTED, None, None, since).messages
+
+    assert {message.pk for message in listed} == {late.pk, copied.pk}
+    assert figures.today(NOW, dt.UTC)["failed"] == len(listed)
 
 
 def test_what_bounces_after_acceptance_counts_on_the_day_of_its_report_once(
