@@ -18,7 +18,7 @@ from mail.replies.reply import Reply
 LONGEST_TEXT = 600
 LONGEST_NAME = 320  # An address, an id, a tag.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_TYPE = re.compile(r"(?i)(?:smtp|x-[a-z0-9-]+)[ \t]*;[ \t]*")  # Of a diagnostic (RFC 3464 section 2.3.6).
+_TYPE = re.compile(r"(?:smtp|x-[a-z0-9-]+)[ \t]*;[ \t]*", re.IGNORECASE)  # Of a diagnostic (RFC 3464 section 2.3.6).
 
 
 class EventKind(StrEnum):
@@ -92,10 +92,12 @@ def make_event(
 def _said(code: int | None, enhanced: str, words: str) -> str:
     """Return words with their codes in front once. Providers put ``smtp;`` before them, or quote a reply in a reply."""
     codes = [re.escape(each) for each in (str(code or ""), enhanced) if each]
-    rest = _TYPE.sub("", words, count=1) if _TYPE.match(words) else words
-    if not codes or not (leading := re.compile(rf"#?(?:{'|'.join(codes)})(?::?[ \t]+|-|\Z)")).match(rest):
+    found = _TYPE.match(words)
+    rest = words[found.end() :] if found else words
+    leading = re.compile(rf"(?:{_TYPE.pattern})?#?(?:{'|'.join(codes)})(?::?[ \t]+|-|\Z)", re.IGNORECASE)
+    if not codes or not leading.match(rest):
         return rest
-    while found := leading.match(rest) or _TYPE.match(rest):
+    while found := leading.match(rest):
         rest = rest[found.end() :]
     return " ".join(filter(None, (str(code or ""), enhanced, rest)))[:LONGEST_TEXT]
 
