@@ -58,16 +58,17 @@ def test_a_listed_subdomain_gets_its_own_rows(domain: SendingDomain) -> None:
 
 def test_a_report_about_another_policy_counts_nothing_whoever_it_names(domain: SendingDomain) -> None:
     assert (
-        store.save(report(domain="other.example"), NOW) == "It is about other.example, which is none of your domains."
+        store.save(report(domain="other.example"), NOW).problem
+        == "It is about other.example, which is none of your domains."
     )
-    assert store.save(report(domain="cme.example"), NOW) is not None
+    assert store.save(report(domain="cme.example"), NOW).problem
     assert not DmarcCount.objects.exists()
 
 
 def test_the_policy_of_a_parent_counts_for_a_listed_domain_below(domain: SendingDomain) -> None:
     SendingDomain.objects.update(name="news.acme.example")
 
-    assert store.save(report(Record(author="news.acme.example")), NOW) is None
+    assert store.save(report(Record(author="news.acme.example")), NOW) == store.Saved(counted=1)
     assert DmarcCount.objects.get().messages == 3
 
 
