@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from adminpages.one_row import OneRowAdmin
+from adminpages.one_row import THE_ONE, OneRowAdmin
 from adminpages.pages import Deletion, ModelAdmin
 from campaigns.audience import allowances
 from campaigns.forms.review import ApprovalRuleForm, SeedListForm
@@ -30,4 +30,4 @@ class ApprovalRuleAdmin(OneRowAdmin):
     form = ApprovalRuleForm
 
     def key(self) -> int:
-        return allowances.rule().pk
+        return allowances.rule().pk or THE_ONE
