@@ -4,12 +4,11 @@ Ours is mail to a tag or an address of ours, a report by its type, and mail with
 somebody's, and stays untouched.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from feedback.intake.addresses import OurAddresses, Purpose
-from mail.aggregates.intake import MOST_MAIL_BYTES
+from mail.aggregates.intake import MOST_MAIL_BYTES, announces_report
 from mail.incoming.addresses import addresses_in
 from mail.incoming.mime import MOST_HEADER_BYTES, Part, parse_headers, split, with_plain_line_ends
 
@@ -17,8 +16,6 @@ WHOLE_BYTES = 1024 * 1024
 MOST_RESULTS = 20
 # The receiving system wrote the first ones; what a sender wrote comes last.
 RECIPIENT_HEADERS = ("delivered-to", "x-original-to", "envelope-to", "to", "cc")
-# The subject that DMARC reports have (RFC 9990 section 3.5.1), wherever they are sent.
-_DMARC_SUBJECT = re.compile(r"\s*report[ _-]?domain:", re.IGNORECASE)
 REPORT_TYPES = (
     "multipart/report",
     "message/delivery-status",
@@ -65,7 +62,7 @@ def relevance(head: bytes, ours: OurAddresses) -> Relevance:
 
 def _is_domain_report(headers: Part, subject: str) -> bool:
     """Tell whether a mail brings a DMARC or TLS report by its headers (RFC 8460 section 5.3)."""
-    return bool(_DMARC_SUBJECT.match(subject)) or bool(headers.first("tls-report-domain"))
+    return announces_report(subject) or bool(headers.first("tls-report-domain"))
 
 
 def _recipients(headers: Part) -> Iterator[str]:

@@ -82,7 +82,7 @@ class Migration(migrations.Migration):
             name='RawReport',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source', models.CharField(choices=[('webhook', 'Webhook'), ('mailbox', 'Mailbox'), ('listener', 'Mail listener'), ('upload', 'Upload')], max_length=8, verbose_name='source')),
+                ('source', models.CharField(choices=[('webhook', 'Webhook'), ('mailbox', 'Mailbox'), ('listener', 'Mail listener')], max_length=8, verbose_name='source')),
                 ('digest', models.CharField(max_length=64, unique=True)),
                 ('provider', models.CharField(blank=True, max_length=32, verbose_name='provider')),
                 ('mailbox_id', models.BigIntegerField(null=True)),
@@ -133,7 +133,7 @@ class Migration(migrations.Migration):
             name='Report',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source', models.CharField(choices=[('webhook', 'Webhook'), ('mailbox', 'Mailbox'), ('listener', 'Mail listener'), ('upload', 'Upload')], max_length=8, verbose_name='source')),
+                ('source', models.CharField(choices=[('webhook', 'Webhook'), ('mailbox', 'Mailbox'), ('listener', 'Mail listener')], max_length=8, verbose_name='source')),
                 ('provider', models.CharField(blank=True, max_length=32, verbose_name='provider')),
                 ('received_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False, verbose_name='date')),
                 ('happened_at', models.DateTimeField(null=True)),

@@ -24,7 +24,6 @@ class RawReport(models.Model):
         WEBHOOK = "webhook", _("Webhook")
         MAILBOX = "mailbox", _("Mailbox")
         LISTENER = "listener", _("Mail listener")
-        UPLOAD = "upload", _("Upload")
 
     class State(models.TextChoices):
         WAITING = "waiting", _("Waiting")  # A worker reads it soon.

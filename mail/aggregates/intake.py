@@ -35,6 +35,11 @@ def read_file(content: bytes) -> DomainReport:
     return read(unpacked)
 
 
+def announces_report(subject: str) -> bool:
+    """Tell whether a mail has the subject of a DMARC report, wherever it was sent."""
+    return _ANNOUNCED.match(subject) is not None
+
+
 def brings_report(content: bytes) -> bool:
     """Tell whether a mail looks as if it brought a report. It is quick, because most mails are bounces."""
     return _HINT.search(content) is not None
@@ -49,7 +54,7 @@ def read_mail(content: bytes) -> DomainReport | None:
         mail = mime.parse(content, MOST_MAIL_BYTES)
     except mime.Unreadable:
         return None  # It has no form of a report either.
-    is_announced = _ANNOUNCED.match(mail.first("subject")) is not None
+    is_announced = announces_report(mail.first("subject"))
     for part in _candidates(mail):
         packed = part.content(MOST_PACKED_BYTES + 1)
         try:
