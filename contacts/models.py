@@ -14,6 +14,16 @@ from mail.addresses import fold, normalise
 class Contact(models.Model):
     """A person we may send mail to."""
 
+    class TrackingConsent(models.TextChoices):
+        """What the person said to being counted by name: opens and clicks are two consents."""
+
+        UNSET = "unset", _("Not asked")  # Counted without their name, at most.
+        NONE = (
+            "none",
+            _("Not agreed"),
+        )  # Refused or withdrawn: not counted at all. Imports and bulk edits never undo it.
+        YES = "yes", _("Agreed")  # May be counted by name where the list does so.
+
     email = models.CharField(_("email"), max_length=320, help_text=_("One address, e.g. ann@example.com."))
     email_key = models.CharField(max_length=320, unique=True, editable=False)  # Folded; see mail.addresses.fold.
     first_name = models.CharField(_("first name"), max_length=150, blank=True)
@@ -33,6 +43,21 @@ class Contact(models.Model):
     )
     attributes = models.JSONField(
         _("attributes"), default=dict, blank=True, help_text=_("Custom attributes by name. Each one is a merge field.")
+    )
+    # Only contacts.consent.tracking changes these two; each change is a ConsentEvent.
+    open_tracking = models.CharField(
+        _("count opens"),
+        max_length=5,
+        choices=TrackingConsent,
+        default=TrackingConsent.UNSET,
+        db_default=TrackingConsent.UNSET,
+    )
+    click_tracking = models.CharField(
+        _("count clicks"),
+        max_length=5,
+        choices=TrackingConsent,
+        default=TrackingConsent.UNSET,
+        db_default=TrackingConsent.UNSET,
     )
     # The end of a break that the person asked for on the preference page; until then campaigns leave them out.
     paused_until = models.DateTimeField(_("paused until"), null=True, blank=True)
@@ -78,6 +103,13 @@ class ContactList(models.Model):
         SINGLE = "single", _("Single opt-in")  # Submitting the form is the consent.
         DOUBLE = "double", _("Double opt-in")  # Consent is the click in the confirmation mail, the only mail before it.
 
+    class Tracking(models.TextChoices):
+        """How opens and clicks of mail to the list are counted; see mail.links.levels."""
+
+        OFF = "off", _("Off")
+        ANONYMOUS = "anonymous", _("Anonymous")
+        PERSONAL = "personal", _("Personal")
+
     name = models.CharField(_("name"), max_length=150, unique=True)
     title = models.CharField(
         _("public title"),
@@ -102,6 +134,13 @@ class ContactList(models.Model):
         help_text=_(
             "What people agree to on the form, stored with each consent. Leave empty to use a standard sentence."
         ),
+    )
+    tracking = models.CharField(
+        _("opens and clicks"),
+        max_length=9,
+        choices=Tracking,
+        default=Tracking.ANONYMOUS,
+        db_default=Tracking.ANONYMOUS,
     )
     created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
     contacts: "models.ManyToManyField[Contact, Subscription]" = models.ManyToManyField(
@@ -192,13 +231,25 @@ class ConsentEvent(models.Model):
             }
             return words.get(self, str(self.value))
 
+    class Topic(models.TextChoices):
+        """What the consent is about."""
+
+        LIST = "list", _("Mail of the list")
+        OPENS = "opens", _("Opens counted")
+        CLICKS = "clicks", _("Clicks counted")
+
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="consent_events")
+    topic = models.CharField(_("about"), max_length=6, choices=Topic, default=Topic.LIST, db_default=Topic.LIST)
     # Served by the index below.
     list = models.ForeignKey(
         ContactList, verbose_name=_("list"), null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
     )
-    list_name = models.CharField(_("list"), max_length=150)  # The list's name at that time.
-    status = models.CharField(_("status"), max_length=16, choices=Subscription.Status)  # The status after this step.
+    # The list's name at that time. Of opens and clicks: the list whose form asked; empty: none.
+    list_name = models.CharField(_("list"), max_length=150, blank=True)
+    # The status after this step: of the subscription, or of the consent to count opens or clicks.
+    status = models.CharField(
+        _("status"), max_length=16, choices=[*Subscription.Status.choices, *Contact.TrackingConsent.choices]
+    )
     method = models.CharField(_("method"), max_length=16, choices=Method)
     source = models.CharField(_("source"), max_length=200, blank=True)  # A user, a file, a campaign.
     wording = models.TextField(_("wording"), blank=True)  # What the person agreed to, word for word.

@@ -43,6 +43,7 @@ class Migration(migrations.Migration):
                 ('opt_in', models.CharField(choices=[('single', 'single opt-in'), ('double', 'double opt-in')], db_default='single', default='double', max_length=8, verbose_name='opt-in')),
                 ('is_public', models.BooleanField(db_default=False, default=False, help_text='People may subscribe by its form and see it as a choice.', verbose_name='public')),
                 ('consent_text', models.TextField(blank=True, db_default='', help_text='What people agree to on the form; kept with each consent. Empty: a standard sentence.', max_length=2000, verbose_name='wording of the consent')),
+                ('tracking', models.CharField(choices=[('off', 'off'), ('anonymous', 'anonymous'), ('personal', 'personal')], db_default='anonymous', default='anonymous', max_length=9)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
             ],
             options={
@@ -90,6 +91,8 @@ class Migration(migrations.Migration):
                 ('language', models.CharField(blank=True, choices=[('en', 'English'), ('de', 'Deutsch'), ('fr', 'Français'), ('es', 'Español'), ('pt', 'Português'), ('nl', 'Nederlands'), ('it', 'Italiano'), ('ja', '日本語')], help_text="Language of the pages and footers this person sees. Empty: the server's language decides.", max_length=16)),
                 ('time_zone', models.CharField(blank=True, help_text='For example Europe/Berlin. Empty: unknown; campaigns use their own.', max_length=64)),
                 ('attributes', models.JSONField(blank=True, default=dict, help_text='Custom attributes by name; each is a merge field of that name.')),
+                ('open_tracking', models.CharField(choices=[('unset', 'not asked'), ('none', 'not agreed'), ('yes', 'agreed')], db_default='unset', default='unset', max_length=5)),
+                ('click_tracking', models.CharField(choices=[('unset', 'not asked'), ('none', 'not agreed'), ('yes', 'agreed')], db_default='unset', default='unset', max_length=5)),
                 ('paused_until', models.DateTimeField(blank=True, null=True)),
                 ('domain', models.GeneratedField(db_persist=True, expression=django.db.models.functions.text.Substr('email_key', django.db.models.expressions.CombinedExpression(django.db.models.functions.text.StrIndex('email_key', models.Value('@')), '+', models.Value(1))), output_field=models.CharField(max_length=320))),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
@@ -211,8 +214,9 @@ class Migration(migrations.Migration):
             name='ConsentEvent',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('list_name', models.CharField(max_length=150)),
-                ('status', models.CharField(choices=[('pending', 'not confirmed'), ('subscribed', 'subscribed'), ('unsubscribed', 'unsubscribed')], max_length=16)),
+                ('topic', models.CharField(choices=[('list', 'mail of the list'), ('opens', 'opens counted'), ('clicks', 'clicks counted')], db_default='list', default='list', max_length=6)),
+                ('list_name', models.CharField(blank=True, max_length=150)),
+                ('status', models.CharField(choices=[('pending', 'not confirmed'), ('subscribed', 'subscribed'), ('unsubscribed', 'unsubscribed'), ('unset', 'not asked'), ('none', 'not agreed'), ('yes', 'agreed')], max_length=16)),
                 ('method', models.CharField(choices=[('form', 'form'), ('confirmation', 'confirmation link'), ('preferences', 'preference page'), ('unsubscribe', 'unsubscribe link'), ('one_click', 'one-click in the mail program'), ('import', 'import'), ('api', 'API'), ('admin', 'admin'), ('other', 'other')], max_length=16)),
                 ('source', models.CharField(blank=True, max_length=200)),
                 ('wording', models.TextField(blank=True)),
