@@ -20,6 +20,7 @@ SHOWN = 20  # Lines of a difference.
 OWN = ("date", "message-id")
 RETURN_PATH = re.compile(r"(?i)^(MAIL FROM:<[^+>]*\+)[^@>]*")
 TOKEN = re.compile(r"[\w-]{24,}")
+REWORDED = ("e-mail", "email")  # Our footer's spelling up to November 2026, and since then.
 
 
 def check_same(ours: Checkout, theirs: Checkout, people: int) -> float:
@@ -66,7 +67,8 @@ def readable(letter: Letter) -> list[str]:
             f"{name}: {'...' if name.lower() in OWN else TOKEN.sub('...', str(value))}" for name, value in part.items()
         ]
         if not part.is_multipart():
-            lines += ["", *(TOKEN.sub("...", line) for line in part.get_content().splitlines()), ""]
+            content = part.get_content().replace(*REWORDED)
+            lines += ["", *(TOKEN.sub("...", line) for line in content.splitlines()), ""]
     return lines
 
 
