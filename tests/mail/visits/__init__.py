@@ -1,0 +1,1 @@
+"""Who opened or clicked: reading requests, bursts, verdicts."""
