@@ -10,6 +10,8 @@ from django.utils.translation import gettext_lazy as _
 
 from mail.addresses import fold, normalise
 
+SOURCE_CHARACTERS = 200  # Of the source of a consent.
+
 
 class Contact(models.Model):
     """A person we may send mail to."""
@@ -23,6 +25,12 @@ class Contact(models.Model):
             _("Not agreed"),
         )  # Refused or withdrawn: not counted at all. Imports and bulk edits never undo it.
         YES = "yes", _("Agreed")  # May be counted by name where the list does so.
+
+        @property
+        def in_files(self) -> str:
+            """The word in exported files, the same in every language."""
+            consent = Contact.TrackingConsent
+            return {consent.UNSET: "not asked", consent.NONE: "not agreed", consent.YES: "agreed"}[self]
 
     email = models.CharField(_("email"), max_length=320, help_text=_("One address, e.g. ann@example.com."))
     email_key = models.CharField(max_length=320, unique=True, editable=False)  # Folded; see mail.addresses.fold.
@@ -181,7 +189,7 @@ class Subscription(models.Model):
     )
     status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.SUBSCRIBED)
     source = models.CharField(
-        _("source"), max_length=200, blank=True, help_text=_("How the consent was given or withdrawn.")
+        _("source"), max_length=SOURCE_CHARACTERS, blank=True, help_text=_("How the consent was given or withdrawn.")
     )
     created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
     changed_at = models.DateTimeField(_("changed at"), db_default=Now(), editable=False)
@@ -244,14 +252,14 @@ class ConsentEvent(models.Model):
     list = models.ForeignKey(
         ContactList, verbose_name=_("list"), null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
     )
-    # The list's name at that time. Of opens and clicks: the list whose form asked; empty: none.
+    # The list's name at that time; empty if the consent is not about a list.
     list_name = models.CharField(_("list"), max_length=150, blank=True)
     # The status after this step: of the subscription, or of the consent to count opens or clicks.
     status = models.CharField(
         _("status"), max_length=16, choices=[*Subscription.Status.choices, *Contact.TrackingConsent.choices]
     )
     method = models.CharField(_("method"), max_length=16, choices=Method)
-    source = models.CharField(_("source"), max_length=200, blank=True)  # A user, a file, a campaign.
+    source = models.CharField(_("source"), max_length=SOURCE_CHARACTERS, blank=True)  # A user, a file, a campaign.
     wording = models.TextField(_("wording"), blank=True)  # What the person agreed to, word for word.
     network = models.CharField(_("network"), max_length=45, blank=True)  # The network of the request: /24 or /48.
     at = models.DateTimeField(
@@ -265,11 +273,16 @@ class ConsentEvent(models.Model):
         indexes = [models.Index(fields=["list", "at"], name="consent_event_list")]
 
     def __str__(self) -> str:
-        return gettext("%(list)s: %(status)s (%(method)s)") % {
-            "list": self.list_name,
+        return gettext("%(about)s: %(status)s (%(method)s)") % {
+            "about": self.about,
             "status": self.get_status_display(),
             "method": self.get_method_display(),
         }
+
+    @property
+    def about(self) -> str:
+        """What the consent is about: the name of a list, opens, or clicks."""
+        return self.list_name if self.topic == ConsentEvent.Topic.LIST else self.get_topic_display()
 
     @property
     def how(self) -> str:

@@ -20,10 +20,11 @@ from mail.addresses import normalise
 
 @admin.register(ConsentEvent)
 class ConsentEventAdmin(ModelAdmin):
-    list_display = ["at", "person", "list_name", "step", "method", "source", "network"]
+    list_display = ["at", "person", "about", "step", "method", "source", "network"]
     card = ["person", "step", "at"]
     list_select_related = ["contact"]
     list_filter = [
+        ("topic", ChoicesDropdownFilter),
         ("list", RelatedDropdownFilter),
         ("status", ChoicesDropdownFilter),
         ("method", ChoicesDropdownFilter),
@@ -35,10 +36,12 @@ class ConsentEventAdmin(ModelAdmin):
     search_fields = ["contact__email_key__startswith"]
     search_help_text = gettext_lazy("Search by how the address begins.")
     ordering = ["-pk"]  # In order of arrival; there may be millions, and time alone has no index.
-    empty_hint = gettext_lazy("Each subscription, confirmation and unsubscribe is logged here.")
+    empty_hint = gettext_lazy(
+        "Each subscription, confirmation and unsubscribe is logged here, and each consent to count opens or clicks."
+    )
     list_per_page = 50
     actions = None
-    fields = ["at", "person", "list_name", "step", "method", "source", "wording", "network"]
+    fields = ["at", "person", "about", "step", "method", "source", "wording", "network"]
 
     class Media:
         css = {"all": ["contacts/contacts.css"]}
@@ -70,6 +73,10 @@ class ConsentEventAdmin(ModelAdmin):
     def person(self, event: ConsentEvent) -> SafeString:
         url = reverse("admin:contacts_contact_change", args=[event.contact_id])
         return format_html('<a class="text-link" href="{}">{}</a>', url, event.contact.email)
+
+    @admin.display(description=gettext_lazy("About"), ordering="list_name")
+    def about(self, event: ConsentEvent) -> str:
+        return event.about
 
     @admin.display(description=gettext_lazy("Status"), ordering="status")
     def step(self, event: ConsentEvent) -> SafeString:

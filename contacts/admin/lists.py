@@ -22,7 +22,7 @@ from adminpages.fresh_sign_in import asks_first
 from adminpages.pages import Deletion, ModelAdmin
 from contacts.admin.cells import SummarisedDeletion, chip, download, figure
 from contacts.consent import changes
-from contacts.models import ConsentEvent, ContactList, Subscription
+from contacts.models import ContactList, Subscription
 from contacts.segments.query import users_of
 from contacts.transfer import export_consents as transfer_export_consents
 from contacts.transfer import import_contacts
@@ -155,7 +155,7 @@ class ContactListAdmin(SummarisedDeletion, ModelAdmin):
         contact_list = ContactList.objects.filter(pk=object_id).first() if object_id.isdecimal() else None
         if contact_list is None:
             raise Http404
-        count = ConsentEvent.objects.filter(list=contact_list).count()
+        count = transfer_export_consents.events_of(contact_list).count()
         if request.method == "POST":
             actor: User = request.user  # type: ignore[assignment]  # admin_view lets nobody else in.
             self.log_change(

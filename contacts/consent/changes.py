@@ -21,16 +21,24 @@ from django.db.models.signals import pre_save
 from django.dispatch import receiver
 from django.utils import timezone
 
+from contacts.consent import tracking
 from contacts.consent.ip_networks import network_of
 from contacts.consent.suppressed import active, left_everything
-from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Suppression, SuppressionLift
+from contacts.models import (
+    SOURCE_CHARACTERS,
+    ConsentEvent,
+    Contact,
+    ContactList,
+    Subscription,
+    Suppression,
+    SuppressionLift,
+)
 from db.dialect import among, is_postgresql
 from mail.addresses import fold
 
 Method = ConsentEvent.Method
 Status = Subscription.Status
 
-SOURCE_CHARACTERS = 200
 THE_PERSON = "the person"
 # These follow a person to a new address. A hard bounce does not: it concerns the old mailbox only.
 OWN_WILL = (Suppression.Reason.UNSUBSCRIBED, Suppression.Reason.COMPLAINT)
@@ -255,7 +263,7 @@ def withdraw_everywhere(
     """Record that the people with these folded addresses withdrew from every list they are on or asked to be on.
 
     It is part of unsubscribing from everything: otherwise lifting that suppression would restore all their
-    subscriptions.
+    subscriptions. What they agreed to about opens and clicks ends as well.
     """
     with transaction.atomic():
         people = Contact.objects.select_for_update(no_key=True).filter(email_key__in=list(email_keys)).order_by("pk")
@@ -269,6 +277,7 @@ def withdraw_everywhere(
         for each in kept:
             each.status = Status.UNSUBSCRIBED
         _record(kept, method, source, now, "", network)
+        tracking.withdraw(ids, method=method, source=source, now=now, network=network)
 
 
 def pause(contact: Contact, until: dt.datetime | None) -> None:

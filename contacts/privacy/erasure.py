@@ -200,6 +200,8 @@ def _export_contact(contact: Contact) -> dict[str, Any]:
         "last name": contact.last_name,
         "language": contact.language,
         "time zone": contact.time_zone,
+        "opens counted": contact.open_tracking,
+        "clicks counted": contact.click_tracking,
         "asked for a break until": contact.paused_until,
         "attributes": contact.attributes,
         "known since": contact.created_at,
@@ -214,6 +216,7 @@ def _export_contact(contact: Contact) -> dict[str, Any]:
         "history of consent": [
             {
                 "at": event.at,
+                "about": event.topic,
                 "list": event.list_name,
                 "became": event.status,
                 "by": event.method,

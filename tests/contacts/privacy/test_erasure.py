@@ -45,6 +45,8 @@ def test_every_column_of_a_person_is_in_the_copy_they_get() -> None:
         "language": "de",
         "time_zone": "Europe/Berlin",
         "attributes": {"city": "Ann-city"},
+        "open_tracking": "yes",
+        "click_tracking": "none",
         "paused_until": dt.datetime(2027, 3, 1, tzinfo=dt.UTC),
         "created_at": dt.datetime(2025, 1, 1, tzinfo=dt.UTC),
         "updated_at": dt.datetime(2025, 2, 1, tzinfo=dt.UTC),
