@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy
 
 from brilliance.keys import check_encryption_keys, key_from_environment_or_file
 from brilliance.logs import is_no_probe
+from mail.links import levels
 from mail.reachability import is_protected
 from words import time_zones
 
@@ -74,6 +75,17 @@ POSTAL_ADDRESS = env.str("POSTAL_ADDRESS", default="")
 FEEDBACK_SENDER_ID = env.str("FEEDBACK_SENDER_ID", default="brilliance")
 if not 5 <= len(FEEDBACK_SENDER_ID) <= 15:
     raise ImproperlyConfigured("FEEDBACK_SENDER_ID must have 5 to 15 characters: Gmail ignores others.")
+
+# --- opens and clicks -----------------------------------------------------------------------
+
+# The most that is counted until an administrator decides; empty: nothing.
+TRACKING_LEVEL = env.str("TRACKING_LEVEL", default="")
+_must_be("off, anonymous or personal", "TRACKING_LEVEL", TRACKING_LEVEL, TRACKING_LEVEL in ("", *levels.LEVELS))
+# Where counted links and pixels lead: this site, under a name of its own if the mail's domain has one.
+TRACKING_URL = env.str("TRACKING_URL", default="").rstrip("/") or BASE_URL
+_tracking = urlsplit(TRACKING_URL)
+if _tracking.scheme not in ("http", "https") or not _tracking.hostname or _tracking.query or _tracking.fragment:
+    raise ImproperlyConfigured(f"TRACKING_URL must be an http or https address, not {TRACKING_URL!r}.")
 
 # --- keys -----------------------------------------------------------------------------------
 

@@ -5,9 +5,18 @@ from django.db import models
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from mail.links import levels
+
 
 class SiteSettings(models.Model):
     """What administrators saved. A saved value wins over the environment's."""
+
+    class TrackingLevel(models.TextChoices):
+        """The most that is counted of opens and clicks, by the names of mail.links.levels."""
+
+        OFF = levels.OFF, _("Off")
+        ANONYMOUS = levels.ANONYMOUS, _("Anonymous")
+        PERSONAL = levels.PERSONAL, _("Personal")
 
     organisation = models.CharField(
         _("organisation"),
@@ -39,6 +48,13 @@ class SiteSettings(models.Model):
         max_length=320,
         blank=True,
         help_text=_("Gets the alerts of servers without a Mail to. Leave empty to alert everyone with the role admin."),
+    )
+    tracking = models.CharField(
+        _("count opens and clicks"),
+        max_length=9,
+        blank=True,
+        choices=TrackingLevel,
+        help_text=_("The most that any list or campaign may count. Leave empty to count nothing until you decide."),
     )
 
     class Meta:

@@ -11,6 +11,7 @@ from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 
 from installation.models import SiteSettings
+from mail.links.levels import Level, lowest
 from words import time_zones
 
 KEEP_SECONDS = 4.0
@@ -25,6 +26,7 @@ class Site:
     time_zone: ZoneInfo
     language: str
     alert_address: str
+    tracking: Level  # The most that may be counted of opens and clicks; off until somebody decides.
 
 
 _known: tuple[Site, float] | None = None  # And until when it may be used, on the monotonic clock.
@@ -47,6 +49,7 @@ def from_environment() -> Site:
         time_zone=ZoneInfo(settings.TIME_ZONE),
         language=settings.SITE_LANGUAGE,
         alert_address="",
+        tracking=lowest([settings.TRACKING_LEVEL]),
     )
 
 
@@ -60,6 +63,7 @@ def _read() -> Site:
         time_zone=ZoneInfo(zone) if zone else environment.time_zone,
         language=saved.language or environment.language,
         alert_address=saved.alert_address,
+        tracking=lowest([saved.tracking]) if saved.tracking else environment.tracking,
     )
 
 

@@ -124,6 +124,8 @@ class Migration(migrations.Migration):
                 ('utm_campaign', models.CharField(blank=True, max_length=150, verbose_name='UTM campaign')),
                 ('utm_term', models.CharField(blank=True, max_length=150, verbose_name='UTM term')),
                 ('utm_content', models.CharField(blank=True, max_length=150, verbose_name='UTM content')),
+                ('tracking', models.CharField(blank=True, choices=[('off', 'Off'), ('anonymous', 'Anonymous'), ('personal', 'Personal')], db_default='', default='', max_length=9)),
+                ('track_text', models.BooleanField(db_default=False, default=False)),
                 ('status', models.CharField(choices=[('draft', 'draft'), ('scheduled', 'scheduled'), ('sending', 'sending'), ('paused', 'paused'), ('finished', 'finished'), ('cancelled', 'cancelled')], default='draft', editable=False, max_length=12)),
                 ('start', models.CharField(choices=[('now', 'as soon as it is queued'), ('at', 'at a time'), ('local', 'at each recipient’s local time')], db_default='now', default='now', editable=False, max_length=8)),
                 ('start_wall', models.CharField(blank=True, db_default='', editable=False, max_length=16)),

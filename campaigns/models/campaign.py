@@ -130,6 +130,21 @@ class Campaign(models.Model):
     utm_campaign = models.CharField(_("UTM campaign"), max_length=150, blank=True)
     utm_term = models.CharField(_("UTM term"), max_length=150, blank=True)
     utm_content = models.CharField(_("UTM content"), max_length=150, blank=True)
+    tracking = models.CharField(
+        _("count opens and clicks"),
+        max_length=9,
+        blank=True,
+        default="",
+        db_default="",
+        choices=ContactList.Tracking,
+        help_text=_("Only lowers what the lists and the installation allow. Leave empty to count as they say."),
+    )
+    track_text = models.BooleanField(
+        _("count text links"),
+        default=False,
+        db_default=False,
+        help_text=_("On: links in the text part become long and unreadable. Off: only links in the HTML count."),
+    )
     status = models.CharField(_("status"), max_length=12, choices=Status, default=Status.DRAFT, editable=False)
     # The schedule as a person entered it on the review page. Wall times are in ``time_zone``.
     start = models.CharField(

@@ -146,6 +146,8 @@ class Migration(migrations.Migration):
                 ('reply_to', models.CharField(blank=True, max_length=400)),
                 ('is_tagged', models.BooleanField(default=True)),
                 ('files', models.JSONField(blank=True, db_default=models.Value([], models.JSONField()), default=list)),
+                ('tracking', models.CharField(db_default='off', default='off', max_length=9)),
+                ('track_text', models.BooleanField(db_default=False, default=False)),
                 ('sends_copies', models.BooleanField(default=True)),
                 ('utm', models.JSONField(blank=True, default=dict)),
                 ('audience', models.JSONField(blank=True, db_default=models.Value({}, models.JSONField()), default=dict)),
@@ -170,6 +172,47 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['-created_at'],
+            },
+        ),
+        migrations.CreateModel(
+            name='TrackedMailing',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('mailing', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='tracked_mailings', to='delivery.mailing')),
+                ('server', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='smtpservers.smtpserver')),
+            ],
+            options={
+                'default_permissions': (),
+                'constraints': [models.UniqueConstraint(fields=('mailing', 'server'), name='one_tracked_mailing_each')],
+            },
+        ),
+        migrations.CreateModel(
+            name='TrackedLink',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('part', models.CharField(choices=[('html', 'HTML'), ('text', 'Text')], max_length=4)),
+                ('position', models.PositiveIntegerField()),
+                ('label', models.CharField(blank=True, max_length=100)),
+                ('mailing', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='tracked_links', to='delivery.mailing')),
+            ],
+            options={
+                'ordering': ['part', 'position'],
+                'default_permissions': (),
+                'constraints': [models.UniqueConstraint(fields=('mailing', 'part', 'position'), name='one_tracked_link_each')],
+            },
+        ),
+        migrations.CreateModel(
+            name='TrackedTarget',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('url', models.TextField()),
+                ('url_hash', models.CharField(max_length=64)),
+                ('code', models.CharField(max_length=8, unique=True)),
+                ('link', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='targets', to='delivery.trackedlink')),
+            ],
+            options={
+                'default_permissions': (),
+                'constraints': [models.UniqueConstraint(fields=('link', 'url_hash'), name='one_tracked_target_each')],
             },
         ),
         migrations.CreateModel(
@@ -246,6 +289,8 @@ class Migration(migrations.Migration):
                 ('is_refused', models.BooleanField(db_default=False, default=False)),
                 ('reason', models.CharField(blank=True, max_length=600)),
                 ('delivered_at', models.DateTimeField(null=True)),
+                ('first_opened_at', models.DateTimeField(null=True)),
+                ('first_clicked_at', models.DateTimeField(null=True)),
                 ('contact', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='messages', to='contacts.contact')),
                 ('copy_of', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='copies', to='delivery.message')),
                 ('mailing', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='messages', to='delivery.mailing')),

@@ -1,4 +1,4 @@
-"""The tables of sending: mailings, messages, attempts, lanes, counts, holds and notices."""
+"""The tables of sending: mailings, messages, attempts, lanes, counts, holds, notices and links."""
 
 from delivery.models.attempts import Attempt, Batch, Correction, Lane
 from delivery.models.counts import MailingOutcome, ScoreCount, ServerOutcome, StatusCount
@@ -6,6 +6,7 @@ from delivery.models.holds import ProviderHold, Refusal, StopTally, UnreachableD
 from delivery.models.notices import Incident, Notice, Trial
 from delivery.models.outbox import FAILED, NOT_ACCEPTED, TODAY, Mailing, Message, new_identity
 from delivery.models.plan import Chunk, LaterChunk, Taken
+from delivery.models.tracking import TrackedLink, TrackedMailing, TrackedTarget
 from delivery.models.workers import ClockMark, Installation, WorkerReport, WorkerSeen
 
 __all__ = [
@@ -32,6 +33,9 @@ __all__ = [
     "StatusCount",
     "StopTally",
     "Taken",
+    "TrackedLink",
+    "TrackedMailing",
+    "TrackedTarget",
     "Trial",
     "UnreachableDomain",
     "WorkerReport",

@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from contacts.models import Contact, ContactList
+from mail.links import levels
 from smtpservers.models import SmtpServer
 from words.texts import told
 
@@ -57,6 +58,9 @@ class Mailing(models.Model):
     is_tagged = models.BooleanField(default=True)  # Whether links get UTM codes.
     # Pictures and attachments, each with stored_name, name and content_type; pictures also have a content_id.
     files = models.JSONField(default=list, db_default=models.Value([], models.JSONField()), blank=True)
+    # How opens and clicks are counted, as mail.links.levels says; frozen when it was queued, and may be lowered since.
+    tracking = models.CharField(max_length=9, default=levels.OFF, db_default=levels.OFF)
+    track_text = models.BooleanField(default=False, db_default=False)  # Whether links of the text part are counted.
     sends_copies = models.BooleanField(default=True)  # Whether the server's CC and BCC addresses get copies.
     utm = models.JSONField(default=dict, blank=True)  # Overrides by names of mail.links.utm.
     lists: "models.ManyToManyField[ContactList, models.Model]" = models.ManyToManyField(ContactList, related_name="+")
@@ -169,6 +173,9 @@ class Message(models.Model):
     )
     reason = models.CharField(max_length=600, blank=True)  # The last reply, or why it was not sent.
     delivered_at = models.DateTimeField(null=True)  # A webhook said that the recipient's server has it.
+    # When the person first opened it, or first followed one of its links; personal level only, programs don't count.
+    first_opened_at = models.DateTimeField(null=True)
+    first_clicked_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["id"]

@@ -20,6 +20,7 @@ class Migration(migrations.Migration):
                 ('time_zone', models.CharField(blank=True, help_text='Zone of days in reports and of times on pages, e.g. Europe/Berlin. Servers keep their own.', max_length=64)),
                 ('language', models.CharField(blank=True, choices=[('en', 'English'), ('de', 'Deutsch'), ('fr', 'Français'), ('es', 'Español'), ('pt', 'Português'), ('nl', 'Nederlands'), ('it', 'Italiano'), ('ja', '日本語')], help_text='Language of mail and public pages when neither the contact nor the server has one.', max_length=16)),
                 ('alert_address', models.CharField(blank=True, help_text='Gets the alerts of servers without a Mail To. Leave empty to alert everyone with the role admin.', max_length=320)),
+                ('tracking', models.CharField(blank=True, choices=[('off', 'Off'), ('anonymous', 'Anonymous'), ('personal', 'Personal')], max_length=9)),
             ],
         ),
         migrations.CreateModel(

@@ -70,7 +70,10 @@ def test_a_reader_during_the_change_does_not_keep_the_old_value() -> None:
     SiteSettings.objects.create(organisation="Before")
     with transaction.atomic():
         SiteSettings.objects.get().delete()
-        module._known = module.Site("Before", "", ZoneInfo("UTC"), "en", ""), time.monotonic() + 4  # Another thread.
+        module._known = (
+            module.Site("Before", "", ZoneInfo("UTC"), "en", "", "off"),
+            time.monotonic() + 4,
+        )  # Another thread.
 
     assert site().organisation != "Before"
 
@@ -80,3 +83,14 @@ def test_a_process_that_starts_sees_what_is_saved() -> None:
     SiteSettings.objects.create(organisation="Saved Ltd", alert_address="ops@example.com")
 
     assert in_child(lambda: print(site().organisation, site().alert_address)).strip() == "Saved Ltd ops@example.com"
+
+
+@pytest.mark.parametrize(
+    ("environment", "saved", "holds"),
+    [("", "", "off"), ("anonymous", "", "anonymous"), ("anonymous", "off", "off"), ("", "personal", "personal")],
+)
+def test_nothing_is_counted_until_somebody_decides(settings: Any, environment: str, saved: str, holds: str) -> None:
+    settings.TRACKING_LEVEL = environment
+    SiteSettings.objects.create(tracking=saved)
+
+    assert site().tracking == holds

@@ -1,0 +1,65 @@
+"""What links and pixels of sent mail lead to: a mailing's way through a server, its links, and their targets."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from delivery.models.outbox import Mailing
+from mail.links.tracking import CODE_LETTERS
+from smtpservers.models import SmtpServer
+
+
+class TrackedMailing(models.Model):
+    """One mailing through one server. Its id is in the anonymous tokens, the same for all recipients."""
+
+    mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="tracked_mailings", db_index=False)
+    # A row outlives its server: the mail that it carried is still opened. NULLs are never equal in SQL.
+    server = models.ForeignKey(SmtpServer, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["mailing", "server"], name="one_tracked_mailing_each")]
+
+    def __str__(self) -> str:
+        return f"{self.mailing} through {self.server}"
+
+
+class TrackedLink(models.Model):
+    """A place in the content of a mailing that leads somewhere; two places with the same address are two links."""
+
+    class Part(models.TextChoices):
+        HTML = "html", "HTML"
+        TEXT = "text", _("Text")
+
+    mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="tracked_links", db_index=False)
+    part = models.CharField(max_length=4, choices=Part)
+    # 1 for the first link of the part as it is written; links that are not counted have their numbers, too.
+    position = models.PositiveIntegerField()
+    label = models.CharField(max_length=100, blank=True)  # What the link says, or the alternative text of its image.
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["part", "position"]
+        constraints = [models.UniqueConstraint(fields=["mailing", "part", "position"], name="one_tracked_link_each")]
+
+    def __str__(self) -> str:
+        return self.label or f"{self.part} {self.position}"
+
+
+class TrackedTarget(models.Model):
+    """Where a link leads: exactly the address that the mail would have, with its UTM codes.
+
+    A link has a target for each server whose codes differ. A target is stored before the first message that leads to it
+    leaves, and never changes.
+    """
+
+    link = models.ForeignKey(TrackedLink, on_delete=models.CASCADE, related_name="targets", db_index=False)
+    url = models.TextField()
+    url_hash = models.CharField(max_length=64)  # SHA-256 in hex: a URL may be longer than an index takes.
+    code = models.CharField(max_length=CODE_LETTERS, unique=True)  # Random; in the link, and the only key to its row.
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["link", "url_hash"], name="one_tracked_target_each")]
+
+    def __str__(self) -> str:
+        return self.url
