@@ -1,22 +1,28 @@
-"""The tables of feedback: raw reports, what was read in them, and what people and servers told us of messages."""
+"""The tables of feedback: raw reports and what was read in them, what people and servers told us, opens and clicks."""
 
 from feedback.models.feedback import Feedback, RelayedUnsubscribe
 from feedback.models.hooks import Hook, HookToken
 from feedback.models.mailboxes import ArrivedTest, Forward, Mailbox, MailboxMail, Probe
 from feedback.models.reports import RawReport, RawSearch, Report, Seen
+from feedback.models.visits import FirstVisit, GatheredFile, PendingVisit, Visit, VisitCount
 
 __all__ = [
     "ArrivedTest",
     "Feedback",
+    "FirstVisit",
     "Forward",
+    "GatheredFile",
     "Hook",
     "HookToken",
     "Mailbox",
     "MailboxMail",
+    "PendingVisit",
     "Probe",
     "RawReport",
     "RawSearch",
     "RelayedUnsubscribe",
     "Report",
     "Seen",
+    "Visit",
+    "VisitCount",
 ]
