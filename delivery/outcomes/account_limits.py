@@ -96,7 +96,7 @@ def note(results: Sequence[Result], now: dt.datetime) -> None:
                 number=result.message.attempt_count + 1,
                 alike=LOST
                 if result.judgement.is_answer_lost
-                else likeness(result.stage, result.reply or Reply(0, "", ""), result.message),
+                else likeness(result.stage, _reply_of(result), result.message),
                 refused_at=now,
                 is_closing=result.judgement.is_closing,
                 is_content=result.judgement.is_content,
@@ -106,6 +106,10 @@ def note(results: Sequence[Result], now: dt.datetime) -> None:
         ],
         ignore_conflicts=True,
     )
+
+
+def _reply_of(result: Result) -> Reply:
+    return result.reply if isinstance(result.reply, Reply) else Reply(0, "", "")
 
 
 def _is_counted(result: Result) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from delivery.content.message import Outgoing
 from delivery.outcomes.verdicts import Judgement
-from mail.replies.reply import Reply
+from mail.replies.reply import PlainReply, Reply
 
 
 @dataclass(slots=True)  # Not frozen: a frozen instance takes twice as long to make, and there are thousands a second.
@@ -21,5 +21,5 @@ class Result:
     reserved_at: dt.datetime
     judgement: Judgement
     stage: str = ""
-    reply: Reply | None = None
+    reply: Reply | PlainReply | None = None
     sent_before: int = 0  # Messages that its connection carried before; 0 if not counted.

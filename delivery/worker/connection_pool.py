@@ -164,6 +164,7 @@ class _ConnectionSource:
         self._connections = connections
         self.may_finish = message_source.may_finish
         self.dot_kept = message_source.dot_kept
+        self.agreed = message_source.agreed
         self.answered = message_source.answered
         self.put_back = message_source.put_back
 

@@ -14,15 +14,16 @@ from delivery.models import Mailing
 from delivery.outbox.claims import Claim
 from delivery.outcomes import results
 from delivery.outcomes.provider_holds import provider_of
-from delivery.outcomes.verdicts import Judgement, judge
+from delivery.outcomes.verdicts import ACCEPTED, Judgement, judge
 from delivery.worker.composer_cache import ComposerCache, Item
 from delivery.worker.lane import HeldLane
 from delivery.worker.prefetch import Prefetch
 from delivery.worker.result_buffer import NOT_BEGUN, ResultBuffer
 from delivery.worker.slow_content import SlowContent
+from mail.replies.reply import PlainReply
 from mail.replies.rules import Stage
 from smtpservers.limits import rate_limiter, throttling
-from smtpservers.smtp.answer import Answer
+from smtpservers.smtp.answer import Answer, accepted
 
 UNKEPT = "(The words of this reply are not kept: they could quote the link of the mail.)"
 
@@ -161,6 +162,21 @@ class MessageSource:
         elif lane.is_probing:
             lane.is_probing = False
             self._prefetch.should_claim.set()
+
+    def agreed(self, item: Item, text: str) -> None:
+        """Note the result of a message that was accepted with a plain 250; as :meth:`answered` does, at less cost.
+
+        :param text: the reply after the code.
+        """
+        lane, claim = self._lane, item.claim
+        needs_more = item.provider or lane.is_probing or self._prefetch.aside
+        if needs_more or has_secret_link(self._cache.mailings[claim.message.mailing_id]):
+            self.answered(item, accepted(text))
+            return
+        lane.journal.agreed(claim.attempt_id, text)
+        self.accepted += 1
+        lane.is_probe_out = False
+        self._buffer.note(claim, ACCEPTED, Stage.DOT, PlainReply(text), item.sent_before)
 
     def put_back(self, item: Item, answer: Answer) -> None:
         """Put back a message that its connection did not begin before it ended, for another connection."""

@@ -13,7 +13,7 @@ from delivery.outcomes import results
 from delivery.outcomes.result import Result
 from delivery.outcomes.verdicts import Judgement
 from delivery.worker.lane import HeldLane, wait
-from mail.replies.reply import Reply
+from mail.replies.reply import PlainReply, Reply
 from mail.replies.rules import Stage
 
 # How long results wait to be recorded in a group: a short time while they are few, and longer while many arrive.
@@ -41,7 +41,7 @@ class ResultBuffer:
         claim: Claim,
         judgement: Judgement,
         stage: Stage | None = None,
-        reply: Reply | None = None,
+        reply: Reply | PlainReply | None = None,
         sent_before: int = 0,
     ) -> None:
         """Add the result of a message, which is then no longer in hand.
@@ -53,18 +53,18 @@ class ResultBuffer:
         self.stops.pop(message.pk, None)
         self.noted += 1
         self._results.append(
-            Result(
-                attempt_id=claim.attempt_id,
-                message=message,
-                mailing_id=message.mailing_id,
-                stream=self._mailings[message.mailing_id].stream,
-                server_id=self._lane.server_id,
-                period_id=claim.period_id,
-                reserved_at=claim.reserved_at,
-                judgement=judgement,
-                stage=stage.value if stage else "",
-                reply=reply,
-                sent_before=sent_before,
+            Result(  # By place: names would cost as much again.
+                claim.attempt_id,
+                message,
+                message.mailing_id,
+                self._mailings[message.mailing_id].stream,
+                self._lane.server_id,
+                claim.period_id,
+                claim.reserved_at,
+                judgement,
+                stage.value if stage else "",
+                reply,
+                sent_before,
             )
         )
         self._has_results.set()

@@ -9,6 +9,7 @@ import datetime as dt
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from mail.replies.rules import ANY, RULES, Action, ReplyRule, Scope, Stage
 
@@ -19,6 +20,8 @@ _ENHANCED = re.compile(r"(?<![\w.])[245]\.[0-9]{1,3}\.[0-9]{1,3}(?!\w|\.[0-9])")
 _LEADING_ENHANCED = re.compile(r"#?([245]\.[0-9]{1,3}\.[0-9]{1,3})(?::?[ \t]+|(?=\r?\n|\Z))")
 # Control characters, line separators, and the directional ones that turn the words around them.
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+# A text whose words are quoted as they stand, with its enhanced status and the rest.
+_NEAT = re.compile(r"(?:(2\.[0-9]{1,3}\.[0-9]{1,3}) )?([A-Za-z<\[(].*)").fullmatch
 _ADDRESS = re.compile(r"[^\s<>()\[\]{}\"',;:]+@[^\s<>()\[\]{}\"',;:]*[^\s<>()\[\]{}\"',;:.]")
 
 
@@ -78,6 +81,22 @@ class Reply:
     def is_positive(self) -> bool:
         """Whether the server agreed so far."""
         return 200 <= self.code < 400
+
+
+@dataclass(slots=True)
+class PlainReply:
+    """A reply 250 in one line of printable ASCII, unparsed: nearly every message gets one, and few are ever read."""
+
+    text: str  # After the code, with secrets masked.
+
+    code: ClassVar[int] = 250
+
+    def __str__(self) -> str:
+        """Return the reply on one line, in the same words as :class:`Reply`."""
+        found = _NEAT(self.text)
+        if found is None or (found[1] and found[1] in found[2]):
+            return str(Reply.of(self.code, self.text))
+        return " ".join(f"{self.code} {self.text}".split())
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,3 +15,11 @@ class Answer:
     is_dot_written: bool = False  # Whether the server may have the whole message.
     lost: str = ""
     is_local: bool = False  # The server was not asked: its EHLO ruled it out.
+
+
+def accepted(text: str) -> Answer:
+    """Return the answer to a message that the server accepted with 250.
+
+    :param text: the reply after the code, with secrets masked.
+    """
+    return Answer(Stage.DOT, Reply.of(250, text), is_dot_written=True)

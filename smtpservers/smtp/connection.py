@@ -26,7 +26,7 @@ from oauth import sasl
 from oauth.tokens import NoToken
 from smtpservers.destinations import Security
 from smtpservers.mechanisms import Exchange, SignInBroken, exchange, proves_server, usable_mechanisms
-from smtpservers.smtp.answer import Answer
+from smtpservers.smtp.answer import Answer, accepted
 from smtpservers.smtp.conversation import Extensions, Observer, Step, lost_step, said, since
 from smtpservers.smtp.endpoint import Endpoint
 from smtpservers.smtp.pipeline import E, Envelope, Pipeline, Source
@@ -148,6 +148,9 @@ class _SingleMessage:
 
     def may_finish(self, envelope: Envelope) -> bool:
         return self._before_dot()
+
+    def agreed(self, envelope: Envelope, text: str) -> None:
+        self.answered(envelope, accepted(text))
 
     def dot_kept(self, envelope: Envelope) -> None:
         """Nothing to do: ``may_finish`` is called again before the dot."""

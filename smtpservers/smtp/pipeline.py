@@ -5,6 +5,7 @@ one round trip. Nothing here blocks: replies arrive as calls, and the source is 
 """
 
 import asyncio
+import re
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -25,6 +26,11 @@ ONE_WRITE_BYTES = 64 * 1024
 _DRAIN_SECONDS = 0.005
 _DOT = b".\r\n"
 _ENVELOPE = (Stage.MAIL, Stage.RCPT, Stage.DATA)
+# The replies to the end of one message, with or without those to the next one's envelope, if all agree in one line of
+# printable ASCII each. RFC 5321 section 4.5.3.1.5 allows 512 octets.
+_LINE = rb" [ -~]{0,500}\r\n"
+_ACCEPTED = re.compile(rb"250 ([ -~]{0,500})\r\n").fullmatch
+_ACCEPTED_AND_NEXT = re.compile(rb"250 ([ -~]{0,500})\r\n(?:250%b){2}354%b" % (_LINE, _LINE)).fullmatch
 _RESET, _EMPTY = "RSET", "empty message"  # Other commands that expect a reply.
 
 
@@ -50,6 +56,12 @@ class Source(Protocol[E]):
 
     def may_finish(self, envelope: E) -> bool:
         """Whether the message's final dot may be written; the answer takes effect at once."""
+
+    def agreed(self, envelope: E, text: str) -> None:
+        """Receive the outcome of a message that the server accepted with 250 in one plain line.
+
+        :param text: the line after the code, with secrets masked.
+        """
 
     def dot_kept(self, envelope: E) -> None:
         """The dot could not be written yet; :meth:`may_finish` is called again."""
@@ -122,6 +134,26 @@ class Pipeline(Generic[E]):
             self._begin(envelope)
 
     # --- what the wire tells
+
+    def read_plain(self, data: bytes) -> bool:
+        expected = self._expected
+        if not expected or expected[0] is not Stage.DOT or self._observe is not None:
+            return False
+        is_ahead = self._ahead is not None
+        found = (_ACCEPTED_AND_NEXT if is_ahead else _ACCEPTED)(data)
+        if found is None:
+            return False
+        envelope = self._current
+        assert envelope is not None
+        expected.clear()
+        self._current, self._ahead = self._ahead, None
+        self._is_dot_written = False
+        self.source.agreed(envelope, self._wire.mask(found[1].decode("ascii")))
+        if not is_ahead:
+            self._go_on()
+        elif not self._wire.lost:
+            self._write_body()
+        return True
 
     def replied(self, code: int, lines: list[bytes]) -> None:
         if not self._expected:

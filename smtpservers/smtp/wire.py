@@ -26,6 +26,9 @@ class WireLost(Exception):
 class Listener(Protocol):
     """Receives replies as they arrive, instead of :meth:`Wire.reply`."""
 
+    def read_plain(self, data: bytes) -> bool:
+        """Handle all replies in ``data``, if they are plain agreements; False, with nothing done, if they are not."""
+
     def replied(self, code: int, lines: list[bytes]) -> None:
         """Receive a reply; :meth:`Wire.read` makes a :class:`Reply` of it if its text matters."""
 
@@ -67,6 +70,9 @@ class Wire(asyncio.Protocol):
         self._descriptor = transport.get_extra_info("socket").fileno()
 
     def data_received(self, data: bytes) -> None:
+        is_between = not (self._buffer or self._lines or self.lost)
+        if is_between and self.listener is not None and self.listener.read_plain(data):
+            return
         lines = data.split(b"\n")
         if self._buffer and len(lines) > 1:
             lines[0] = bytes(self._buffer) + lines[0]
