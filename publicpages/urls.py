@@ -4,7 +4,7 @@ from django.urls import path
 
 from publicpages.views.appearance import logo, style
 from publicpages.views.embed import form_of_list
-from publicpages.views.preferences import preferences_page
+from publicpages.views.preferences import preferences_page, tracking_page
 from publicpages.views.subscribe import confirm_page, subscribe_json, subscribe_page
 from publicpages.views.unsubscribe import unsubscribe_page
 from publicpages.views.web_version import web_version
@@ -14,6 +14,7 @@ urlpatterns = [
     # In mail, so they are short.
     path("u/<str:token>", unsubscribe_page, name="unsubscribe"),
     path("p/<str:settings_token>", preferences_page, name="preferences"),
+    path("t/<str:tracking_token>", tracking_page, name="tracking"),
     path("v/<str:web_token>", web_version, name="web_version"),
     path("confirm/<str:confirm_token>", confirm_page, name="confirm"),
     # On sites.

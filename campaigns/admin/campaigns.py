@@ -43,7 +43,7 @@ MERGE_FIELDS = _format_html(
             (name,)
             for name in (
                 *("first_name", "last_name", "full_name", "email"),
-                *("unsubscribe_url", "preferences_url", "web_version_url"),
+                *("unsubscribe_url", "preferences_url", "tracking_url", "web_version_url"),
             )
         ),
     ),

@@ -34,7 +34,7 @@ MERGE_WORDS = frozenset(
     ]
 )
 # Names with a fixed meaning, in files and in messages.
-_LINKS = ("unsubscribe_url", "preferences_url", "web_version_url")
+_LINKS = ("unsubscribe_url", "preferences_url", "tracking_url", "web_version_url")
 RESERVED = frozenset([*COLUMN_OF, *CONSENT_COLUMNS, "full_name", *_LINKS])
 
 LONGEST_NAME = 64

@@ -47,6 +47,7 @@ BULK_STREAMS = (Mailing.Stream.CAMPAIGN, Mailing.Stream.TEST)
 # Merge fields with a personal link, which is made only if the content uses the field.
 LINKS: Mapping[str, Callable[[], Callable[[int], str]]] = {
     "preferences_url": tokens.preferences_urls,
+    "tracking_url": tokens.tracking_urls,
     "web_version_url": tokens.web_version_urls,
 }
 
@@ -225,7 +226,7 @@ class Composer:
             utm_policy="replace" if server.replaces_utm else "fill",
             utm_in_text=server.tags_text_links,
             utm_skip=(
-                *(f"{settings.BASE_URL}/{page}/" for page in ("u", "p", "v")),
+                *(f"{settings.BASE_URL}/{page}/" for page in ("u", "p", "t", "v")),
                 *_own_pages(server.unsubscribe_url),
             ),
             provider_headers=self._provider_headers,

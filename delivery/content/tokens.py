@@ -8,6 +8,7 @@ from mail import tokens
 
 UNSUBSCRIBE = "unsubscribe"
 PREFERENCES = "preferences"
+TRACKING = "choice of tracking"
 WEB_VERSION = "web version"
 NOBODY = 0  # In a token: no recipient, so its link does nothing.
 
@@ -25,6 +26,16 @@ def preferences_url(message_id: int) -> str:
 def preferences_urls() -> Callable[[int], str]:
     """Return a function like :func:`preferences_url` that is fast for a million calls."""
     return _urls("p", PREFERENCES)
+
+
+def tracking_url(message_id: int) -> str:
+    """Return the link where a message's recipient chooses whether opens and clicks are counted; it never expires."""
+    return tracking_urls()(message_id)
+
+
+def tracking_urls() -> Callable[[int], str]:
+    """Return a function like :func:`tracking_url` that is fast for a million calls."""
+    return _urls("t", TRACKING)
 
 
 def web_version_url(message_id: int) -> str:

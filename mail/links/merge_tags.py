@@ -16,7 +16,7 @@ from mail.merge_fields import IN_LINK, Filters
 
 FILTER = "with_utm"
 # Links to our pages, different for each recipient: never tagged, so that they stay plain fields.
-OWN_LINKS = ("unsubscribe_url", "preferences_url", "web_version_url")
+OWN_LINKS = ("unsubscribe_url", "preferences_url", "tracking_url", "web_version_url")
 
 
 def filters(codes: Mapping[str, str], policy: Literal["fill", "replace"], skip: tuple[str, ...]) -> Filters:

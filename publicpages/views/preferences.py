@@ -1,6 +1,7 @@
-"""The view of the preference page, behind the link in a mail."""
+"""The views of the preference page and of its part about opens and clicks, each behind a link in a mail."""
 
 import datetime as dt
+from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,20 +15,62 @@ from delivery.models import Message
 from feedback import unsubscribe
 from installation.site import site
 from publicpages.appearance.looks import looks
-from publicpages.subscriptions import preferences
+from publicpages.subscriptions import preferences, tracking
 from publicpages.subscriptions.subscribe import NAME_CHARACTERS, is_stopped, wording
 from publicpages.views.base import dead_link, entered, masked, numbers, origin_of, public, say, show
 from publicpages.views.unsubscribe import language_of_reader
 from publicpages.words.preferences import PREFERENCES
+from publicpages.words.tracking import TRACKING
 from publicpages.words.unsubscribe import LANGUAGES
 
 
 @public("GET", "POST")
 def preferences_page(request: HttpRequest, settings_token: str) -> HttpResponse:
-    message = unsubscribe.find_message(settings_token, tokens.PREFERENCES)
+    reader = _reader_of(request, settings_token, tokens.PREFERENCES)
+    if isinstance(reader, HttpResponse):
+        return reader
+    if request.method != "POST":
+        return _form(request, reader)
+    return _act(request, reader)
+
+
+@public("GET", "POST")
+def tracking_page(request: HttpRequest, tracking_token: str) -> HttpResponse:
+    """Ask only whether opens and clicks are counted."""
+    reader = _reader_of(request, tracking_token, tokens.TRACKING)
+    if isinstance(reader, HttpResponse):
+        return reader
+    done, status = None, 200
+    if request.method == "POST":
+        if request.POST.get("do") == "count":
+            _save_tracking(request, reader)
+            done = _done("count", reader)
+        else:
+            status = 400
+    path = tokens.preferences_url(reader.message.pk).removeprefix(settings.BASE_URL)
+    context = {
+        "heading": TRACKING[reader.language].title,
+        "done": done,
+        "counting": _counting(reader),
+        "settings_path": path,
+    }
+    return show(request, "tracking", reader.language, context, status=status)
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """The person behind the link of a message, and the language of their pages."""
+
+    message: Message
+    contact: Contact
+    language: str
+
+
+def _reader_of(request: HttpRequest, token: str, purpose: str) -> Reader | HttpResponse:
+    """Return the person behind a link, or the page that says why there is none."""
+    message = unsubscribe.find_message(token, purpose)
     if message is None:
-        is_nobodys = unsubscribe.belongs_to_nobody(settings_token, tokens.PREFERENCES)
-        return dead_link(request, belongs_to_nobody=is_nobodys)
+        return dead_link(request, belongs_to_nobody=unsubscribe.belongs_to_nobody(token, purpose))
     language = language_of_reader(message)
     words = LANGUAGES[language]
     if unsubscribe.is_copy(message):
@@ -35,19 +78,17 @@ def preferences_page(request: HttpRequest, settings_token: str) -> HttpResponse:
     if unsubscribe.is_test(message):
         return say(request, language, words.test_title, words.test)
     contact = preferences.person_of(message)
-    if contact is None:
-        return dead_link(request, belongs_to_nobody=False)
-    if request.method != "POST":
-        return _form(request, message, contact, language)
-    return _act(request, message, contact, language)
+    return Reader(message, contact, language) if contact else dead_link(request, belongs_to_nobody=False)
 
 
-def _act(request: HttpRequest, message: Message, contact: Contact, language: str) -> HttpResponse:
+def _act(request: HttpRequest, reader: Reader) -> HttpResponse:
     now, what = timezone.now(), request.POST.get("do", "")
+    message, contact = reader.message, reader.contact
     match what:
         case "save":
-            wishes = _wishes(request, language)
-            preferences.save(message, contact, wishes, origin_of(request), now)
+            preferences.save(message, contact, _wishes(request, reader.language), origin_of(request), now)
+        case "count":
+            _save_tracking(request, reader)
         case "pause":
             preferences.pause(contact, now)
         case "resume":
@@ -55,18 +96,51 @@ def _act(request: HttpRequest, message: Message, contact: Contact, language: str
         case "leave":
             preferences.leave_everything(message, origin_of(request), now)
         case _:
-            return _form(request, message, contact, language, status=400)
+            return _form(request, reader, status=400)
     contact.refresh_from_db()
-    language = language_of_reader(message)  # It may have changed just now.
-    return _form(request, message, contact, language, done=_done(what, contact, language))
+    reader = replace(reader, language=language_of_reader(message))  # It may have changed just now.
+    return _form(request, reader, done=_done(what, reader))
 
 
-def _done(what: str, contact: Contact, language: str) -> tuple[str, str]:
+def _save_tracking(request: HttpRequest, reader: Reader) -> None:
+    tracking.save(
+        reader.contact,
+        tracking.read(request.POST.getlist("count")),
+        tracking.read(request.POST.getlist("counted")),
+        language=reader.language,
+        organisation=looks().organisation,
+        network=origin_of(request),
+        now=timezone.now(),
+    )
+    reader.contact.refresh_from_db()
+
+
+def _counting(reader: Reader) -> dict[str, Any]:
+    """Return what the two switches show."""
+    words, organisation, agreed = TRACKING[reader.language], looks().organisation, tracking.agreed(reader.contact)
+    return {
+        "words": words,
+        "intro": words.intro.format(organisation=organisation),
+        "is_undecided": tracking.is_undecided(reader.contact),
+        "switches": [
+            {
+                "name": topic.value,
+                "label": tracking.label(topic, reader.language),
+                "text": tracking.meaning(topic, reader.language, organisation),
+                "is_on": topic in agreed,
+            }
+            for topic in tracking.Topic
+            if topic != tracking.Topic.LIST
+        ],
+    }
+
+
+def _done(what: str, reader: Reader) -> tuple[str, str]:
     """Return the message about the person's last action: a headline and a sentence."""
-    labels, words = PREFERENCES[language], LANGUAGES[language]
+    labels, words = PREFERENCES[reader.language], LANGUAGES[reader.language]
     match what:
         case "pause":
-            return labels.saved_title, labels.paused.format(date=_day(contact, language))
+            return labels.saved_title, labels.paused.format(date=_day(reader.contact, reader.language))
         case "resume":
             return labels.saved_title, labels.resumed
         case "leave":
@@ -88,13 +162,12 @@ def _wishes(request: HttpRequest, language: str) -> preferences.Wishes:
 
 def _form(
     request: HttpRequest,
-    message: Message,
-    contact: Contact,
-    language: str,
+    reader: Reader,
     *,
     done: tuple[str, str] | None = None,
     status: int = 200,
 ) -> HttpResponse:
+    contact, language = reader.contact, reader.language
     labels, organisation, now = PREFERENCES[language], looks().organisation, timezone.now()
     address = masked(contact.email)
     is_paused = contact.paused_until is not None and contact.paused_until > now
@@ -107,6 +180,7 @@ def _form(
             {"offer": offer, "wording": "" if offer.is_on else wording(offer.list, language)}
             for offer in preferences.offers(contact)
         ],
+        "counting": _counting(reader),
         "contact": contact,
         "languages": settings.LANGUAGES,
         "name_characters": NAME_CHARACTERS,

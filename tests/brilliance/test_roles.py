@@ -203,6 +203,7 @@ EXPECTED = {
     "servers/<int:server_id>/webhook/probe/<int:trial_id>/": SERVERS,
     "u/<str:token>": EVERYBODY,
     "p/<str:settings_token>": EVERYBODY,
+    "t/<str:tracking_token>": EVERYBODY,
     "v/<str:web_token>": EVERYBODY,
     "confirm/<str:confirm_token>": EVERYBODY,
     "subscribe": EVERYBODY,
@@ -362,6 +363,7 @@ def filled(address: str, things: dict[str, Any]) -> str:
     links = {
         "token": tokens.unsubscribe_url(number),
         "settings_token": tokens.preferences_url(number),
+        "tracking_token": tokens.tracking_url(number),
         "web_token": tokens.web_version_url(number),
         "confirm_token": subscribe.confirm_url(things["sign_up"].pk),
     }

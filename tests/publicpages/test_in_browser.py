@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from contacts.consent import changes
 from contacts.models import Contact, ContactList, Subscription, Suppression
-from delivery.content.tokens import preferences_url, unsubscribe_url, web_version_url
+from delivery.content.tokens import preferences_url, tracking_url, unsubscribe_url, web_version_url
 from delivery.models import Message
 from publicpages import tasks
 from publicpages.models import Appearance, SignUp
@@ -80,7 +80,7 @@ def test_a_person_subscribes_confirms_and_chooses_without_script(
     phone.get_by_role("link", name="Choose lists and other settings").click()
     phone.get_by_role("checkbox", name="Shop").check()
     phone.get_by_label("Language").select_option("Deutsch")
-    phone.get_by_role("button", name="Save").click()
+    phone.get_by_role("button", name="Save", exact=True).click()
     expect(phone.get_by_role("status")).to_contain_text("Ihre Einstellungen sind gespeichert.")
     phone.get_by_role("button", name="30 Tage keine Nachrichten").click()
     expect(phone.get_by_role("button", name="Pause beenden")).to_be_visible()
@@ -123,6 +123,7 @@ def test_axe_finds_nothing_serious_on_any_page_in_light_and_dark(
         f"/subscribe/{shop.pk}",
         path_of(subscriptions_subscribe.confirm_url(entry.pk)),
         path_of(preferences_url(message.pk)),
+        path_of(tracking_url(message.pk)),
         path_of(unsubscribe_url(message.pk)),
         path_of(web_version_url(sent_text(message).pk)),
     ]

@@ -18,7 +18,13 @@ from tests.publicpages.conftest import path_of
 
 pytestmark = pytest.mark.django_db
 
-PAGES = {"unsubscribe": "/u/", "preferences": "/p/", "web version": "/v/", "confirm": "/confirm/"}
+PAGES = {
+    "unsubscribe": "/u/",
+    "preferences": "/p/",
+    "choice of tracking": "/t/",
+    "web version": "/v/",
+    "confirm": "/confirm/",
+}
 
 
 @pytest.fixture
@@ -60,7 +66,7 @@ def test_a_nul_in_place_of_a_token_is_answered_with_400(page: str) -> None:
     assert Client().get(f"{page}%00").status_code == 400
 
 
-@pytest.mark.parametrize("page", ["/u/", "/p/", "/v/"])
+@pytest.mark.parametrize("page", ["/u/", "/p/", "/t/", "/v/"])
 def test_a_link_of_nobody_says_so(page: str) -> None:
     purpose = next(name for name, path in PAGES.items() if path == page)
 
@@ -74,7 +80,8 @@ def test_a_link_of_nobody_says_so(page: str) -> None:
 
 
 HTML = """<html><body><p>Hello {{ first_name }} of {{ city }}.</p><script>alert(1)</script>
-<a href="{{ unsubscribe_url }}">out</a> <a href="{{ preferences_url }}">settings</a></body></html>"""
+<a href="{{ unsubscribe_url }}">out</a> <a href="{{ preferences_url }}">settings</a>
+<a href="{{ tracking_url }}">counting</a></body></html>"""
 
 
 def test_the_web_version_is_the_persons_own_in_a_sandbox_with_links_of_nobody(
@@ -99,6 +106,7 @@ def test_the_web_version_is_the_persons_own_in_a_sandbox_with_links_of_nobody(
     assert page.count(links.unsubscribe_url(links.NOBODY)) >= 2
     assert links.unsubscribe_url(message.pk) not in page
     assert links.preferences_url(message.pk) not in page
+    assert links.tracking_url(message.pk) not in page
 
 
 def test_a_message_of_text_is_shown_as_text_with_its_own_values(sent: Any) -> None:

@@ -9,9 +9,10 @@ from django.conf import settings
 from publicpages.words.confirmation import CONFIRMATION
 from publicpages.words.preferences import PREFERENCES
 from publicpages.words.subscribe import SIGN_UP
+from publicpages.words.tracking import TRACKING
 from publicpages.words.unsubscribe import CAUSES, LANGUAGES
 
-TABLES = {"page": LANGUAGES, "sign-up": SIGN_UP, "preferences": PREFERENCES, "mail": CONFIRMATION}
+TABLES = {"page": LANGUAGES, "sign-up": SIGN_UP, "preferences": PREFERENCES, "mail": CONFIRMATION, "tracking": TRACKING}
 PLACE = re.compile(r"\{\{ \w+ \}\}|\{\w+\}")
 
 

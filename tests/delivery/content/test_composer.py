@@ -92,7 +92,7 @@ def test_an_international_from_needs_smtputf8_too() -> None:
     assert Composer(mailing, server, list_id=None, list_name="").compose(outgoing(), NOW).is_smtputf8
 
 
-LINKED = "{{ preferences_url }} {{ web_version_url }}"
+LINKED = "{{ preferences_url }} {{ tracking_url }} {{ web_version_url }}"
 
 
 def linked(message: Outgoing, **fields: Any) -> list[int | None]:
@@ -101,9 +101,10 @@ def linked(message: Outgoing, **fields: Any) -> list[int | None]:
     mailing = Mailing(pk=7, stream="campaign", subject="Sale", text=LINKED, html=f"<p>{LINKED}</p>")
     content = Composer(mailing, server, list_id=3, list_name="News").compose(message, NOW).content
     text = email.message_from_bytes(content, policy=email.policy.default).get_body(("plain",)).get_content()
-    settings_link, web_link = [word for word in text.split() if "/p/" in word or "/v/" in word]
+    settings_link, tracking_link, web_link = [word for word in text.split() if word.startswith("http")][:3]
     return [
         tokens.message_of(settings_link.rpartition("/p/")[2], tokens.PREFERENCES),
+        tokens.message_of(tracking_link.rpartition("/t/")[2], tokens.TRACKING),
         tokens.message_of(web_link.rpartition("/v/")[2], tokens.WEB_VERSION),
     ]
 
@@ -117,11 +118,11 @@ def linked(message: Outgoing, **fields: Any) -> list[int | None]:
     ],
 )
 def test_links_to_the_settings_and_the_web_version_are_the_messages_own(changes: dict[str, Any], whose: int) -> None:
-    assert linked(outgoing(**changes)) == [whose, whose]
+    assert linked(outgoing(**changes)) == [whose, whose, whose]
 
 
 def test_values_of_the_person_do_not_stand_in_for_a_link() -> None:
-    assert linked(outgoing(merge={"preferences_url": "https://evil.example/"})) == [4711, 4711]
+    assert linked(outgoing(merge={"preferences_url": "https://evil.example/"})) == [4711, 4711, 4711]
 
 
 def test_in_a_preview_no_link_belongs_to_anybody() -> None:
