@@ -245,6 +245,7 @@ CELERY_BEAT_SCHEDULE = {  # In seconds.
     "relay-unsubscribes": {"task": "feedback.tasks.relay_unsubscribes", "schedule": 15.0},
     "search-raw-reports": {"task": "feedback.tasks.search_raw_reports", "schedule": 20.0},
     "process-reports": {"task": "feedback.tasks.process_reports", "schedule": 2.0},
+    "gather-visits": {"task": "feedback.tasks.gather_visits", "schedule": 5.0},
     "check-sessions": {"task": "delivery.tasks.check_sessions", "schedule": 30.0},
     "check-domains": {"task": "domains.tasks.check_domains", "schedule": 60.0},
     "ask-postmaster": {"task": "domains.tasks.ask_postmaster", "schedule": 300.0},

@@ -11,6 +11,8 @@ from feedback.mailboxes import notices, poll
 from feedback.records import raw_reports
 from feedback.reports import queue
 from feedback.reports.reader import Reader
+from feedback.visits import turn
+from feedback.visits.spool import spool_folder
 
 
 @shared_task
@@ -55,3 +57,10 @@ def process_reports() -> None:
 def forget_tokens() -> None:
     """Delete the tokens of webhooks that prove nothing any more."""
     receive.forget_tokens(clock.now())
+
+
+@shared_task
+def gather_visits() -> None:
+    """Gather and judge opens and clicks. Not in a copy that waits for a person: they are gathered after the release."""
+    if turn.take_turn(spool_folder()):
+        hints.ring(gather_visits)

@@ -26,7 +26,7 @@ from accounts.models import UserSession
 from accounts.sessions.browsers import browser_of, in_words
 from adminpages.fresh_sign_in import DRIFT_SECONDS
 from contacts.consent.ip_networks import network_of
-from publicpages.views.base import origin_of
+from net.origins import origin_of
 
 SIGN_IN = "sign_in"  # In the session: its id, browser and network.
 KEY_LENGTH = 32  # As Django makes them.
@@ -103,7 +103,7 @@ def note_sign_in(request: HttpRequest, now: float) -> None:
     request.session[SIGN_IN] = {
         "id": secrets.token_hex(8),
         "browser": browser_of(request.META.get("HTTP_USER_AGENT", "")),
-        "network": network_of(origin_of(request)),
+        "network": network_of(origin_of(request.META)),
     }
     request.session["signed_in_at"] = request.session["seen_at"] = now
 

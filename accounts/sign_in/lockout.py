@@ -31,7 +31,7 @@ from django.utils.translation import gettext as _
 from adminpages.fresh_sign_in import DRIFT_SECONDS
 from contacts.consent.ip_networks import network_of
 from db.locks import take_turns
-from publicpages.views.base import origin_of
+from net.origins import origin_of
 
 FAILURES_PER_NETWORK = 20  # Over all names: more than the typing errors of an office, too few for guessing.
 FAILURES_PER_NAME = 20  # Over all networks but those known for the name.
@@ -42,7 +42,7 @@ KNOWN_FOR = dt.timedelta(days=30)  # A network is known for a name for so long a
 
 def network_address(request: HttpRequest) -> str | None:
     """Return the first address of the request's /24 or /48, determined as for the public pages."""
-    return network_of(origin_of(request)).partition("/")[0] or None
+    return network_of(origin_of(request.META)).partition("/")[0] or None
 
 
 class LockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # axes ships no types.

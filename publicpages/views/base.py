@@ -8,7 +8,6 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from django.conf import settings
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import render
@@ -87,12 +86,6 @@ def is_large(request: HttpRequest) -> bool:
     """Whether the declared length of the body exceeds that of every form here; Django reads no more than that."""
     length = request.META.get("CONTENT_LENGTH") or "0"
     return str(length).isdecimal() and int(length) > MOST_BODY_BYTES
-
-
-def origin_of(request: HttpRequest) -> str:
-    """Return the IP address of a request; behind a trusted proxy, the address that the proxy saw."""
-    seen = request.META.get("HTTP_X_FORWARDED_FOR", "") if settings.TRUST_PROXY else ""
-    return (seen.rpartition(",")[2] or request.META.get("REMOTE_ADDR", "")).strip()
 
 
 def language_of(request: HttpRequest) -> str:

@@ -14,10 +14,11 @@ from delivery.content import tokens
 from delivery.models import Message
 from feedback import unsubscribe
 from installation.site import site
+from net.origins import origin_of
 from publicpages.appearance.looks import looks
 from publicpages.subscriptions import preferences, tracking
 from publicpages.subscriptions.subscribe import NAME_CHARACTERS, is_stopped, wording
-from publicpages.views.base import dead_link, entered, masked, numbers, origin_of, public, say, show
+from publicpages.views.base import dead_link, entered, masked, numbers, public, say, show
 from publicpages.views.unsubscribe import language_of_reader
 from publicpages.words.preferences import PREFERENCES
 from publicpages.words.tracking import TRACKING
@@ -86,7 +87,7 @@ def _act(request: HttpRequest, reader: Reader) -> HttpResponse:
     message, contact = reader.message, reader.contact
     match what:
         case "save":
-            preferences.save(message, contact, _wishes(request, reader.language), origin_of(request), now)
+            preferences.save(message, contact, _wishes(request, reader.language), origin_of(request.META), now)
         case "count":
             _save_tracking(request, reader)
         case "pause":
@@ -94,7 +95,7 @@ def _act(request: HttpRequest, reader: Reader) -> HttpResponse:
         case "resume":
             preferences.end_pause(contact)
         case "leave":
-            preferences.leave_everything(message, origin_of(request), now)
+            preferences.leave_everything(message, origin_of(request.META), now)
         case _:
             return _form(request, reader, status=400)
     contact.refresh_from_db()
@@ -109,7 +110,7 @@ def _save_tracking(request: HttpRequest, reader: Reader) -> None:
         tracking.read(request.POST.getlist("counted")),
         language=reader.language,
         organisation=looks().organisation,
-        network=origin_of(request),
+        network=origin_of(request.META),
         now=timezone.now(),
     )
     reader.contact.refresh_from_db()

@@ -13,6 +13,7 @@ from contacts.models import ContactList
 from installation.site import site
 from mail import tokens
 from mail.addresses import unwrap
+from net.origins import origin_of
 from publicpages import tasks
 from publicpages.appearance.looks import looks
 from publicpages.models import SignUp
@@ -24,7 +25,6 @@ from publicpages.views.base import (
     language_of,
     masked,
     numbers,
-    origin_of,
     public,
     say,
     show,
@@ -86,7 +86,7 @@ def _was_filled_by_hand(request: HttpRequest, now: dt.datetime) -> bool:
 
 
 def _receive(entry: FormEntry, request: HttpRequest, now: dt.datetime) -> bool:
-    is_taken = subscribe.receive(entry, origin_of(request), now)
+    is_taken = subscribe.receive(entry, origin_of(request.META), now)
     if is_taken:
         tasks.ring()  # Even if nothing was stored: every address takes the same time.
     return is_taken
@@ -200,7 +200,7 @@ def confirm_page(request: HttpRequest, confirm_token: str) -> HttpResponse:
             "lists": subscribe.names_of_lists(sign_up),
         }
         return show(request, "confirm", language, context)
-    names = subscribe.confirm(sign_up, origin_of(request), now)
+    names = subscribe.confirm(sign_up, origin_of(request.META), now)
     if not names:  # Used by another click just now, or withdrawn since.
         return say(request, language, labels.confirmed_title, labels.used)
     return say(request, language, labels.confirmed_title, labels.confirmed.format(lists=", ".join(names)))

@@ -18,9 +18,10 @@ from delivery.records.erasure import address_of
 from feedback import unsubscribe
 from feedback.models import Feedback
 from installation.site import site
+from net.origins import origin_of
 from publicpages.appearance.looks import looks
 from publicpages.subscriptions.preferences import person_of
-from publicpages.views.base import PLAIN, dead_link, entered, is_large, masked, origin_of, public, show
+from publicpages.views.base import PLAIN, dead_link, entered, is_large, masked, public, show
 from publicpages.words.unsubscribe import CAUSES, LANGUAGES, UnsubscribeWords, best_language
 
 
@@ -35,7 +36,7 @@ def unsubscribe_page(request: HttpRequest, token: str) -> HttpResponse:
     if message is None or scope not in ("list", "all", "undo"):
         return _page(request, token, message, status=400)
     if scope == "undo":
-        is_undone = unsubscribe.undo(message, timezone.now(), origin_of(request))
+        is_undone = unsubscribe.undo(message, timezone.now(), origin_of(request.META))
         return _page(request, token, message, done="undone" if is_undone else "")
     cause = entered(request, "cause")
     unsubscribe.unsubscribe(
@@ -45,7 +46,7 @@ def unsubscribe_page(request: HttpRequest, token: str) -> HttpResponse:
         reason=request.POST.get("reason", "").replace("\0", "").strip(),
         cause=cause if cause in CAUSES else "",
         now=timezone.now(),
-        network=origin_of(request),
+        network=origin_of(request.META),
     )
     return _page(request, token, message, done=scope)
 

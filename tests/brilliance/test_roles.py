@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.contrib.admin import ModelAdmin
 from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
@@ -42,6 +43,7 @@ from domains.models import SendingDomain
 from encryption.keys import seal_bytes
 from feedback.models import Feedback, Mailbox, RawReport, Report
 from installation.models import SiteSettings
+from mail.links.tracking import token_of_message
 from oauth.models import OAuthAccount
 from publicpages.models import Appearance, SignUp
 from publicpages.subscriptions import subscribe
@@ -205,6 +207,8 @@ EXPECTED = {
     "p/<str:settings_token>": EVERYBODY,
     "t/<str:tracking_token>": EVERYBODY,
     "v/<str:web_token>": EVERYBODY,
+    "c/<path:click_token>": EVERYBODY,
+    "o/<path:pixel_token>": NOBODY,  # Django has only a page that says it is wrong.
     "confirm/<str:confirm_token>": EVERYBODY,
     "subscribe": EVERYBODY,
     "subscribe/": EVERYBODY,
@@ -366,6 +370,7 @@ def filled(address: str, things: dict[str, Any]) -> str:
         "tracking_token": tokens.tracking_url(number),
         "web_token": tokens.web_version_url(number),
         "confirm_token": subscribe.confirm_url(things["sign_up"].pk),
+        "click_token": token_of_message(number, settings.TOKEN_KEYS) + "aaaaaaaa",
     }
 
     def value(match: re.Match[str]) -> str:

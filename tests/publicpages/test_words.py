@@ -7,12 +7,20 @@ import pytest
 from django.conf import settings
 
 from publicpages.words.confirmation import CONFIRMATION
+from publicpages.words.links import LINKS
 from publicpages.words.preferences import PREFERENCES
 from publicpages.words.subscribe import SIGN_UP
 from publicpages.words.tracking import TRACKING
 from publicpages.words.unsubscribe import CAUSES, LANGUAGES
 
-TABLES = {"page": LANGUAGES, "sign-up": SIGN_UP, "preferences": PREFERENCES, "mail": CONFIRMATION, "tracking": TRACKING}
+TABLES = {
+    "page": LANGUAGES,
+    "sign-up": SIGN_UP,
+    "preferences": PREFERENCES,
+    "mail": CONFIRMATION,
+    "tracking": TRACKING,
+    "links": LINKS,
+}
 PLACE = re.compile(r"\{\{ \w+ \}\}|\{\w+\}")
 
 

@@ -1,0 +1,22 @@
+"""When people first opened and clicked their messages. Machines, and who agreed to nothing, leave no trace here."""
+
+import datetime as dt
+from collections.abc import Mapping
+
+from django.db import connection
+
+from db.rows import rows
+
+
+def note_first_visits(opened_at: Mapping[int, dt.datetime], clicked_at: Mapping[int, dt.datetime]) -> None:
+    """Note when messages were first opened and clicked by people, where that is not known yet."""
+    for column, at in (("first_opened_at", opened_at), ("first_clicked_at", clicked_at)):
+        if not at:
+            continue
+        given, parameters = rows(numbers={"id": sorted(at)}, instants={"at": [at[pk] for pk in sorted(at)]})
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE delivery_message SET {column} = given.at FROM {given}"  # noqa: S608  # Of constants.
+                f" WHERE delivery_message.id = given.id AND delivery_message.{column} IS NULL",
+                parameters,
+            )

@@ -1,0 +1,1 @@
+"""Opens and clicks: answered beside Django, spooled on this machine, gathered into the database, judged later."""

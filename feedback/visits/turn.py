@@ -1,0 +1,57 @@
+"""One turn of what follows the answers: gather this machine's spool, and judge what is due.
+
+The errands worker takes turns where it shares the folder of the web processes. On a machine without one a web process
+does, so that no machine needs anything of its own. A restored copy that waits for a person gathers nothing.
+"""
+
+import logging
+import time
+from pathlib import Path
+
+from django.db import DatabaseError, connection
+
+from delivery import clock, identity
+from feedback.visits.gather import gather_for_a_while
+from feedback.visits.spool import finished, spool_folder
+from feedback.visits.verdicts import judge_for_a_while
+
+log = logging.getLogger(__name__)
+
+FOR_A_WHILE = 1.5  # Seconds, so that other errands get their turn.
+LOOK_SECONDS = 10.0
+WAITED_SECONDS = 30.0  # Then no errands worker gathers here.
+
+
+def take_turn(folder: Path) -> bool:
+    """Gather and judge for a while; return whether anything is left to do at once."""
+    if identity.why_held(clock.now()):
+        return False
+    is_more = gather_for_a_while(folder, clock.now, FOR_A_WHILE)
+    return judge_for_a_while(clock.now, FOR_A_WHILE) or is_more
+
+
+class StandIn:
+    """A web process that takes turns where no errands worker does. It looks at the steady clock alone."""
+
+    def __init__(self) -> None:
+        self._looked_at = float("-inf")
+        self._oldest, self._seen_at = "", 0.0
+
+    def step_in(self) -> None:
+        """Take turns if files have waited for too long. Called every second, in a thread of its own."""
+        if time.monotonic() - self._looked_at < LOOK_SECONDS or not self._is_needed():
+            return
+        try:
+            while take_turn(spool_folder()):
+                pass
+        except DatabaseError:
+            log.warning("opens and clicks wait until the database answers")
+        finally:
+            connection.close()
+
+    def _is_needed(self) -> bool:
+        self._looked_at = now = time.monotonic()
+        oldest = next((path.name for path in finished(spool_folder())), "")
+        if oldest != self._oldest:
+            self._oldest, self._seen_at = oldest, now
+        return bool(oldest) and now - self._seen_at >= WAITED_SECONDS

@@ -1,0 +1,229 @@
+"""The late pass: visits get their verdict when their neighbours are known, and count for good.
+
+Numbers only grow, whatever comes later. What follows from a visit, follows from here.
+"""
+
+import datetime as dt
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
+
+from django.db import transaction
+from django.db.models import Q
+
+from campaigns.reports.providers import providers_of
+from db.locks import take_turns
+from delivery import clock
+from delivery.outcomes.visited import note_first_visits
+from feedback.models import FirstVisit, GatheredFile, PendingVisit, Visit
+from feedback.visits import counts
+from feedback.visits.counts import CountKey, First
+from feedback.visits.messages import VisitedMessage, accepted_at, link_numbers, messages_of
+from mail.visits.bursts import NOTHING_RECENT, Click, Recent, recents
+from mail.visits.gateways import is_gateway_provider
+from mail.visits.names import Family, Kind, Visitor
+from mail.visits.request import facts_of_list
+from mail.visits.rules import MessageFacts, Verdict, classify
+
+SLICE_ROWS = 1_000
+NEIGHBOURS = dt.timedelta(seconds=60)
+MOST_NEIGHBOURS = 5_000
+KEPT_FOR = dt.timedelta(minutes=3)  # For neighbours that are judged later, after its own verdict.
+FORGOTTEN_AFTER = dt.timedelta(days=30)  # Positions in files that a killed process deleted.
+
+
+class _Judged(NamedTuple):
+    """A visit and its verdict."""
+
+    row: PendingVisit
+    message: VisitedMessage | None  # None: counted without the person.
+    verdict: Verdict
+    family: Family
+
+
+def judge_for_a_while(read_clock: Callable[[], dt.datetime], seconds: float) -> bool:
+    """Judge what is due, and delete what was judged a while ago; return whether anything is left."""
+    end = clock.steady() + seconds
+    _forget(read_clock())
+    while clock.steady() < end:
+        if not judge(read_clock()):
+            return False
+    return True
+
+
+def judge(now: dt.datetime) -> int:
+    """Judge the oldest visits that are due; return their number."""
+    due = PendingVisit.objects.filter(is_judged=False, due_at__lte=now).order_by("due_at", "pk")
+    ids = list(due.values_list("pk", flat=True)[:SLICE_ROWS])
+    if not ids:
+        return 0
+    domains = {each.domain for each in messages_of(_message_ids(ids)).values()} - {""}
+    providers = providers_of(domains, now)  # DNS is asked before the transaction, which others may wait for.
+    with transaction.atomic():
+        take_turns("visits")  # One judges at a time, in all processes.
+        rows = list(due.select_for_update().filter(pk__in=ids))
+        judged = _verdicts(rows, providers)
+        _record(judged, providers, now)
+        PendingVisit.objects.filter(pk__in=ids).update(is_judged=True)
+    return len(ids)
+
+
+def _forget(now: dt.datetime) -> None:
+    PendingVisit.objects.filter(is_judged=True, due_at__lte=now - KEPT_FOR).delete()
+    GatheredFile.objects.filter(read_at__lt=now - FORGOTTEN_AFTER).delete()
+
+
+def _message_ids(ids: Collection[int]) -> set[int]:
+    rows = PendingVisit.objects.filter(pk__in=ids, message__isnull=False)
+    return set(rows.values_list("message_id", flat=True))
+
+
+# --- the verdicts
+
+
+def _verdicts(rows: Sequence[PendingVisit], providers: dict[str, str]) -> list[_Judged]:
+    messages = messages_of({row.message_id for row in rows if row.message_id is not None})
+    accepted = accepted_at(messages)
+    recent = _recents(rows)
+    opened = _openers(messages)
+    judged = []
+    # Opens first: who opened a message before tells something of the click.
+    for row in sorted(rows, key=lambda row: (row.kind == Kind.CLICK, row.at, row.pk)):
+        message = messages.get(row.message_id) if row.message_id is not None else None
+        if message is not None and not message.is_counted_by_person(row.kind):
+            message = None  # The consent was taken back meanwhile.
+        request = facts_of_list(row.facts)
+        about = None
+        if message is not None and row.message_id is not None:
+            taken_at = message.delivered_at or accepted.get(row.message_id)
+            provider = providers.get(message.domain, message.domain)
+            by = frozenset(family for family, at in opened[row.message_id] if at < row.at)
+            about = MessageFacts(
+                taken_at.timestamp() if taken_at else None, is_gateway_provider(provider, message.domain), by
+            )
+        verdict = classify(request, row.at.timestamp(), about, recent.get(row.pk, NOTHING_RECENT))
+        if about is not None and row.kind == Kind.OPEN and verdict.visitor is not Visitor.MACHINE:
+            opened[row.message_id or 0].append((request.family, row.at))
+        judged.append(_Judged(row, message, verdict, request.family))
+    return judged
+
+
+def _recents(rows: Sequence[PendingVisit]) -> dict[int, Recent]:
+    """Return what the clicks around each click say of it, by the key of its row."""
+    clicks = [row for row in rows if row.kind == Kind.CLICK]
+    if not clicks:
+        return {}
+    networks = {row.network for row in clicks} - {""}
+    near = PendingVisit.objects.filter(
+        Q(message__in={row.message_id for row in clicks} - {None}) | Q(network__in=networks),
+        kind=Kind.CLICK.value,
+        at__gte=min(row.at for row in clicks) - NEIGHBOURS,
+        at__lte=max(row.at for row in clicks) + NEIGHBOURS,
+    )
+    others = near.exclude(pk__in=[row.pk for row in clicks]).order_by("at")[:MOST_NEIGHBOURS]
+    everything = [*clicks, *others]
+    links = link_numbers({row.mailing_id for row in everything})
+    said = recents(
+        [
+            Click(
+                row.at.timestamp(),
+                row.network,
+                row.mailing_id,
+                row.message_id,
+                row.link_id,
+                links.get(row.mailing_id, 0),
+                facts_of_list(row.facts).family,
+            )
+            for row in everything
+        ]
+    )
+    return {row.pk: recent for row, recent in zip(everything, said, strict=True)}
+
+
+def _openers(messages: Collection[int]) -> defaultdict[int, list[tuple[Family, dt.datetime]]]:
+    """Return the programs that opened messages, and perhaps were people's, and when."""
+    opened: defaultdict[int, list[tuple[Family, dt.datetime]]] = defaultdict(list)
+    visits = Visit.objects.filter(message__in=messages, kind=Kind.OPEN.value).exclude(visitor=Visitor.MACHINE.value)
+    for message_id, family, at in visits.values_list("message_id", "family", "at"):
+        opened[message_id].append((Family(family), at))
+    return opened
+
+
+# --- what is stored
+
+
+def _record(judged: Sequence[_Judged], providers: dict[str, str], now: dt.datetime) -> None:
+    loads: Counter[CountKey] = Counter()
+    firsts: dict[First, CountKey] = {}
+    visits = []
+    for each in judged:
+        row = each.row
+        for link_id in sorted({0, row.link_id or 0}):
+            key = _count_key(each, link_id, providers)
+            loads[key] += row.loads
+            if each.message is not None:
+                firsts.setdefault(First(row.message_id or 0, row.kind, link_id, each.verdict.visitor.value), key)
+        if each.message is not None and row.message_id is not None:
+            visits.append(_visit(each, row.message_id))
+    Visit.objects.bulk_create(visits)
+    new = counts.note_first(firsts, now)
+    people = Counter(firsts[first] for first in new)
+    openers = _openers_by_click({first.message_id: firsts[first] for first in new}, now)
+    people.update(openers.values())
+    counts.add(loads, people)
+    _note_first_people(judged, openers)
+
+
+def _openers_by_click(touched: dict[int, CountKey], now: dt.datetime) -> dict[int, CountKey]:
+    """Call people who clicked openers too, where a proxy, Apple's too, opened their message.
+
+    :param touched: messages with a new first visit, and how it counts.
+    """
+    known = FirstVisit.objects.filter(message__in=touched, link_id=0).values_list("message_id", "kind", "visitor")
+    clicked = {pk for pk, kind, visitor in known if (kind, visitor) == (Kind.CLICK, Visitor.HUMAN)}
+    opened = {pk for pk, kind, _visitor in known if kind == Kind.OPEN}
+    openers = [First(pk, Kind.OPEN.value, 0, Visitor.HUMAN.value) for pk in clicked & opened]
+    return {
+        first.message_id: touched[first.message_id]._replace(
+            kind=Kind.OPEN.value, link_id=0, visitor=Visitor.HUMAN.value
+        )
+        for first in counts.note_first(openers, now)
+    }
+
+
+def _count_key(each: _Judged, link_id: int, providers: dict[str, str]) -> CountKey:
+    row, message = each.row, each.message
+    provider = providers.get(message.domain, message.domain)[:255] if message is not None else ""
+    return CountKey(
+        *(row.mailing_id, counts.quarter_of(row.at), row.kind, link_id, each.verdict.visitor.value),
+        *(each.family.value, row.server_id, provider, message is not None),
+    )
+
+
+def _visit(each: _Judged, message_id: int) -> Visit:
+    row = each.row
+    return Visit(
+        message_id=message_id,
+        link_id=row.link_id,
+        kind=row.kind,
+        visitor=each.verdict.visitor.value,
+        reason=each.verdict.reason.value,
+        family=each.family.value,
+        loads=row.loads,
+        at=row.at,
+    )
+
+
+def _note_first_people(judged: Sequence[_Judged], openers: Collection[int]) -> None:
+    """Note in the messages when people first opened and clicked them; who opened is known by a click of some."""
+    opened: dict[int, dt.datetime] = {}
+    clicked: dict[int, dt.datetime] = {}
+    for row, message, verdict, _family in judged:
+        if message is None or row.message_id is None:
+            continue
+        is_human = verdict.visitor is Visitor.HUMAN
+        if is_human and row.kind == Kind.CLICK:
+            clicked[row.message_id] = min(row.at, clicked.get(row.message_id, row.at))
+        if (is_human and row.kind == Kind.OPEN) or row.message_id in openers:
+            opened[row.message_id] = min(row.at, opened.get(row.message_id, row.at))
+    note_first_visits(opened, clicked)

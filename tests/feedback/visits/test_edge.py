@@ -1,0 +1,390 @@
+"""The answers to clicks and opens: byte for byte, and to nobody but whoever has a genuine link."""
+
+import os
+import resource
+import stat
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.core.handlers.wsgi import WSGIHandler
+from django.db import DatabaseError, connection
+from django.test.utils import CaptureQueriesContext
+
+from delivery.models import Mailing
+from feedback.visits import edge as edge_module
+from feedback.visits import targets
+from feedback.visits.edge import PIXEL, WRONG_PER_MINUTE, WrongTokens
+from feedback.visits.spool import read_line
+from feedback.visits.targets import Targets
+from mail.links.tracking import TOKEN_LETTERS, new_code, token_of_message
+from publicpages.models import Appearance
+from publicpages.views.links import busy_page
+from tests.feedback.visits.making import (
+    CHROME,
+    URL,
+    Answer,
+    ask,
+    click_of,
+    edge_before,
+    finish,
+    group_of,
+    link_of,
+    message_to,
+    open_of,
+    tracked_mailing,
+)
+
+pytestmark = pytest.mark.django_db(transaction=True)  # A lookup closes the connection, as between requests.
+
+
+@pytest.fixture
+def mailing() -> Mailing:
+    return tracked_mailing()
+
+
+def lines_of(edge: Any) -> list[Any]:
+    return [read_line(text) for path in finish(edge) for text in path.read_bytes().splitlines()]
+
+
+def test_a_click_leads_to_exactly_the_address_and_says_nothing_of_where_it_came_from(mailing: Mailing) -> None:
+    edge, code = edge_before(), link_of(mailing)
+
+    answer = ask(edge, click_of(message_to(mailing), code))
+
+    assert answer == Answer(
+        302,
+        {
+            "Location": URL,
+            "Content-Length": "0",
+            "Cache-Control": "no-store",
+            "Referrer-Policy": "no-referrer",
+            "X-Robots-Tag": "noindex",
+        },
+        b"",
+    )
+
+
+def test_an_open_is_answered_with_a_point_of_43_bytes_that_nobody_keeps(mailing: Mailing) -> None:
+    edge = edge_before()
+
+    answer = ask(edge, open_of(message_to(mailing)))
+
+    assert answer.status == 200
+    assert answer.body == PIXEL
+    assert len(PIXEL) == 43
+    assert answer.headers["Content-Type"] == "image/gif"
+    assert answer.headers["Content-Length"] == "43"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_the_point_is_a_picture_that_cannot_be_seen() -> None:
+    import io
+
+    from PIL import Image
+
+    picture = Image.open(io.BytesIO(PIXEL)).convert("RGBA")
+
+    assert picture.size == (1, 1)
+    assert picture.getpixel((0, 0))[3] == 0  # type: ignore[index]
+
+
+def test_a_head_request_gets_the_same_headers_and_is_noted_as_one(mailing: Mailing) -> None:
+    edge, message = edge_before(), message_to(mailing)
+    link, pixel = click_of(message, link_of(mailing)), open_of(message)
+
+    for path in (link, pixel):
+        got, head = ask(edge, path), ask(edge, path, method="HEAD")
+        assert (head.status, head.headers, head.body) == (got.status, got.headers, b"")
+
+    assert [line.facts.is_prefetch for line in lines_of(edge)] == [False, True, False, True]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"])
+def test_other_methods_are_refused(mailing: Mailing, method: str) -> None:
+    edge = edge_before()
+
+    answer = ask(edge, click_of(message_to(mailing), link_of(mailing)), method=method)
+
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
+    assert lines_of(edge) == []
+
+
+@pytest.mark.parametrize(
+    ("suffix", "query", "is_probe"),
+    [
+        ("", "", False),
+        ("", "utm_source=facebook&fbclid=abc", False),
+        ("", "url=//evil.example", False),
+        ("'", "", True),
+        ("/admin.php", "", True),
+        ("", "x=%27", True),
+        (".", "", False),  # A mail program took the end of the sentence with it.
+    ],
+)
+def test_what_others_add_to_a_link_changes_nothing_but_a_note(
+    mailing: Mailing, suffix: str, query: str, is_probe: bool
+) -> None:
+    edge = edge_before()
+
+    answer = ask(edge, click_of(message_to(mailing), link_of(mailing)) + suffix, QUERY_STRING=query)
+
+    assert (answer.status, answer.headers["Location"]) == (302, URL)
+    assert [line.facts.is_probe for line in lines_of(edge)] == [is_probe]
+
+
+def test_an_anonymous_link_names_no_message(mailing: Mailing) -> None:
+    edge, code = edge_before(), link_of(mailing)
+    message_to(mailing)
+
+    answer = ask(edge, f"/c/{group_of(mailing)}{code}")
+
+    assert answer.headers["Location"] == URL
+    assert [(line.token.kind, line.code) for line in lines_of(edge)] == [("g", code)]
+
+
+EVIL = ["//evil.example", "/\\evil.example", "javascript:alert(1)", "https://evil.example/", "user@evil.example", ""]
+
+
+@pytest.mark.parametrize("evil", EVIL)
+def test_no_link_leads_to_an_address_that_stands_in_it(mailing: Mailing, evil: str) -> None:
+    token = token_of_message(message_to(mailing).pk, ["another key"])
+    edge = edge_before()
+
+    for path in (f"/c/{evil}", f"/c/{token}{evil}", f"/c/{token}{link_of(mailing, url=URL + '1')}{evil}", f"/o/{evil}"):
+        answer = ask(edge, path, QUERY_STRING=f"url={evil}")
+        assert (answer.status, answer.headers.get("Location")) == (299, None)
+        link_of(mailing, 2, URL + path)  # Another target each time.
+        mailing.tracked_links.all().delete()
+    assert lines_of(edge) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["javascript:alert(1)", "data:text/html,x", "https://a.example/\r\nSet-Cookie: a=b", "//a.example", "ftp://a"],
+)
+def test_a_target_that_no_check_should_have_let_pass_leads_nowhere(mailing: Mailing, url: str) -> None:
+    assert ask(edge_before(), click_of(message_to(mailing), link_of(mailing, url=url))).status == 299
+
+
+def test_every_changed_letter_of_a_token_makes_it_wrong(mailing: Mailing) -> None:
+    edge, path = edge_before(), click_of(message_to(mailing), link_of(mailing))
+
+    for place in range(len("/c/"), len("/c/") + TOKEN_LETTERS):
+        changed = path[:place] + ("A" if path[place] != "A" else "B") + path[place + 1 :]
+        assert ask(edge, changed, REMOTE_ADDR=f"198.51.{place}.1").status == 299
+
+
+def test_everything_else_is_left_to_django(mailing: Mailing) -> None:
+    edge = edge_before()
+
+    for path in ("/", "/admin/", "/campaigns/1/", "/confirm/x", "/c", "/o", "/oauth/x", "/C/x"):
+        answer = ask(edge, path, method="POST")
+        assert (answer.status, answer.headers["X-Host"]) == (299, "click.example.com")
+
+
+def test_the_second_click_needs_no_query_and_an_unknown_code_one_a_minute(mailing: Mailing) -> None:
+    edge, message, code = edge_before(), message_to(mailing), link_of(mailing)
+    known, unknown = click_of(message, code), click_of(message, new_code())
+
+    for path, status in ((known, 302), (unknown, 299)):
+        with CaptureQueriesContext(
+            connection,
+        ) as first:
+            assert ask(edge, path).status == status
+        with CaptureQueriesContext(connection) as second:
+            assert ask(edge, path).status == status
+        assert (len(first), len(second)) == (1, 0)
+    with CaptureQueriesContext(connection) as wrong:
+        ask(edge, known.replace("/c/m", "/c/g"))
+        ask(edge, open_of(message))
+    assert len(wrong) == 0
+
+
+def test_guessed_codes_push_no_real_one_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(targets, "MOST", 3)
+    asked: list[str] = []
+
+    def ask_for(code: str) -> str | None:
+        asked.append(code)
+        return "https://a.example/" if code == "real" else None
+
+    known = Targets(ask_for)
+    known.location_of("real")
+    for number in range(10):
+        known.location_of(f"guess {number}")
+
+    assert known.location_of("real") == "https://a.example/"
+    assert asked.count("real") == 1
+    assert len(known._unknown) == 3
+
+
+def test_the_link_used_longest_ago_is_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(targets, "MOST", 2)
+    asked: list[str] = []
+    known = Targets(lambda code: asked.append(code) or code)  # type: ignore[func-returns-value]
+
+    for code in ("one", "two", "one", "three", "one", "two"):
+        known.location_of(code)
+
+    assert asked == ["one", "two", "three", "two"]
+
+
+def test_a_known_link_works_without_the_database_and_an_unknown_one_is_asked_again_by_the_browser(
+    mailing: Mailing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_away = False
+
+    def ask_for(code: str) -> str | None:
+        if is_away:
+            raise DatabaseError("away")
+        return targets.ask_database(code)
+
+    edge, message = edge_before(), message_to(mailing)
+    edge._targets = Targets(ask_for)
+    known, new = click_of(message, link_of(mailing)), click_of(message, link_of(mailing, 2, URL + "2"))
+    ask(edge, known)
+    is_away = True
+    monkeypatch.setattr(targets, "KNOWN_SECONDS", -1)
+
+    assert ask(edge, known).headers["Location"] == URL
+    edge._targets._known[known[-8:]] = edge._targets._known[known[-8:]]._replace(until=0)
+    assert ask(edge, known).headers["Location"] == URL, "old, and better than nothing"
+    busy = ask(edge, new, HTTP_ACCEPT_LANGUAGE="de")
+    assert (busy.status, busy.headers["Retry-After"], busy.headers["Refresh"]) == (503, "5", "5")
+    assert busy.body == b"<p>busy de</p>"
+    is_away = False
+    assert ask(edge, new).headers["Location"] == URL + "2"
+
+
+def test_the_busy_page_speaks_the_language_of_the_browser_and_asks_again() -> None:
+    assert "Einen Moment, bitte." in busy_page("de-AT,de;q=0.9,en;q=0.5").decode()
+    assert '<a href="">Try again now</a>' in busy_page("xx, <script>").decode()
+
+
+# --- wrong tokens
+
+
+def test_wrong_tokens_of_a_network_are_answered_sixty_times_a_minute_and_genuine_ones_always(mailing: Mailing) -> None:
+    edge, genuine = edge_before(), click_of(message_to(mailing), link_of(mailing))
+
+    statuses = [ask(edge, "/c/" + "x" * 35, REMOTE_ADDR=f"192.0.2.{number}").status for number in range(70)]
+
+    assert statuses == [299] * WRONG_PER_MINUTE + [429] * 10
+    assert ask(edge, "/c/" + "x" * 35, REMOTE_ADDR="198.51.100.1").status == 299
+    assert ask(edge, genuine).status == 302
+    limited = ask(edge, "/o/wrong.gif")
+    assert (limited.status, limited.headers["Retry-After"]) == (429, "60")
+
+
+def test_networks_beyond_what_memory_is_given_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge_module, "MOST_NETWORKS", 2)
+    wrong = WrongTokens()
+
+    assert [wrong.is_too_often(network) for network in ("a", "b", "c", "a")] == [False, False, True, False]
+    assert len(wrong._counts) == 2
+
+
+def test_a_new_minute_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong, now = WrongTokens(), time.monotonic()
+    monkeypatch.setattr(edge_module, "WRONG_PER_MINUTE", 1)
+
+    first = [wrong.is_too_often("a"), wrong.is_too_often("a")]
+    monkeypatch.setattr(time, "monotonic", lambda: now + 61)
+
+    assert [*first, wrong.is_too_often("a")] == [False, True, False]
+
+
+# --- the pages of Django
+
+
+def test_a_wrong_link_gets_a_page_with_the_name_of_the_organisation(mailing: Mailing) -> None:
+    Appearance.objects.create(pk=1, name="Kiosk Blume", imprint_url="https://blume.example/imprint")
+    edge = edge_before(WSGIHandler())
+
+    wrong, gone = ask(edge, "/c/wrong"), ask(edge, click_of(message_to(mailing), new_code()))
+
+    assert (wrong.status, gone.status) == (404, 410)
+    for page in (wrong, gone):
+        assert "Kiosk Blume" in page.body.decode()
+        assert "Set-Cookie" not in page.headers
+        assert page.headers["Cache-Control"] == "no-store"
+    assert '<a href="https://blume.example/">Go to Kiosk Blume</a>' in gone.body.decode()
+    assert ask(edge, "/o/wrong.gif").status == 404
+
+
+def test_a_link_leads_nowhere_after_its_mailing_is_gone(mailing: Mailing) -> None:
+    message, code = message_to(mailing), link_of(mailing)
+    path = click_of(message, code)
+    mailing.delete()
+
+    assert ask(edge_before(WSGIHandler()), path).status == 410
+
+
+# --- where a request came from
+
+
+def test_only_a_trusted_proxy_says_where_a_request_came_from(mailing: Mailing, settings: LazySettings) -> None:
+    edge, path = edge_before(), open_of(message_to(mailing))
+
+    for is_trusted in (False, True):
+        settings.TRUST_PROXY = is_trusted
+        for seen in ("198.51.100.7", "203.0.113.9, 198.51.100.200", "198.51.101.7"):
+            ask(edge, path, HTTP_X_FORWARDED_FOR=seen)
+
+    direct, trusted = lines_of(edge)[:3], lines_of(edge)[3:]
+    assert len({line.network for line in direct}) == 1
+    assert [line.network == trusted[0].network for line in trusted] == [True, True, False]
+
+
+def test_neither_address_nor_agent_nor_cookie_is_in_the_spool(mailing: Mailing, tmp_path: Path) -> None:
+    edge, message = edge_before(), message_to(mailing, "canary@example.net")
+
+    for origin in ("192.0.2.77", "2001:db8:77::77", "[2001:db8:77::77]:443"):
+        path = click_of(message, link_of(mailing, url=f"{URL}{origin}"))
+        ask(edge, path, agent=f"{CHROME} Canary/1", REMOTE_ADDR=origin, HTTP_COOKIE="id=canary", HTTP_REFERER="canary")
+
+    finish(edge)
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "spool").iterdir()).lower()
+    for canary in (b"canary", b"192.0.2", b"2001:db8", b"mozilla", b"shop.example"):
+        assert canary not in kept
+    for path in [tmp_path / "spool", *(tmp_path / "spool").iterdir()]:
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_a_line_is_short(mailing: Mailing) -> None:
+    edge = edge_before()
+    ask(edge, click_of(message_to(mailing), link_of(mailing)))
+
+    (path,) = finish(edge)
+
+    assert len(path.read_bytes()) <= 150
+
+
+def test_a_full_disk_keeps_nobody_from_the_page(
+    mailing: Mailing, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    edge, path = edge_before(), click_of(message_to(mailing), link_of(mailing))
+    ask(edge, path)
+    # The kernel refuses to let files grow, as a full disk does.
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = sum(file.stat().st_size for file in (tmp_path / "spool").glob("events-*"))
+    import signal
+
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, limits[1]))
+    try:
+        answers = [ask(edge, path).status for _ in range(3)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    ask(edge, path)
+
+    lines = lines_of(edge)
+    assert answers == [302, 302, 302]
+    assert [line is not None for line in lines] == [True, False, True]  # The torn one stands on a line of its own.
+    assert "3 opens or clicks were answered and could not be kept" in caplog.text
+    assert os.path.exists(tmp_path / "spool")
