@@ -17,11 +17,13 @@ from django.utils.text import slugify
 
 from contacts.attributes.rules import merge_values
 from contacts.models import Contact
-from delivery.content import attachments, secret_links, tokens
+from delivery.content import attachments, secret_links, targets, tokens
 from delivery.content.copies import COPIED_STREAMS, copy_mailboxes
 from delivery.content.message import Outgoing, Person
 from delivery.content.return_paths import ReturnPath, mailto_domain
+from delivery.content.targets import Targets
 from delivery.models import Mailing, Message
+from installation.site import site
 from mail import verp
 from mail.addresses import (
     check_address,
@@ -31,12 +33,15 @@ from mail.addresses import (
     parse_mailbox,
 )
 from mail.budget import Budget
+from mail.links import levels
+from mail.links.levels import Level
+from mail.links.link_targets import Link
 from mail.links.utm import NAMES, PER_LINK, switch_of
 from mail.merge_fields import Flag, name_values
-from mail.message.composition import Compiled, Rendered, compile_content
+from mail.message.composition import Compiled, Rendered, compile_content, links_of
 from mail.message.dkim import Signer
 from mail.message.footers import known_language
-from mail.message.style import Recipient, Style
+from mail.message.style import Counting, Recipient, Style
 from smtpservers.forms.validators import fill_unsubscribe_url
 from smtpservers.models import SmtpServer
 from smtpservers.provider_headers import provider_headers
@@ -90,6 +95,9 @@ class Composer:
         copies = copy_mailboxes(server) if has_copies else []
         self._cc = {fold(box.address): str(box) for kind, box in copies if kind == "cc"}
         self._make_tokens = tokens.unsubscribe_urls_and_feedback_ids()
+        self._make_personal = tokens.unsubscribe_urls_feedback_ids_and_tracking()
+        self._targets: Targets | None = None  # None: nothing is counted.
+        self._counted: dict[tuple[str, str, str], tuple[Level, Level]] = {}
         self._make_links = {name: urls() for name, urls in LINKS.items()}
         self._secret_links = secret_links.makers(mailing, server)
         self._provider_headers = provider_headers(server.preset, server.provider_configuration)
@@ -97,25 +105,50 @@ class Composer:
         self._unsubscribe_address = verp.unsubscribe_addresses(domain, settings.TOKEN_KEYS) if domain else None
         self._site_language = mailing.site_language
         self._files = attachments.parts(mailing.files)
-        self._compiled: dict[tuple[str, tuple[str, ...], bool], Compiled] = {}
+        self._compiled: dict[tuple[str, tuple[str, ...], bool, bool, bool], Compiled] = {}
 
-    def compose(self, message: Outgoing, date: dt.datetime) -> Composed:
+    def links(self) -> list[Link]:
+        """Return the links of the mailing through this server, each with its final address, or why it isn't counted.
+
+        :raises ValueError: if the content cannot be made into a message.
+        """
+        mailing = self._mailing
+        style = self._style(known_language(mailing.language, self._site_language), (), is_redirected=False)
+        return links_of(mailing.html, mailing.text, style, own_hosts(), in_text=mailing.track_text)
+
+    def count(self, stored: Targets) -> None:
+        """Count opens and clicks from now on, as far as mailing, installation and recipients allow."""
+        self._targets = stored
+
+    def compose(self, message: Outgoing, date: dt.datetime, *, tracking: Level = levels.OFF) -> Composed:
         """Return the message as bytes with its envelope.
 
+        :param tracking: the most that the installation allows to count now.
         :raises TooMuchWork: if the content takes too much work, or more than ``COMPOSE_SECONDS``.
         :raises ValueError: if the content cannot be made into a message for this recipient.
         """
         original = message.copy_of or message
         redirected_to = message.redirected_to
         address = redirected_to or original.email
-        compiled = self._compile(original.contact, address, is_redirected=bool(redirected_to))
+        opens, clicks = self._counted_of(message, tracking)
+        compiled = self._compile(
+            original.contact,
+            address,
+            is_redirected=bool(redirected_to),
+            has_pixel=opens != levels.OFF,
+            has_links=clicks != levels.OFF,
+        )
         values = self._values(original.contact, original.merge, original.email)
         if not compiled.names.isdisjoint(LINKS):
             linked_id = tokens.NOBODY if redirected_to else message.pk
             values |= {name: make(linked_id) for name, make in self._make_links.items() if name in compiled.names}
         if self._secret_links and not redirected_to and message.copy_of is None:
             values |= {name: make(date) for name, make in self._secret_links.items()}
-        unsubscribe_url, feedback_id = self._make_tokens(message.pk)
+        anonymous = personal = self._targets.token if self._targets else ""
+        if levels.PERSONAL in (opens, clicks):
+            unsubscribe_url, feedback_id, personal = self._make_personal(message.pk)
+        else:
+            unsubscribe_url, feedback_id = self._make_tokens(message.pk)
         if redirected_to:
             unsubscribe_url, _ = self._make_tokens(tokens.NOBODY)
         make_address = self._unsubscribe_address
@@ -129,6 +162,8 @@ class Composer:
             unsubscribe_address=make_address(tokens.NOBODY if redirected_to else message.pk) if make_address else "",
             feedback_id=feedback_id,
             reference=self._return_path.tag(message, envelope_from) if self._provider_headers else "",
+            pixel_token=personal if opens == levels.PERSONAL else anonymous,
+            link_token=personal if clicks == levels.PERSONAL else anonymous,
             intended=(message.email or "(missing)") if redirected_to else "",
             budget=Budget(lambda: monotonic() > deadline),
         )
@@ -159,6 +194,20 @@ class Composer:
         recipient = Recipient(email, "<preview@localhost>", values, unsubscribe_url, budget=budget)
         return self._compile(contact, email).render(recipient)
 
+    def _counted_of(self, message: Outgoing, tracking: Level) -> tuple[Level, Level]:
+        """Return how the opens and clicks of a message are counted: never those of copies and redirected mail."""
+        if self._targets is None or tracking == levels.OFF or message.redirected_to or message.copy_of is not None:
+            return levels.OFF, levels.OFF
+        contact = message.contact
+        consents = (contact.open_tracking, contact.click_tracking) if contact else (levels.UNSET, levels.UNSET)
+        key = (tracking, *consents)
+        counted = self._counted.get(key)
+        if counted is None:
+            level = levels.lowest([self._mailing.tracking, tracking])
+            opens, clicks = (levels.effective(level, consent) for consent in consents)
+            counted = self._counted[key] = (opens, clicks)
+        return counted
+
     def _values(self, contact: Person | None, merge: Mapping[str, Any] | None, email: str) -> dict[str, Any]:
         server, first, last = self._server, "", ""
         values: dict[str, Any] = {}
@@ -180,7 +229,15 @@ class Composer:
             return built_in
         return custom_unsubscribe_url(template, built_in, email, self._mailing, self._list[0])
 
-    def _compile(self, contact: Person | None, address: str, *, is_redirected: bool = False) -> Compiled:
+    def _compile(
+        self,
+        contact: Person | None,
+        address: str,
+        *,
+        is_redirected: bool = False,
+        has_pixel: bool = False,
+        has_links: bool = False,
+    ) -> Compiled:
         mailing = self._mailing
         own = contact.language if contact else ""
         language = known_language(mailing.language, own, self._server.language, self._site_language)
@@ -188,16 +245,25 @@ class Composer:
         if self._cc and not is_redirected:
             own_key = fold(address)
             cc = tuple(box for key, box in self._cc.items() if key != own_key)
-        key = (language, cc, is_redirected)
+        key = (language, cc, is_redirected, has_pixel, has_links)
         compiled = self._compiled.get(key)
         if compiled is None:
-            style = self._style(language, cc, is_redirected)
+            counting = self._counting(has_pixel=has_pixel, has_links=has_links)
+            style = self._style(language, cc, is_redirected, counting)
             compiled = self._compiled[key] = compile_content(
                 mailing.subject, mailing.html, mailing.text, style, self._files
             )
         return compiled
 
-    def _style(self, language: str, cc: tuple[str, ...], is_redirected: bool) -> Style:
+    def _counting(self, *, has_pixel: bool, has_links: bool) -> Counting | None:
+        if self._targets is None or not (has_pixel or has_links):
+            return None
+        codes = self._targets.codes if has_links else {}
+        return Counting(settings.TRACKING_URL, has_pixel, codes, self._mailing.track_text)
+
+    def _style(
+        self, language: str, cc: tuple[str, ...], is_redirected: bool, counting: Counting | None = None
+    ) -> Style:
         """Return the style of the messages: the server's fields as far as the mailing's stream allows them."""
         server, mailing = self._server, self._mailing
         is_bulk = mailing.stream in BULK_STREAMS
@@ -229,6 +295,7 @@ class Composer:
                 *(f"{settings.BASE_URL}/{page}/" for page in ("u", "p", "t", "v")),
                 *_own_pages(server.unsubscribe_url),
             ),
+            counting=counting,
             provider_headers=self._provider_headers,
         )
 
@@ -263,11 +330,21 @@ class Composer:
 def composer_for(mailing: Mailing, server: SmtpServer) -> Composer:
     """Return the composer of a stored mailing; List-Id names its first list.
 
+    If opens and clicks may be counted, the targets of its links are stored.
+
     :raises ValueError: if the content or the From of the mailing cannot be used.
     """
     first = mailing.lists.order_by("pk").only("pk", "name", "title").first()
     list_id, title = (first.pk, first.public_title) if first else (None, "")
-    return Composer(mailing, server, list_id=list_id, list_name=title)
+    composer = Composer(mailing, server, list_id=list_id, list_name=title)
+    if targets.is_counted(mailing) and site().tracking != levels.OFF:
+        composer.count(targets.store(mailing.pk, server.pk, composer.links()))
+    return composer
+
+
+def own_hosts() -> frozenset[str]:
+    """Return the hosts of this site, in lower case, with their port if an address has one. Links to them are ours."""
+    return frozenset(urlsplit(url).netloc.lower() for url in (settings.BASE_URL, settings.TRACKING_URL))
 
 
 def preview(

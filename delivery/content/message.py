@@ -14,6 +14,7 @@ from typing import Any, Self
 from contacts.models import Contact
 from delivery.models import Message
 from mail.addresses import AddressInvalid, ascii_address
+from mail.links import levels
 
 
 @dataclass(slots=True)
@@ -25,11 +26,21 @@ class Person:
     last_name: str = ""
     language: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    open_tracking: str = levels.UNSET  # Their consents, as mail.links.levels reads them.
+    click_tracking: str = levels.UNSET
 
     @classmethod
     def of(cls, contact: Contact) -> Self:
         """Return the person of a contact's row."""
-        return cls(contact.email, contact.first_name, contact.last_name, contact.language, contact.attributes)
+        return cls(
+            contact.email,
+            contact.first_name,
+            contact.last_name,
+            contact.language,
+            contact.attributes,
+            contact.open_tracking,
+            contact.click_tracking,
+        )
 
 
 @dataclass(slots=True)

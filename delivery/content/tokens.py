@@ -5,6 +5,7 @@ from collections.abc import Callable
 from django.conf import settings
 
 from mail import tokens
+from mail.links.tracking import message_token
 
 UNSUBSCRIBE = "unsubscribe"
 PREFERENCES = "preferences"
@@ -74,3 +75,15 @@ def unsubscribe_urls_and_feedback_ids() -> Callable[[int], tuple[str, str]]:
         return start + token, feedback_id
 
     return both
+
+
+def unsubscribe_urls_feedback_ids_and_tracking() -> Callable[[int], tuple[str, str, str]]:
+    """Return the same function with the personal token of pixel and links as third value, from the same hash."""
+    start = _start("u")
+    make = tokens.maker_of_several([UNSUBSCRIBE, "feedback", "tracking"], settings.TOKEN_KEYS)
+
+    def all_three(message_id: int) -> tuple[str, str, str]:
+        token, feedback_id, signed = make(message_id)
+        return start + token, feedback_id, message_token(signed)
+
+    return all_three

@@ -132,8 +132,8 @@ def _take_due(share: LaneShare, server: SmtpServer, wanted: int, now: dt.datetim
         cursor.execute(
             f"""
             SELECT m.id, m.email, m.email_key, m.merge, m.message_id, m.redirected_to, m.reason, m.copy_kind, m.avoid,
-                m.expires_at, m.attempt_count, c.email, c.first_name, c.last_name, c.language, c.attributes,
-                o.id, o.email, o.email_key, o.merge, oc.email, oc.first_name, oc.last_name, oc.language, oc.attributes,
+                m.expires_at, m.attempt_count, {_person_columns("c")},
+                o.id, o.email, o.email_key, o.merge, {_person_columns("oc")},
                 CASE WHEN m.attempt_count = 0 THEN 0 ELSE (
                     SELECT COUNT(*) FROM delivery_attempt a WHERE a.message_id = m.id AND a.outcome <> 'not_sent'
                 ) END
@@ -213,7 +213,7 @@ def _cut(share: LaneShare, wanted: int, now: dt.datetime) -> tuple[list[Outgoing
         cursor.execute(
             f"""
             SELECT m.id, m.email, m.email_key, CAST(m.expires_at AS text),
-                c.email, c.first_name, c.last_name, c.language, c.attributes, {_is_doubtful_sql()}
+                {_person_columns("c")}, {_is_doubtful_sql()}
             FROM delivery_message m {joined_by_key("contacts_contact", "c", "m.contact_id")}
             WHERE m.id BETWEEN %s AND %s AND m.mailing_id = %s AND m.status = 'queued' AND m.due_at IS NULL
             ORDER BY m.id LIMIT %s
@@ -227,18 +227,18 @@ def _cut(share: LaneShare, wanted: int, now: dt.datetime) -> tuple[list[Outgoing
             cursor.execute("UPDATE delivery_chunk SET next_id = %s WHERE id = %s", [rows[-1][0] + 1, chunk_id])
     mailing_id = share.mailing_id
     messages = [
-        Outgoing(row[0], mailing_id, row[1], row[2], _person(*row[4:9]), expires_at=_read_instant(row[3]))
+        Outgoing(row[0], mailing_id, row[1], row[2], _person(*row[4:11]), expires_at=_read_instant(row[3]))
         for row in rows
     ]
-    return messages, {row[0] for row in rows if row[9]}
+    return messages, {row[0] for row in rows if row[11]}
 
 
 def _outgoing(mailing_id: int, row: Sequence[Any]) -> Outgoing:
     original = None
-    if row[16] is not None:
-        original = Outgoing(row[16], mailing_id, row[17], row[18], _person(*row[20:25]), merge=_json(row[19]))
+    if row[18] is not None:
+        original = Outgoing(row[18], mailing_id, row[19], row[20], _person(*row[22:29]), merge=_json(row[21]))
     return Outgoing(
-        *(row[0], mailing_id, row[1], row[2], _person(*row[11:16])),
+        *(row[0], mailing_id, row[1], row[2], _person(*row[11:18])),
         merge=_json(row[3]),
         message_id=row[4],
         redirected_to=row[5],
@@ -248,14 +248,23 @@ def _outgoing(mailing_id: int, row: Sequence[Any]) -> Outgoing:
         avoid=tuple(_json(row[8])),
         expires_at=_instant(row[9]),
         attempt_count=row[10],
-        tries=row[25],
+        tries=row[29],
     )
 
 
-def _person(email: str | None, first_name: str, last_name: str, language: str, attributes: Any) -> Person | None:
+def _person_columns(table: str) -> str:
+    """Return the columns that :func:`_person` takes."""
+    names = ("email", "first_name", "last_name", "language", "attributes", "open_tracking", "click_tracking")
+    return ", ".join(f"{table}.{name}" for name in names)
+
+
+def _person(
+    email: str | None, first_name: str, last_name: str, language: str, attributes: Any, opens: str, clicks: str
+) -> Person | None:
     if email is None:  # The contact was deleted, or there was none.
         return None
-    return Person(email, first_name, last_name, language, {} if attributes == "{}" else _json(attributes))
+    known = {} if attributes == "{}" else _json(attributes)
+    return Person(email, first_name, last_name, language, known, opens, clicks)
 
 
 def _json(value: str | None) -> Any:

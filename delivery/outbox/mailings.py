@@ -18,6 +18,7 @@ from contacts.models import ContactList
 from delivery.models import Chunk, LaterChunk, Mailing, Message, StopTally, new_identity
 from delivery.outbox import plan
 from installation.site import site
+from mail.links import levels
 from words.texts import kept
 
 CANCELLED_REASON = "The mailing was cancelled."
@@ -45,6 +46,8 @@ def open_mailing(
     reply_to: str = "",
     is_tagged: bool = True,
     sends_copies: bool = True,
+    tracking: str = levels.OFF,
+    track_text: bool = False,
     utm: Mapping[str, str] | None = None,
     lists: Iterable[ContactList] = (),
     audience: Mapping[str, Any] | None = None,
@@ -63,6 +66,7 @@ def open_mailing(
 ) -> Mailing:
     """Create a mailing with frozen content. Nothing is sent before it has messages.
 
+    :param tracking: how opens and clicks are counted; the installation's present level, if lower, wins.
     :param organisation: who sends it; None: the organisation of this installation, as it is now. The same holds for
         ``postal_address`` and ``site_language``.
     :param identity: up to 32 characters that its Message-IDs are made from; empty: a new identity.
@@ -80,6 +84,8 @@ def open_mailing(
             reply_to=reply_to,
             is_tagged=is_tagged,
             sends_copies=sends_copies,
+            tracking=tracking,
+            track_text=track_text,
             utm=dict(utm or {}),
             audience=dict(audience or {}),
             reference=reference,

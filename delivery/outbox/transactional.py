@@ -13,7 +13,10 @@ from django.db import transaction
 from contacts.models import Contact
 from delivery.models import Mailing, Message
 from delivery.outbox import mailings
+from installation.site import site
 from mail.addresses import AddressInvalid, Mailbox, fold, parse_mailbox
+from mail.links import levels
+from mail.links.levels import Level
 from mail.message.composition import compile_content
 from mail.message.style import Style
 from smtpservers.models import SmtpServer
@@ -37,6 +40,7 @@ def send_single(
     values: Mapping[str, Any] | None = None,
     server: SmtpServer | None = None,
     is_commercial: bool = False,
+    tracking: Level = levels.OFF,
     actor: Any = None,
     now: dt.datetime,
 ) -> Message:
@@ -46,6 +50,7 @@ def send_single(
     :param values: merge values; fields that they lack are filled by the contact with this address.
     :param server: the only server to send through; None: the display order decides.
     :param is_commercial: adds the unsubscribe link and UTM codes, which a receipt must not have.
+    :param tracking: how its opens and clicks are counted, as far as the installation and the recipient allow.
     :raises SingleRefused: if the content or the sender cannot be used.
     """
     _check(subject, html, text, mail_from, reply_to)
@@ -63,6 +68,7 @@ def send_single(
             reply_to=reply_to,
             is_tagged=is_commercial,
             is_commercial=is_commercial,
+            tracking=levels.lowest([tracking, site().tracking]),
             created_by=actor,
             server=server,
         )

@@ -175,7 +175,7 @@ class ComposerCache:
         journal, began = self._lane.journal, time.monotonic()
         journal.composing(claim.attempt_id, in_background=in_background)
         try:
-            composed = composer.compose(message, now)
+            composed = composer.compose(message, now, tracking=self._lane.tracking)
         except TooMuchWork as error:
             self._log_failure(message.mailing_id, "composed", error)
             return results.ended("failed", f"Poison: the message could not be composed. {error}", rule=POISON)

@@ -21,6 +21,9 @@ from delivery.outcomes import recovery
 from delivery.outcomes.journal import Journal
 from delivery.outcomes.provider_holds import Holds
 from encryption.keys import SecretUnreadable
+from installation.site import site
+from mail.links import levels
+from mail.links.levels import Level
 from smtpservers.limits import circuit_breaker, rate_limiter
 from smtpservers.models import SmtpServer
 from smtpservers.smtp.endpoint import Endpoint, endpoint_of
@@ -66,6 +69,7 @@ class HeldLane:
         self.on_halt: list[Callable[[], None]] = []  # Callbacks for a halt; each may be called more than once.
         self.connections = 1  # The most open connections.
         self.per_second: float | None = None  # The rate of messages; None: unlimited.
+        self.tracking: Level = levels.OFF  # The most that the installation allows to count of opens and clicks.
         self.holds = Holds(server_id)
         self.is_probing = False  # The server was paused: a single message tests whether it is well again.
         self.is_probe_out = False
@@ -145,6 +149,7 @@ class HeldLane:
     def _allow(self, server: SmtpServer) -> None:
         allowance = rate_limiter.effective(server, self.process.clock())
         self.connections, self.per_second = allowance.connections, allowance.per_second
+        self.tracking = site().tracking
 
     def _is_same(self, server: SmtpServer) -> bool:
         is_edited = server.version != self.server.version or server.is_active != self.server.is_active

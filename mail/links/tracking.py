@@ -97,12 +97,12 @@ def read_pixel(text: str, keys: Sequence[str]) -> Token | None:
 
 
 def location(url: str) -> str:
-    """Return a target as the value of a Location header: as it is if it is ASCII, as nearly all are.
+    """Return a target as the value of a Location header: as it is if it is ASCII without a space, as nearly all are.
 
     Otherwise the host is spelled by IDNA and the rest percent-encoded, as a browser that follows the link does (WHATWG
     URL 4.4): bytes beyond ASCII in a header are read in different charsets.
     """
-    if url.isascii():
+    if url.isascii() and " " not in url:
         return url
     parts = urlsplit(url)
     start = url.index("//") + 2

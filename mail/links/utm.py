@@ -8,7 +8,7 @@ change the quoting that mail programs depend on.
 import functools
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 from urllib.parse import quote, unquote_plus
 
@@ -40,14 +40,14 @@ _SIGNATURES = tuple(
 )
 
 # Possessive quantifiers throughout (*+): even on hostile input each character is read a bounded number of times.
-_MERGE_TAG = re.compile(rf"{LIQUID}|\*\|[^|*]*+\|\*|%%[\w .:-]++%%|\$\{{[^{{}}]*+\}}")
+MERGE_TAG = re.compile(rf"{LIQUID}|\*\|[^|*]*+\|\*|%%[\w .:-]++%%|\$\{{[^{{}}]*+\}}")
 _LIQUID_TAG = re.compile(f"({LIQUID})")
 _BLOCK_WORD = re.compile(r"\{%-?\s*(end)?(if|unless|case|for|tablerow|capture|comment|raw|ifchanged)\b")
 _MASK = re.compile("\ufdd0([0-9]+)\ufdd0")  # A noncharacter, which no exchanged text should contain.
-_MASKED = re.compile(f"\ufdd0|{_MERGE_TAG.pattern}")  # Existing ones are masked too, and so no mask of ours.
+_MASKED = re.compile(f"\ufdd0|{MERGE_TAG.pattern}")  # Existing ones are masked too, and so no mask of ours.
 _BEYOND_ASCII = re.compile("[^\x00-\x7f\ufdd0]+")  # Masks stay.
-_WEB_URL = re.compile(r"https?://[^/\\?#]", re.IGNORECASE)
-_CONTROL_AND_SPACE = "".join(map(chr, range(0x21)))  # Browsers trim these from both ends.
+WEB_URL = re.compile(r"https?://[^/\\?#]", re.IGNORECASE)
+CONTROL_AND_SPACE = "".join(map(chr, range(0x21)))  # Browsers trim these from both ends.
 
 
 def switch_of(name: str) -> str:
@@ -58,6 +58,12 @@ def switch_of(name: str) -> str:
 def label_of(name: str) -> str:
     """Return the label of a parameter in forms: ``UTM source``."""
     return f"UTM {name.removeprefix('utm_').replace('_', ' ')}"
+
+
+def last_code(utm: Mapping[str, str]) -> str:
+    """Return the parameter that ends a tagged query; empty without values."""
+    values = _Tagger(utm, "fill", ()).values
+    return "{}={}".format(*list(values.items())[-1]) if values else ""
 
 
 def tag_url(url: str, utm: Mapping[str, str], *, policy: Policy = "fill", skip: Sequence[str] = ()) -> str:
@@ -97,7 +103,7 @@ def tag_text(source: str, utm: Mapping[str, str], *, policy: Policy = "fill", sk
     tagger = _Tagger(utm, policy, skip)
     if not tagger.values:
         return source
-    return _TEXT_TOKEN.sub(lambda found: _tag_in_text(found, tagger), source)
+    return TEXT_TOKEN.sub(lambda found: _tag_in_text(found, tagger), source)
 
 
 class _Tagger:
@@ -107,7 +113,7 @@ class _Tagger:
         if policy not in ("fill", "replace"):
             raise ValueError(f"the UTM policy is {policy!r}; it is 'fill' or 'replace'")
         self.policy = policy
-        self.skip = tuple(_lower_host(prefix) for prefix in skip if prefix.strip())
+        self.skip = tuple(lower_host(prefix) for prefix in skip if prefix.strip())
         self.values = {name: _encode_value(utm[name]) for name in NAMES if utm.get(name, "").strip()}
 
     def with_values(self, own: Mapping[str, str]) -> "_Tagger":
@@ -126,16 +132,16 @@ class _Tagger:
 
     def masked_url(self, masked: str, tags: list[str]) -> str | None:
         """Return the tagged URL, or None if it has to stay unchanged."""
-        url = masked.strip(_CONTROL_AND_SPACE)
-        if not self.values or len(url) > MOST_URL or not _WEB_URL.match(url):
+        url = masked.strip(CONTROL_AND_SPACE)
+        if not self.values or len(url) > MOST_URL or not WEB_URL.match(url):
             return None
-        if _lower_host(url).startswith(self.skip or ("\0",)):
+        if lower_host(url).startswith(self.skip or ("\0",)):
             return None
         if _query_is_conditional(url, tags):
             return None
         before_fragment, mark, fragment = url.partition("#")
         base, _, query = before_fragment.partition("?")
-        if _is_presigned(query):
+        if is_presigned(query):
             return None
         return f"{base}?{self._query(query)}{mark}{fragment}"
 
@@ -186,7 +192,7 @@ def _encode_template(value: str) -> str:
     return "".join(part if number % 2 else encode(part) for number, part in enumerate(parts))
 
 
-def _lower_host(url: str) -> str:
+def lower_host(url: str) -> str:
     """Return ``url`` with scheme and host in lower case, for comparisons."""
     scheme, separator, rest = url.strip().partition("://")
     host = re.match(r"[^/?#\\]*", rest)
@@ -194,7 +200,8 @@ def _lower_host(url: str) -> str:
     return scheme.lower() + separator + host[0].lower() + rest[host.end() :]
 
 
-def _is_presigned(query: str) -> bool:
+def is_presigned(query: str) -> bool:
+    """Whether the query of a URL is signed, so that another parameter would invalidate it."""
     names = {unquote_plus(piece.partition("=")[0]).lower() for piece in query.split("&")}
     return any(group <= names for group in _SIGNATURES)
 
@@ -236,13 +243,13 @@ def _unmask(text: str, tags: list[str], change: Callable[[str], str] = str) -> s
 
 # HTML
 
-_LINKS = frozenset({"a", "area", "v:roundrect", "v:rect"})
+LINK_ELEMENTS = frozenset({"a", "area", "v:roundrect", "v:rect"})
 
 
 def _links(source: str) -> Iterator[tuple[int, int, str]]:
     """Yield the start and end of each link's attributes, and the attributes."""
     for tag in markup.tags(source):
-        if tag["element"] is not None and tag["element"].lower() in _LINKS:
+        if tag["element"] is not None and tag["element"].lower() in LINK_ELEMENTS:
             yield *tag.span("attributes"), tag["attributes"]
 
 
@@ -261,7 +268,7 @@ def _tag_link(attributes: str, tagger: _Tagger) -> str:
         elif name == "data-utm" and value.strip().lower() == "off":
             marks.append(number)
             is_off = True
-    targets = [number for number, attribute in enumerate(found) if _is_target(attribute)]
+    targets = [number for number, attribute in enumerate(found) if is_target(attribute)]
     if any(_is_waiting(found[number]["value"]) for number in targets):
         return attributes  # With our attributes: the pass after rendering needs them.
     parts = [attribute[0] for attribute in found]
@@ -269,6 +276,11 @@ def _tag_link(attributes: str, tagger: _Tagger) -> str:
     for number in targets if not is_off else ():
         value = found[number]["value"]
         parts[number] = parts[number].removesuffix(value) + _tag_value(value, tagger)
+    return without_attributes(parts, marks)
+
+
+def without_attributes(parts: list[str], marks: Iterable[int]) -> str:
+    """Return the attributes of a tag, given in parts, without the marked ones."""
     for number in marks:
         parts[number] = ""
         # The blank before is removed too, unless it alone separates the neighbours.
@@ -278,14 +290,15 @@ def _tag_link(attributes: str, tagger: _Tagger) -> str:
     return "".join(parts)
 
 
-def _is_target(attribute: re.Match[str]) -> bool:
+def is_target(attribute: re.Match[str]) -> bool:
+    """Whether an attribute, as ``markup.ATTRIBUTES`` finds it, is the address of a link."""
     return (attribute["attribute"] or "").lower() == "href" and bool(attribute["value"])
 
 
 def _is_waiting(value: str) -> bool:
     """Tell whether only the rendered text shows where the URL in an attribute's value has its query."""
     masked, tags = _mask(unquoted(value))
-    url = masked.strip(_CONTROL_AND_SPACE)
+    url = masked.strip(CONTROL_AND_SPACE)
     return url.startswith("\ufdd0") or _query_is_conditional(url, tags)
 
 
@@ -308,7 +321,7 @@ def _encode(text: str) -> str:
 
 # Text
 
-_TEXT_TOKEN = re.compile(rf"{LIQUID}|(?<![A-Za-z0-9])https?://(?>{LIQUID}|[^\s<>\"\x00-\x20\x7f])++", re.IGNORECASE)
+TEXT_TOKEN = re.compile(rf"{LIQUID}|(?<![A-Za-z0-9])https?://(?>{LIQUID}|[^\s<>\"\x00-\x20\x7f])++", re.IGNORECASE)
 _TRAILING = frozenset(".,;:!?'*_…’”»。、，！？")  # At the end of a URL these belong to the sentence.
 _BRACKETS = {")": "(", "]": "[", "}": "{", "）": "（", "」": "「"}
 
@@ -319,17 +332,20 @@ def _tag_in_text(found: re.Match[str], tagger: _Tagger) -> str:
         return text
     masked, tags = _mask(text)
     is_delimited = around[0] == "<" and around[-1] == ">"
-    end = len(masked) if is_delimited else _url_end(masked, tagger)
+    ours = "{}={}".format(*list(tagger.values.items())[-1])  # The last part of a tagged URL; may end in "_" or ".".
+    end = len(masked) if is_delimited else url_end(masked, ours)
     tagged = tagger.masked_url(masked[:end], tags)
     return text if tagged is None else _unmask(tagged + masked[end:], tags)
 
 
-def _url_end(text: str, tagger: _Tagger) -> int:
-    """Return the end of the URL that ``text`` begins with, without the punctuation of the surrounding sentence."""
+def url_end(text: str, ours: str) -> int:
+    """Return the end of the URL that ``text`` begins with, without the punctuation of the surrounding sentence.
+
+    :param ours: the last part of a tagged URL, which ends it whatever it ends with; empty: URLs are not tagged.
+    """
     excess = {closing: text.count(closing) - text.count(opening) for closing, opening in _BRACKETS.items()}
-    ours = "{}={}".format(*list(tagger.values.items())[-1])  # The last part of a tagged URL; may end in "_" or ".".
     end = len(text)
-    while not text.endswith(ours, 0, end):
+    while not (ours and text.endswith(ours, 0, end)):
         last = text[end - 1]
         if last not in _TRAILING:
             if excess.get(last, 0) <= 0:

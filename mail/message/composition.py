@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import html as html_entities
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from operator import itemgetter
@@ -18,13 +18,14 @@ from typing import Any
 
 from mail import merge_fields, plaintext
 from mail.budget import Budget
-from mail.links import merge_tags, utm
+from mail.links import link_targets, merge_tags, utm
+from mail.links.link_targets import Link
 from mail.merge_fields import Filters, MergeError, Template
 from mail.message import encoding, footers
 from mail.message.encoding import CRLF
 from mail.message.headers import Headers
 from mail.message.parts import Part, wrap
-from mail.message.style import Recipient, Style
+from mail.message.style import LINK_HOLE, PIXEL_HOLE, Recipient, Style
 from words.texts import text as _
 
 
@@ -62,6 +63,7 @@ class Compiled:
         mark = hashlib.sha256(sources.encode("utf-8", "replace")).hexdigest()[:24].encode()
         self._before_text, self._before_html, self._end = _structure(mark, html is not None, files)
         self._skeleton = self._make_skeleton()
+        self._is_counted = style.counting is not None
 
     @property
     def is_7bit(self) -> bool:
@@ -74,8 +76,8 @@ class Compiled:
         :raises MergeError: if a merge tag cannot be filled with the recipient's values.
         """
         values = {**recipient.values, "unsubscribe_url": recipient.unsubscribe_url}
-        html = self._html.render(values, recipient.budget) if self._html else ""
-        text = self._text.render(values, recipient.budget)
+        html = _with_tokens(self._html.render(values, recipient.budget), recipient) if self._html else ""
+        text = _with_tokens(self._text.render(values, recipient.budget), recipient)
         if recipient.intended:
             notice = f"{self._words.intended}: {merge_fields.one_line(recipient.intended)}"
             text = f"{notice}\n\n{text}"
@@ -100,12 +102,14 @@ class Compiled:
             rendered = self.render(recipient)
             text = [encoding.quoted_printable(rendered.text)]
             html = [encoding.quoted_printable(rendered.html)]
-        elif self._skeleton is not None and (pieces := self._skeleton.fill(values)) is not None:
+        elif self._skeleton is not None and (
+            pieces := self._skeleton.fill(values, _encoded_tokens(recipient) if self._is_counted else [])
+        ):
             pieces[0] = headers
             return b"".join(pieces)
         else:
-            text = self._text.encode(values, recipient.budget)
-            html = self._html.encode(values, recipient.budget) if self._html else []
+            text = self._text.encode(values, recipient)
+            html = self._html.encode(values, recipient) if self._html else []
         pieces = [headers, self._before_text, *text]
         if self._html is not None:
             pieces += (self._before_html, *html)
@@ -136,6 +140,48 @@ def compile_content(subject: str, html: str, text: str, style: Style, files: Seq
     html, text = _line_ends(html), _line_ends(text)
     templates = [_parse(part, source) for part, source in (("subject", subject), ("HTML", html), ("text", text))]
     filters = merge_tags.filters(style.utm, style.utm_policy, style.utm_skip)
+    if style.counting is not None and _HOLE.search(html + text):
+        style = replace(style, counting=None)
+    html, for_text, text = _tagged(html, text, style)
+    html_part = None
+    if html.strip():
+        pixel = ""
+        if style.counting is not None:
+            html = link_targets.replaced(html, link_targets.in_html(html), style.counting.address)
+            pixel = style.counting.pixel
+        html = link_targets.without_marks(html)
+        write = partial(footers.html_footer, language=footers.known_language(style.language))
+        with_footer = footers.before_body_end(html, _footer(html, style, write) + pixel)
+        html_part = _ContentPart(_parse("HTML", with_footer.rstrip() + "\n", filters), "html")
+    if html.strip() and not text.strip():
+        text_part = _derived(for_text, style, filters)
+    else:
+        text_part = _text_part(text, style, filters)
+    return Compiled(templates[0], html_part, text_part, style, files)
+
+
+def links_of(html: str, text: str, style: Style, own_hosts: Collection[str], *, in_text: bool) -> list[Link]:
+    """Return the links of a content in one style, with the addresses that its recipients would get, codes included.
+
+    :param own_hosts: hosts of this site, whose pages are never counted.
+    :param in_text: whether those of the text part are wanted too.
+    :raises MergeError: if the text part cannot be derived from the HTML.
+    """
+    html, text = _line_ends(html), _line_ends(text)
+    if _HOLE.search(html + text):
+        return []
+    html, for_text, text = _tagged(html, text, style)
+    places = link_targets.in_html(html, own_hosts, style.utm_skip)
+    if in_text:
+        but: Collection[str] = ()
+        if html.strip() and not text.strip():
+            text, but = _derive(for_text), _marked(for_text)
+        places += link_targets.in_text(text, own_hosts, style.utm_skip, last_code=_last_code(style), but=but)
+    return [place.link for place in places]
+
+
+def _tagged(html: str, text: str, style: Style) -> tuple[str, str, str]:
+    """Return the HTML, the HTML from which a text part is derived, and the text, with the UTM codes of their links."""
     html = footers.in_language(merge_tags.encode_html(html), style.language)
     text = merge_tags.encode_text(text)
     link_names = merge_tags.names_of_links(html)
@@ -146,16 +192,7 @@ def compile_content(subject: str, html: str, text: str, style: Style, files: Seq
         for_text = html
         text = merge_tags.mark_text(text, link_names)
         text = utm.tag_text(text, style.utm, policy=style.utm_policy, skip=style.utm_skip)
-    html_part = None
-    if html.strip():
-        write = partial(footers.html_footer, language=footers.known_language(style.language))
-        with_footer = footers.before_body_end(html, _footer(html, style, write))
-        html_part = _ContentPart(_parse("HTML", with_footer.rstrip() + "\n", filters), "html")
-    if html.strip() and not text.strip():
-        text_part = _derived(for_text, style, filters)
-    else:
-        text_part = _text_part(text, style, filters)
-    return Compiled(templates[0], html_part, text_part, style, files)
+    return html, for_text, text
 
 
 def _structure(mark: bytes, has_html: bool, files: Sequence[Part]) -> tuple[bytes, bytes, bytes]:
@@ -186,28 +223,36 @@ def _structure(mark: bytes, has_html: bool, files: Sequence[Part]) -> tuple[byte
 class _ContentPart:
     """One part of a message: its template, and its encoded constant text."""
 
-    __slots__ = ("escape", "pieces", "template")
+    __slots__ = ("escape", "pieces", "places", "template")
 
     def __init__(self, template: Template, escape: merge_fields.Escape) -> None:
         self.template = template
         self.escape = escape
-        constants = encoding.quoted_printable_constants(template.constants)
+        texts: list[str] = []
+        # The place of each merge tag by its number, and the places of tokens by their number from the end.
+        self.places: list[int] = []
+        for number, constant in enumerate(template.constants):
+            first, *others = _HOLE.split(constant)
+            self.places += [number - 1] * (number > 0) + [_HOLES.index(hole) - len(_HOLES) for hole in others[::2]]
+            texts += [first, *others[1::2]]
+        constants = encoding.quoted_printable_constants(texts)
         self.pieces = [b""] * (2 * len(constants) - 1)
         self.pieces[::2] = constants
 
     def render(self, values: Mapping[str, Any], budget: Budget) -> str:
         return self.template.render(values, self.escape, budget)
 
-    def encode(self, values: Mapping[str, Any], budget: Budget) -> list[bytes]:
+    def encode(self, values: Mapping[str, Any], recipient: Recipient) -> list[bytes]:
         """Return the encoded part in pieces."""
         pieces = self.pieces.copy()
-        pieces[1::2] = self._fill(values, budget)
+        filled = self._fill(values, recipient) + _encoded_tokens(recipient)
+        pieces[1::2] = [filled[place] for place in self.places]
         return pieces
 
-    def _fill(self, values: Mapping[str, Any], budget: Budget) -> list[bytes]:
+    def _fill(self, values: Mapping[str, Any], recipient: Recipient) -> list[bytes]:
         if (fields := self.template.fields) is None:
-            words = self.template.fill(values, self.escape, budget)
-            return [encoding.quoted_printable_value(word) for word in words]
+            words = self.template.fill(values, self.escape, recipient.budget)
+            return [encoding.quoted_printable_value(_with_tokens(word, recipient)) for word in words]
         is_html = self.escape == "html"
         once = {field: encoding.quoted_printable_value(field.fill(values, is_html)) for field in set(fields)}
         filled = [once[field] for field in fields]
@@ -227,19 +272,27 @@ class _Skeleton:
         :param parts: with at least two fields in total.
         :param before: the bytes before each part.
         """
-        fields = [(field.name, part.escape == "html") for part in parts for field in part.template.fields or ()]
-        names = list(dict.fromkeys(name for name, _ in fields))
+        names = list(dict.fromkeys(field.name for part in parts for field in part.template.fields or ()))
         self._take = (lambda values: [values[names[0]]]) if len(names) == 1 else itemgetter(*names)
-        # Indexes into the text values followed by the HTML values.
-        self._pick = itemgetter(*(names.index(name) + len(names) * is_html for name, is_html in fields))
+        # Indexes into the text values followed by the HTML values; those of tokens count from the end.
+        picks: list[int] = []
+        for part in parts:
+            known = [
+                names.index(field.name) + len(names) * (part.escape == "html") for field in part.template.fields or ()
+            ]
+            picks += [known[place] if place >= 0 else place for place in part.places]
+        self._pick = itemgetter(*picks)
         self._pieces, constant = [b""], b""  # The first place is for the headers.
         for start, part in zip(before, parts, strict=True):
             self._pieces += [constant + start + part.pieces[0], *part.pieces[1:]]
             constant = self._pieces.pop()
         self._pieces.append(constant + end)
 
-    def fill(self, values: Mapping[str, Any]) -> list[bytes] | None:
-        """Return the message in pieces, the first for its headers; None if a value needs individual encoding."""
+    def fill(self, values: Mapping[str, Any], tokens: list[bytes]) -> list[bytes] | None:
+        """Return the message in pieces, the first for its headers; None if a value needs individual encoding.
+
+        :param tokens: as encoded for their places; none if the content has no place for them.
+        """
         try:
             words = encoding.quoted_printable_words(self._take(values))
         except KeyError:
@@ -248,7 +301,7 @@ class _Skeleton:
             return None
         texts, htmls = words
         pieces = self._pieces.copy()
-        pieces[2::2] = self._pick(texts + htmls)
+        pieces[2::2] = self._pick(texts + htmls + tokens)
         return pieces
 
 
@@ -266,8 +319,8 @@ class _LateText:
         merge_fields.pay(budget, len(html) + _TAG_WORK * html.count("<"))
         return _derive(html) + self._footer.render(values, "text", budget)
 
-    def encode(self, values: Mapping[str, Any], budget: Budget) -> list[bytes]:
-        return [encoding.quoted_printable(self.render(values, budget))]
+    def encode(self, values: Mapping[str, Any], recipient: Recipient) -> list[bytes]:
+        return [encoding.quoted_printable(self.render(values, recipient.budget))]
 
 
 def _parse(part: str, source: str, filters: Filters | None = None) -> Template:
@@ -277,8 +330,39 @@ def _parse(part: str, source: str, filters: Filters | None = None) -> Template:
         raise MergeError(_("In the %(part)s: %(error)s", part=part, error=error)) from error
 
 
-def _text_part(text: str, style: Style, filters: Filters) -> _ContentPart:
+def _encoded_tokens(recipient: Recipient) -> list[bytes]:
+    """Return the tokens as :func:`mail.message.encoding.quoted_printable_value` of them, in the order of ``_HOLES``."""
+    pixel, link = recipient.pixel_token, recipient.link_token
+    encoded = b"%b=\r\n" % link.encode("ascii")
+    return [encoded if pixel == link else b"%b=\r\n" % pixel.encode("ascii"), encoded]
+
+
+def _with_tokens(text: str, recipient: Recipient) -> str:
+    """Return rendered text with the tokens in their places."""
+    if PIXEL_HOLE in text or LINK_HOLE in text:
+        return text.replace(PIXEL_HOLE, recipient.pixel_token).replace(LINK_HOLE, recipient.link_token)
+    return text
+
+
+def _marked(html: str) -> frozenset[str]:
+    """Return the addresses of links that are marked not to be counted."""
+    links = (place.link for place in link_targets.in_html(html))
+    return frozenset(link.url for link in links if link.why_not == link_targets.OFF)
+
+
+def _last_code(style: Style) -> str:
+    return utm.last_code(style.utm) if style.utm_in_text else ""
+
+
+def _text_part(text: str, style: Style, filters: Filters, but: Collection[str] = ()) -> _ContentPart:
+    """Return the text part.
+
+    :param but: addresses of links that are not counted.
+    """
     footer = _footer(text, style, footers.text_footer)
+    if style.counting is not None and style.counting.in_text:
+        places = link_targets.in_text(text, last_code=_last_code(style), but=but)
+        text = link_targets.replaced(text, places, style.counting.address)
     return _ContentPart(_parse("text", text.rstrip() + footer + "\n", filters), "text")
 
 
@@ -289,7 +373,7 @@ def _derived(html: str, style: Style, filters: Filters) -> "_ContentPart | _Late
     derived = _derive(html)
     if not _DIFFERS_IN_TABLE.search(html):
         with contextlib.suppress(MergeError):  # The removed markup contained half of a pair of tags.
-            return _text_part(derived, style, filters)
+            return _text_part(derived, style, filters, _marked(html) if style.counting is not None else ())
     footer = _footer(html, style, footers.text_footer)
     return _LateText(_parse("HTML", html, filters), _parse("text", footer + "\n"))
 
@@ -327,6 +411,8 @@ def _line_ends(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+_HOLES = [PIXEL_HOLE, LINK_HOLE]
+_HOLE = re.compile(f"([{PIXEL_HOLE}{LINK_HOLE}])")
 _TAG_WORK = 50  # Cost of converting one HTML tag to text.
 _MIME_VERSION = b"MIME-Version: 1.0\r\n"
 _TEXT_PART = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"

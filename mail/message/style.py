@@ -7,11 +7,38 @@ from typing import Any, Literal
 
 from mail.addresses import Mailbox
 from mail.budget import Budget
+from mail.links import tracking
+from mail.links.link_targets import Link
 
 # Stands for the tag of a message in the headers of a style; as long as one, and no letters of one.
 REFERENCE = "0" * 24
 
+# Stand for the tokens in a content: noncharacters, which no exchanged text should contain. Unlike a merge tag they cost
+# nothing to fill, also between conditions and loops.
+PIXEL_HOLE, LINK_HOLE = "\ufdd1", "\ufdd2"
+
 _NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """What makes opens and clicks of a content countable. The tokens differ by recipient."""
+
+    url: str  # Where pixel and links lead, without a slash at the end.
+    has_pixel: bool = False
+    codes: Mapping[tuple[str, int, str], str] = field(default_factory=dict)  # By part, position and address of a link.
+    in_text: bool = False  # Whether the links of the text part are counted too.
+
+    def address(self, link: Link) -> str | None:
+        """Return the address to write in a link's place; None leaves it as written."""
+        code = self.codes.get((link.part, link.position, link.url))
+        return None if code is None or link.why_not else f"{self.url}{tracking.CLICKS}{LINK_HOLE}{code}"
+
+    @property
+    def pixel(self) -> str:
+        """The image that is loaded when the mail is opened."""
+        address = f"{self.url}{tracking.OPENS}{PIXEL_HOLE}{tracking.PIXEL_SUFFIX}"
+        return f'<img src="{address}" alt="" width="1" height="1" border="0">\n' if self.has_pixel else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +66,7 @@ class Style:
     utm_policy: Literal["fill", "replace"] = "fill"
     utm_in_text: bool = True  # Whether links in the text part get them too, where they are long and fully visible.
     utm_skip: tuple[str, ...] = ()  # Prefixes of our own URLs, never tagged.
+    counting: Counting | None = None  # None: links as written, and no pixel.
     extra_headers: tuple[tuple[str, str], ...] = ()
     # What the provider reads. The first of them holds ``REFERENCE`` once.
     provider_headers: tuple[tuple[str, str], ...] = ()
@@ -55,5 +83,7 @@ class Recipient:
     unsubscribe_address: str = ""  # Mail to it unsubscribes (RFC 2369 section 3.2); empty: only the URL does.
     feedback_id: str = ""  # For CFBL-Feedback-ID: opaque, and hard to forge.
     reference: str = ""  # The tag in the provider's own header.
+    pixel_token: str = ""  # For the places that ``Counting`` leaves open.
+    link_token: str = ""
     intended: str = ""  # The original recipient of a redirected message; shown above the content.
     budget: Budget = field(default_factory=Budget)  # The limit for filling the message.

@@ -91,6 +91,7 @@ def test_a_number_that_does_not_fit_is_refused(number):
     [
         ("https://example.com/p?a=%C3%A9&b=1#top", "https://example.com/p?a=%C3%A9&b=1#top"),
         ("HTTPS://EXAMPLE.COM/P", "HTTPS://EXAMPLE.COM/P"),
+        ("https://example.com/a b|c?d=[1]", "https://example.com/a%20b|c?d=[1]"),
         ("https://bücher.example/ä", "https://xn--bcher-kva.example/%C3%A4"),
         ("https://bücher.example:8080/?q=ä&r=%20#ß", "https://xn--bcher-kva.example:8080/?q=%C3%A4&r=%20#%C3%9F"),
         ("https://example.com/日本", "https://example.com/%E6%97%A5%E6%9C%AC"),
@@ -98,6 +99,6 @@ def test_a_number_that_does_not_fit_is_refused(number):
         ("https://\u2028.example/", "https://%E2%80%A8.example/"),
     ],
 )
-def test_a_target_beyond_ascii_is_spelled_as_a_browser_asks_for_it(url, header):
+def test_a_target_that_no_header_takes_is_spelled_as_a_browser_asks_for_it(url, header):
     assert tracking.location(url) == header
     assert header.isascii()
