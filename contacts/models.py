@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from mail.addresses import fold, normalise
+from mail.links import levels
 
 SOURCE_CHARACTERS = 200  # Of the source of a consent.
 
@@ -19,12 +20,9 @@ class Contact(models.Model):
     class TrackingConsent(models.TextChoices):
         """What the person said to being counted by name: opens and clicks are two consents."""
 
-        UNSET = "unset", _("Not asked")  # Counted without their name, at most.
-        NONE = (
-            "none",
-            _("Not agreed"),
-        )  # Refused or withdrawn: not counted at all. Imports and bulk edits never undo it.
-        YES = "yes", _("Agreed")  # May be counted by name where the list does so.
+        UNSET = levels.UNSET, _("Not asked")  # Counted without their name, at most.
+        NONE = levels.NONE, _("Not agreed")  # Refused or withdrawn: not counted at all; imports never undo it.
+        YES = levels.YES, _("Agreed")  # May be counted by name where the list does so.
 
         @property
         def in_files(self) -> str:
@@ -114,9 +112,9 @@ class ContactList(models.Model):
     class Tracking(models.TextChoices):
         """How opens and clicks of mail to the list are counted; see mail.links.levels."""
 
-        OFF = "off", _("Off")
-        ANONYMOUS = "anonymous", _("Anonymous")
-        PERSONAL = "personal", _("Personal")
+        OFF = levels.OFF, _("Off")
+        ANONYMOUS = levels.ANONYMOUS, _("Anonymous")
+        PERSONAL = levels.PERSONAL, _("Personal")
 
     name = models.CharField(_("name"), max_length=150, unique=True)
     title = models.CharField(
@@ -149,6 +147,9 @@ class ContactList(models.Model):
         choices=Tracking,
         default=Tracking.ANONYMOUS,
         db_default=Tracking.ANONYMOUS,
+        help_text=_(
+            "Off: nothing is counted. Anonymous: totals without names. Personal: people who agreed are counted by name."
+        ),
     )
     created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
     contacts: "models.ManyToManyField[Contact, Subscription]" = models.ManyToManyField(

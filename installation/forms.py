@@ -17,7 +17,7 @@ from words.texts import translated
 class SiteSettingsForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = SiteSettings
-        fields = ["organisation", "postal_address", "time_zone", "language", "alert_address"]
+        fields = ["organisation", "postal_address", "time_zone", "language", "alert_address", "tracking"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -41,6 +41,12 @@ class SiteSettingsForm(RefusesControls, forms.ModelForm):  # type: ignore[type-a
             usual_language = dict(settings.LANGUAGES)[environment.language]
             choices = [("", _("%(language)s (environment)") % {"language": usual_language}), *settings.LANGUAGES]
             self.fields["language"].choices = choices  # type: ignore[attr-defined]
+        if "tracking" in self.fields:
+            levels = SiteSettings.TrackingLevel
+            usual_level = _("Off until you decide")
+            if settings.TRACKING_LEVEL:
+                usual_level = _("%(level)s (environment)") % {"level": levels(environment.tracking).label}
+            self.fields["tracking"].choices = [("", usual_level), *levels.choices]  # type: ignore[attr-defined]
 
     @property
     def time_zone_names(self) -> tuple[str, ...]:

@@ -50,11 +50,14 @@ class SiteSettings(models.Model):
         help_text=_("Gets the alerts of servers without a Mail to. Leave empty to alert everyone with the role admin."),
     )
     tracking = models.CharField(
-        _("count opens and clicks"),
+        _("opens and clicks"),
         max_length=9,
         blank=True,
         choices=TrackingLevel,
-        help_text=_("The most that any list or campaign may count. Leave empty to count nothing until you decide."),
+        help_text=_(
+            "The most that any list or campaign may count. Personal counts only people who agreed by name, as the law"
+            " in the EU asks (GDPR, ePrivacy Directive Art. 5(3))."
+        ),
     )
 
     class Meta:

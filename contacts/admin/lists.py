@@ -26,6 +26,7 @@ from contacts.models import ContactList, Subscription
 from contacts.segments.query import users_of
 from contacts.transfer import export_consents as transfer_export_consents
 from contacts.transfer import import_contacts
+from installation.site import site
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -75,6 +76,18 @@ class ContactListAdmin(SummarisedDeletion, ModelAdmin):
                 {
                     "fields": ["is_public", "opt_in", "consent_text", *(["agreed_to", "public_form"] if obj else [])],
                     "description": consent_help,
+                },
+            ),
+            (
+                _("Opens and clicks"),
+                {
+                    "fields": ["tracking"],
+                    "description": _(
+                        "Measuring what a person opens or clicks needs their prior consent in the EU: GDPR, ePrivacy"
+                        " Directive Art. 5(3), CNIL 2026-042. “Personal” counts only people who agreed by name. This"
+                        " installation allows at most: %(level)s."
+                    )
+                    % {"level": ContactList.Tracking(site().tracking).label},
                 },
             ),
         ]

@@ -36,7 +36,7 @@ from contacts.admin.pagination import LimitedPaginator, PeopleList
 from contacts.admin.retention import RetentionPage
 from contacts.admin.rights import RightsPages
 from contacts.attributes.rules import value_text
-from contacts.consent import changes
+from contacts.consent import changes, tracking
 from contacts.consent.suppressed import suppressed, suppression_of
 from contacts.forms.contact import PREFIX, contact_form
 from contacts.forms.export import ExportForm
@@ -124,10 +124,19 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
             person.append(("add_to_lists", "new_list") if may_add_lists else "add_to_lists")
         else:
             defined.append("held_attributes")
-        return [(None, {"fields": person}), (_("Attributes"), {"fields": defined})]
+        recorded = [("count_opens", "count_clicks"), "agreed_how"] if may_change else [tuple(tracking.FIELDS.values())]
+        counting = _(
+            "Nobody is counted by name who hasn't agreed (GDPR, ePrivacy Directive Art. 5(3)). People who don't agree"
+            " aren't counted at all, in mail they already have, too."
+        )
+        return [
+            (None, {"fields": person}),
+            (_("Attributes"), {"fields": defined}),
+            (_("Opens and clicks"), {"fields": recorded, "description": counting}),
+        ]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Contact | None = None) -> list[str]:
-        return ["held_attributes"]
+        return ["held_attributes", *tracking.FIELDS.values()]
 
     def get_form(self, request: HttpRequest, obj: Contact | None = None, change: bool = False, **kwargs: Any) -> Any:
         return super().get_form(request, obj, change, form=contact_form(list(Attribute.objects.all())), **kwargs)
@@ -254,6 +263,14 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
             lists.append(ContactList.objects.create(name=new_list))
         for contact_list in lists:
             changes.subscribe(form.instance, contact_list, method="admin", source=_by(request), now=timezone.now())
+        tracking.decide(
+            form.instance.pk,
+            form.tracking_wishes(),
+            method="admin",
+            source=_by(request),
+            now=timezone.now(),
+            wordings=dict.fromkeys(tracking.FIELDS, form.cleaned_data.get("agreed_how", "").strip()),
+        )
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         for subscription in formset.save(commit=False):

@@ -10,7 +10,7 @@ from django.utils.functional import lazy
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 from unfold.widgets import (
     UnfoldAdminSelect2MultipleWidget,
     UnfoldAdminSelect2Widget,
@@ -28,7 +28,8 @@ from contacts.attributes.rules import (
     too_long_together,
     value_text,
 )
-from contacts.models import Attribute, Contact, ContactList, Subscription
+from contacts.consent.tracking import FIELDS, NONE, YES, Wishes
+from contacts.models import Attribute, ConsentEvent, Contact, ContactList, Subscription
 from contacts.privacy import erasure
 from mail.addresses import JOINERS, AddressInvalid, fold, read_address
 from words import time_zones
@@ -170,6 +171,37 @@ def _zones() -> list[tuple[str, str]]:
     return [("", _("Unknown")), *((name, name.replace("_", " ")) for name in ("UTC", *time_zones.inhabited()))]
 
 
+class TrackingChoice(forms.ChoiceField):
+    """What a user records of a person's consent about opens or clicks. Nothing is chosen until the user does.
+
+    Each value names the stored consent, too: a page that was opened before the person decided is refused.
+    """
+
+    def __init__(self, topic: ConsentEvent.Topic, label: Any) -> None:
+        super().__init__(
+            required=False,
+            label=label,
+            widget=UnfoldAdminSelectWidget,
+            error_messages={
+                "invalid_choice": gettext_lazy(
+                    "This consent changed while you had the page open. Look at it and choose again."
+                )
+            },
+        )
+        self.topic = topic
+
+    def show(self, stored: str) -> None:
+        """Offer what may be recorded about a person with this consent."""
+        consent = Contact.TrackingConsent
+        self.choices = [
+            ("", consent(stored).label),
+            *((f"{stored}>{each.value}", _(change)) for each, change in _CHANGES.items() if each != stored),
+        ]
+
+
+_CHANGES = {YES: gettext_noop("Record that they agreed"), NONE: gettext_noop("Record that they don't agree")}
+
+
 class ContactForm(RefusesControls, ContactModelForm):
     """The form of a contact. :func:`contact_form` adds the fields of the defined attributes."""
 
@@ -203,6 +235,15 @@ class ContactForm(RefusesControls, ContactModelForm):
         help_text=gettext_lazy("Creates a list with this name and adds the person."),
         widget=UnfoldAdminTextInputWidget,
     )
+    count_opens = TrackingChoice(ConsentEvent.Topic.OPENS, gettext_lazy("Count opens"))
+    count_clicks = TrackingChoice(ConsentEvent.Topic.CLICKS, gettext_lazy("Count clicks"))
+    agreed_how = forms.CharField(
+        required=False,
+        max_length=300,
+        label=gettext_lazy("How they agreed"),
+        help_text=gettext_lazy("E.g. “Ticked it on the order form, 3 March”. Saved with your name as proof."),
+        widget=UnfoldAdminTextInputWidget,
+    )
     why_again = forms.CharField(
         required=False,
         max_length=300,
@@ -221,6 +262,9 @@ class ContactForm(RefusesControls, ContactModelForm):
         if isinstance(lists, forms.ModelMultipleChoiceField):
             known = Subscription.objects.filter(contact=self.instance.pk).values("list")
             lists.queryset = ContactList.objects.exclude(pk__in=known)
+        for choice in self.fields.values():
+            if isinstance(choice, TrackingChoice):
+                choice.show(getattr(self.instance, FIELDS[choice.topic]))
         held = self.instance.attributes
         for definition in self.definitions:
             field = self.fields.get(PREFIX + definition.name)
@@ -279,7 +323,17 @@ class ContactForm(RefusesControls, ContactModelForm):
             self.add_error(None, why)
         cleaned["attributes"] = attributes
         self._ask_why_again(cleaned)
+        if any(self.tracking_wishes().values()) and not cleaned.get("agreed_how", "").strip():
+            self.add_error("agreed_how", _("Say how they agreed. Nobody is counted by name without proof."))
         return cleaned
+
+    def tracking_wishes(self) -> Wishes:
+        """Return the consents about opens and clicks that the user recorded, by what they are about."""
+        return {
+            field.topic: chosen.endswith(f">{YES}")
+            for name, field in self.fields.items()
+            if isinstance(field, TrackingChoice) and (chosen := self.cleaned_data.get(name))
+        }
 
     def _read(self, name: str, field: AttributeField, text: str) -> Value | None:
         if text == field.initial:  # Unchanged, valid or not.

@@ -15,7 +15,7 @@ from smtpservers.models import SmtpServer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("saved_settings")]
 PAGE = "/admin/installation/sitesettings/1/change/"
-EMPTY = {"organisation": "", "postal_address": "", "time_zone": "", "language": "", "alert_address": ""}
+EMPTY = {"organisation": "", "postal_address": "", "time_zone": "", "language": "", "alert_address": "", "tracking": ""}
 
 
 @pytest.fixture
@@ -56,6 +56,7 @@ def test_what_is_saved_holds(boss: Client) -> None:
         ("alert_address", "nobody"),
         ("alert_address", "a@b.example\r\nBcc: c@d.example"),
         ("language", "xx"),
+        ("tracking", "everything"),
         ("organisation", "x" * 151),
         ("postal_address", "x" * 501),
     ],
@@ -66,6 +67,27 @@ def test_what_cannot_be_is_refused_at_its_field(boss: Client, field: str, value:
     assert answer.status_code == 200
     assert answer.context["adminform"].form.errors.keys() == {field}
     assert SiteSettings.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"), [("", "Off until you decide"), ("anonymous", "Anonymous (environment)")]
+)
+def test_the_level_of_opens_and_clicks_says_what_holds_while_nothing_is_saved(
+    boss: Client, settings: Any, environment: str, says: str
+) -> None:
+    settings.TRACKING_LEVEL = environment
+
+    assert says in boss.get(PAGE).content.decode()
+    assert site().tracking == (environment or "off")
+
+
+@pytest.mark.parametrize("level", ["off", "anonymous", "personal"])
+def test_a_saved_level_of_opens_and_clicks_holds(boss: Client, settings: Any, level: str) -> None:
+    settings.TRACKING_LEVEL = "anonymous"
+
+    assert boss.post(PAGE, EMPTY | {"tracking": level}).status_code == 302
+
+    assert site().tracking == level
 
 
 def test_pages_tell_times_in_the_zone_that_was_saved(boss: Client) -> None:

@@ -23,6 +23,8 @@ from installation.site import from_environment
 from words import time_zones
 from words.texts import translated
 
+# Counting by name is never a first choice: it needs people's consent.
+OFF, ANONYMOUS = SiteSettings.TrackingLevel.OFF, SiteSettings.TrackingLevel.ANONYMOUS
 CONSENT_CHARACTERS = 300
 PASTED_CHARACTERS = 1_000_000
 
@@ -38,10 +40,16 @@ class OrganisationForm(SiteSettingsForm):
     time_zone = forms.ChoiceField(
         label=_("Time zone"), required=False, choices=time_zone_choices, widget=UnfoldAdminSelectWidget
     )
+    tracking = forms.ChoiceField(
+        label=_("Count opens and clicks?"),
+        required=False,
+        help_text=_("Counting people by name needs their consent. You can allow it later in Settings."),
+        widget=UnfoldAdminSelectWidget,
+    )
 
     class Meta(SiteSettingsForm.Meta):
         model = SiteSettings
-        fields = ["organisation", "postal_address", "time_zone", "language"]
+        fields = ["organisation", "postal_address", "time_zone", "language", "tracking"]
         widgets = {
             "organisation": UnfoldAdminTextInputWidget({"autocomplete": "organization", "autofocus": True}),
             "postal_address": UnfoldAdminTextareaWidget,
@@ -58,6 +66,10 @@ class OrganisationForm(SiteSettingsForm):
         if self.instance.time_zone not in dict(zone.choices):  # A name without a place, such as CET.
             zone.choices = [*time_zone_choices(), (self.instance.time_zone, self.instance.time_zone)]
         zone.help_text = gettext("Times on pages and days in reports use this zone.")
+        tracking: Any = self.fields["tracking"]
+        tracking.choices = [
+            choice for choice in tracking.choices if choice[0] in ("", OFF, ANONYMOUS, self.instance.tracking)
+        ]
 
 
 class PeopleForm(RefusesControls, forms.Form):

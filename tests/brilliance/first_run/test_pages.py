@@ -24,6 +24,7 @@ from feedback.intake.addresses import our_addresses
 from feedback.models import RawReport, Report
 from feedback.tasks import process_reports
 from installation.models import SiteSettings
+from installation.site import site
 from mail.addresses import parse_mailbox
 from sandbox import late_mail
 from smtpservers.models import SmtpServer
@@ -56,8 +57,38 @@ def test_the_organisation_needs_name_and_address_and_leads_to_the_server(client:
     assert answer["Location"] == SERVER
     saved = SiteSettings.objects.get(pk=1)
     assert (saved.organisation, saved.postal_address, saved.time_zone) == ("Acme", "1 Quay Street", "Europe/Berlin")
+    assert saved.tracking == ""
     assert saved.language == "de"
     assert "set-up steps" in LogEntry.objects.get().change_message
+
+
+@pytest.mark.usefixtures("saved_settings")
+@pytest.mark.parametrize(
+    ("answer", "holds"), [("", "off"), ("off", "off"), ("anonymous", "anonymous"), ("personal", None), ("x", None)]
+)
+def test_the_first_run_asks_whether_to_count_and_never_offers_to_count_by_name(
+    client: Client, answer: str, holds: str | None
+) -> None:
+    given = {"organisation": "Acme", "postal_address": "1 Quay Street", "tracking": answer}
+
+    page = client.get(ORGANISATION).content.decode()
+    answered = client.post(ORGANISATION, given)
+
+    assert '<option value="anonymous">' in page
+    assert 'value="personal"' not in page
+    assert (answered.status_code == 302) == (holds is not None)
+    assert site().tracking == (holds or "off")
+
+
+@pytest.mark.usefixtures("saved_settings")
+def test_the_first_run_keeps_a_level_that_was_chosen_in_the_settings(client: Client) -> None:
+    SiteSettings.objects.create(pk=1, tracking="personal")
+    page = client.get(ORGANISATION).content.decode()
+
+    client.post(ORGANISATION, {"organisation": "Acme", "postal_address": "1 Quay Street", "tracking": "personal"})
+
+    assert 'value="personal" selected' in page
+    assert site().tracking == "personal"
 
 
 def test_the_test_inbox_is_one_press_and_its_test_ends_untested(client: Client, settings: Any) -> None:

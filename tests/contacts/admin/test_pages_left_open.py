@@ -4,12 +4,12 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from contacts.consent import changes
+from contacts.consent import changes, tracking
 from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Suppression
 from delivery.content import tokens
 from delivery.models import Message
@@ -188,3 +188,105 @@ def test_a_wish_that_is_over_or_only_another_spelling_adds_nothing(ann: Contact)
         ann.save()
 
     assert Suppression.objects.count() == 1
+
+
+# --- whether opens and clicks are counted
+
+
+def consents(contact: Contact) -> tuple[str, str]:
+    contact.refresh_from_db()
+    return contact.open_tracking, contact.click_tracking
+
+
+def test_a_user_records_a_consent_with_how_it_was_given(marketer: Client, ann: Contact) -> None:
+    recorded = {"count_opens": "unset>yes", "count_clicks": "unset>none", "agreed_how": "Ticked it on the order form."}
+
+    saved = marketer.post(page_of(ann), left_open(marketer, ann) | recorded)
+
+    assert saved.status_code == 302
+    assert consents(ann) == ("yes", "none")
+    proof = ConsentEvent.objects.get(contact=ann, topic="opens")
+    assert (proof.method, proof.source, proof.wording) == ("admin", "admin: mia", "Ticked it on the order form.")
+
+
+def test_nobody_is_counted_by_name_without_a_word_how_they_agreed(marketer: Client, ann: Contact) -> None:
+    refused = marketer.post(page_of(ann), left_open(marketer, ann) | {"count_opens": "unset>yes", "agreed_how": " "})
+
+    assert "Say how they agreed." in refused.content.decode()
+    assert consents(ann) == ("unset", "unset")
+
+
+def test_a_user_may_withdraw_for_the_person_without_a_reason(marketer: Client, ann: Contact) -> None:
+    Contact.objects.filter(pk=ann.pk).update(open_tracking="yes")
+
+    marketer.post(page_of(ann), left_open(marketer, ann) | {"count_opens": "yes>none"})
+
+    assert consents(ann) == ("none", "unset")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_older_page_does_not_record_a_consent_that_was_refused_meanwhile(
+    marketer: Client, ann: Contact, times: int
+) -> None:
+    page = left_open(marketer, ann)
+    tracking.decide(ann.pk, {tracking.OPENS: False}, method="preferences", source="preference page", now=timezone.now())
+
+    for _ in range(times):  # Saving again is no new look at it.
+        typed = {"count_opens": "unset>yes", "agreed_how": "By phone", "first_name": "Ann"}
+        refused = marketer.post(page_of(ann), page | typed)
+
+    assert "This consent changed while you had the page open." in refused.content.decode()
+    assert consents(ann) == ("none", "unset")
+
+
+def test_a_withdrawal_stays_when_an_older_page_changes_a_name(marketer: Client, ann: Contact) -> None:
+    Contact.objects.filter(pk=ann.pk).update(open_tracking="yes")
+    page = left_open(marketer, ann)
+    tracking.decide(ann.pk, {tracking.OPENS: False}, method="preferences", source="preference page", now=timezone.now())
+
+    saved = marketer.post(page_of(ann), page | {"first_name": "Ann"})
+
+    assert saved.status_code == 302
+    assert consents(ann) == ("none", "unset")
+
+
+@pytest.mark.parametrize(
+    "value", ["yes", "unset>unset", "none>yes", "unset>yes>none", ">yes", "unset>yes\0", "x" * 999]
+)
+def test_what_the_page_does_not_offer_records_nothing(marketer: Client, ann: Contact, value: str) -> None:
+    marketer.post(page_of(ann), left_open(marketer, ann) | {"count_opens": value, "agreed_how": "By phone"})
+
+    assert consents(ann) == ("unset", "unset")
+
+
+def test_the_columns_cannot_be_set_around_the_record(marketer: Client, ann: Contact) -> None:
+    marketer.post(page_of(ann), left_open(marketer, ann) | {"open_tracking": "yes", "click_tracking": "yes"})
+
+    assert consents(ann) == ("unset", "unset")
+
+
+def test_a_person_is_added_with_a_consent_on_record(marketer: Client) -> None:
+    form = opened(marketer.get(reverse("admin:contacts_contact_add")).content, "contact_form")
+
+    marketer.post(
+        reverse("admin:contacts_contact_add"),
+        form | {"email": "bob@example.org", "count_clicks": "unset>yes", "agreed_how": "By phone"},
+    )
+
+    assert consents(Contact.objects.get(email="bob@example.org")) == ("unset", "yes")
+    assert ConsentEvent.objects.get().topic == "clicks"
+
+
+def test_who_may_only_look_sees_the_consents_and_records_none(ann: Contact) -> None:
+    viewer = User.objects.create_user("vera", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_contact"))
+    client = Client()
+    client.force_login(viewer)
+    Contact.objects.filter(pk=ann.pk).update(open_tracking="yes")
+
+    page = client.get(page_of(ann)).content.decode()
+    client.post(page_of(ann), {"email": ann.email, "count_clicks": "unset>yes", "agreed_how": "By phone"})
+
+    assert "Agreed" in page
+    assert 'name="count_opens"' not in page
+    assert consents(ann) == ("yes", "unset")
