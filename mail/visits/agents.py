@@ -4,6 +4,7 @@ One table of our own instead of a library: reports tell twelve families apart, a
 agents are hostile: only their beginning is read, and by searches in linear time.
 """
 
+import functools
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ _GMAIL_PREFETCH = (
     "mozilla/5.0 (windows nt 10.0; win64; x64) applewebkit/537.36 (khtml, like gecko)"
     " chrome/42.0.2311.135 safari/537.36 edge/12.246 mozilla/5.0"
 )
-_APPLE_ENGINE = "(khtml, like gecko)"  # Where Apple Mail's user agent ends (uap-core); browsers name themselves behind.
+_APPLE_ENGINE = "(khtml, like gecko)"  # Where Apple Mail's user agent ends, but for an iPhone's build (uap-core).
 _PROXIES = (
     ("googleimageproxy", Family.GMAIL),
     ("ggpht.com", Family.GMAIL),
@@ -80,7 +81,12 @@ _READERS = (
 
 def agent_of(user_agent: str) -> Agent:
     """Return who a ``User-Agent`` header (RFC 9110 section 10.1.5) says it is; empty if there was none."""
-    name = user_agent[:MOST_LETTERS].strip().lower()
+    return _agent_of(user_agent[:MOST_LETTERS])
+
+
+@functools.lru_cache(maxsize=1_000)
+def _agent_of(beginning: str) -> Agent:
+    name = beginning.strip().lower()
     if not name:
         return Agent(Manner.NONE, Family.OTHER)
     if name == "mozilla/5.0":
@@ -92,7 +98,8 @@ def agent_of(user_agent: str) -> Agent:
             return Agent(Manner.PROXY, family)
     if any(part in name for part in _PROGRAMS):
         return Agent(Manner.PROGRAM, Family.PROGRAM)
-    if name.endswith(_APPLE_ENGINE):
+    engine, _, behind = name.rpartition(_APPLE_ENGINE)
+    if engine and (not behind or (behind.startswith(" mobile/") and " " not in behind[1:])):
         return Agent(Manner.APPLE, Family.APPLE_MAIL)
     for part, family in _READERS:
         if part in name:

@@ -12,6 +12,7 @@ from mail.visits.names import Family
 
 BURST_SECONDS, BURST_LINKS = 5, 3
 MINUTE_SECONDS, MINUTE_LINKS, MINUTE_SHARE = 60, 3, 0.6
+SLOW_SECONDS, SLOW_LINKS, SLOW_SHARE = 300, 5, 0.5
 GATEWAY_SECONDS, GATEWAY_MESSAGES = 60, 5
 
 
@@ -25,6 +26,8 @@ class Click(NamedTuple):
     link: Hashable  # Which link of the mailing, such as its id or its target's code.
     links: int  # How many different links that are counted the message has.
     family: Family
+    is_opened: bool = False  # The message was opened before by another program: somebody may have read it.
+    is_opened_here: bool = False  # It was opened before from this network.
 
 
 class Recent(NamedTuple):
@@ -40,28 +43,46 @@ NOTHING_RECENT = Recent()  # For an open.
 def recents(clicks: Sequence[Click]) -> list[Recent]:
     """Return what the clicks say of each of them, in their order.
 
-    The sequence holds all clicks of the messages and networks within a minute before and after, as far as they are
-    known. At the anonymous level one network and program within one mailing stand for a message; the same link
-    fetched several times then stands for several messages. It takes time n log n.
+    The sequence holds all clicks of the messages and networks within five minutes before and after, as far as they are
+    known. It takes time n log n.
+
+    - Scanners work from several networks, so a message's clicks are counted whatever their network. The reader who
+      opened and clicks while a scanner is at work is spared: there only the clicks of that network count.
+    - Slow scanners click half of a mail that nobody opened.
+    - Of the messages that one network fetches links of, only those count that nobody opened: an office or a carrier
+      may have one address for many readers.
+    - At the anonymous level one network and program within one mailing stand for a message. The same link fetched
+      several times then stands for several messages.
     """
+    messages: dict[Hashable, list[_Entry]] = defaultdict(list)
     sources: dict[Hashable, list[_Entry]] = defaultdict(list)
+    unread: dict[Hashable, list[_Entry]] = defaultdict(list)
     networks: dict[Hashable, list[_Entry]] = defaultdict(list)
     for number, click in enumerate(clicks):
-        if click.message is not None:
-            sources[click.message].append((click.at, number, click.link))
+        link = (click.at, number, click.link)
+        if click.message is None:
+            if click.network:
+                program = (click.mailing, click.network, click.family)
+                sources[program].append(link)
+                networks[(*program, click.link)].append((click.at, number, number))
+            continue
+        sources[click.message, click.network].append(link)
+        if not click.is_opened_here:
+            messages[click.message].append(link)
+        if not click.is_opened:
+            unread[click.message].append(link)
             if click.network:
                 networks[click.network].append((click.at, number, click.message))
-        elif click.network:
-            program = (click.mailing, click.network, click.family)
-            sources[program].append((click.at, number, click.link))
-            networks[(*program, click.link)].append((click.at, number, number))
-    in_burst = _most_different(sources.values(), BURST_SECONDS)
-    in_minute = _most_different(sources.values(), MINUTE_SECONDS)
+    together = [*messages.values(), *sources.values()]
+    in_burst = _most_different(together, BURST_SECONDS)
+    in_minute = _most_different(together, MINUTE_SECONDS)
+    slowly = _most_different(unread.values(), SLOW_SECONDS)
     of_network = _most_different(networks.values(), GATEWAY_SECONDS)
     return [
         Recent(
             is_every_link=in_burst.get(number, 0) >= BURST_LINKS
-            or in_minute.get(number, 0) >= max(MINUTE_LINKS, MINUTE_SHARE * click.links),
+            or in_minute.get(number, 0) >= max(MINUTE_LINKS, MINUTE_SHARE * click.links)
+            or slowly.get(number, 0) >= max(SLOW_LINKS, SLOW_SHARE * click.links),
             is_gateway=of_network.get(number, 0) >= GATEWAY_MESSAGES,
         )
         for number, click in enumerate(clicks)
@@ -72,7 +93,7 @@ _Entry = tuple[float, int, Hashable]  # When, the number of the click, and the v
 
 
 def _most_different(groups: Iterable[list[_Entry]], seconds: float) -> dict[int, int]:
-    """Return for each number the most different values within one span of time that contains it."""
+    """Return for each number the most different values of one group within a span of time that contains it."""
     most: dict[int, int] = {}
     for group in groups:
         group.sort(key=lambda entry: entry[:2])
@@ -88,6 +109,7 @@ def _most_different(groups: Iterable[list[_Entry]], seconds: float) -> dict[int,
             counted[value] -= 1
             if not counted[value]:
                 del counted[value]
+        here: dict[int, int] = {}
         best: deque[int] = deque()  # Beginnings whose span may be the best of a later entry; the best comes first.
         for place, (at, number, _value) in enumerate(group):
             while best and different[best[-1]] <= different[place]:
@@ -95,10 +117,10 @@ def _most_different(groups: Iterable[list[_Entry]], seconds: float) -> dict[int,
             best.append(place)
             while at - group[best[0]][0] > seconds:
                 best.popleft()
-            most[number] = different[best[0]]
+            here[number] = different[best[0]]
         # Entries of one instant belong to the same spans.
         for _at, same in itertools.groupby(group, key=lambda entry: entry[0]):
             numbers = [number for _, number, _ in same]
-            top = max(most[number] for number in numbers)
-            most.update(dict.fromkeys(numbers, top))
+            top = max(here[number] for number in numbers)
+            most.update({number: max(top, most.get(number, 0)) for number in numbers})
     return most

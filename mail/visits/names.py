@@ -24,6 +24,7 @@ class Reason(StrEnum):
     """Why a visit has its class."""
 
     PERSON = "person"  # Nothing speaks against a person.
+    CLICKED = "clicked"  # An open that alone would say little, and a person clicked afterwards.
     PREFETCH = "prefetch"  # Loaded in advance: HEAD, or a browser or Gmail that says so.
     NO_AGENT = "no agent"
     PROGRAM = "program"  # The user agent names a program.
@@ -31,6 +32,7 @@ class Reason(StrEnum):
     APPLE_MAIL = "apple mail"  # Apple Mail itself; without a message nobody knows how soon.
     PROXY = "proxy"  # A mailbox provider's proxy, which loads when somebody opens.
     AT_ONCE = "at once"  # Sooner after acceptance than people read.
+    NOT_OPENED = "not opened"  # A click soon after acceptance, before anything showed the mail.
     EVERY_LINK = "every link"
     GATEWAY = "gateway"  # One network fetched links of many messages, or is known as a gateway's.
     PROBE = "probe"  # Something was added to a genuine link to see what happens.
@@ -57,6 +59,7 @@ class Family(StrEnum):
 VISITOR_TITLES = {Visitor.HUMAN: _("People"), Visitor.MACHINE: _("Machines"), Visitor.UNKNOWN: _("Unknown")}
 REASON_TITLES = {
     Reason.PERSON: _("Nothing speaks against a person"),
+    Reason.CLICKED: _("A person clicked afterwards"),
     Reason.PREFETCH: _("Loaded in advance"),
     Reason.NO_AGENT: _("No user agent"),
     Reason.PROGRAM: _("Names itself as a program"),
@@ -64,6 +67,7 @@ REASON_TITLES = {
     Reason.APPLE_MAIL: _("Apple Mail, which may load images unread"),
     Reason.PROXY: _("The mailbox provider's image proxy"),
     Reason.AT_ONCE: _("Too soon after delivery"),
+    Reason.NOT_OPENED: _("Soon after delivery, without an open"),
     Reason.EVERY_LINK: _("Many links of one message at once"),
     Reason.GATEWAY: _("A mail gateway's network"),
     Reason.PROBE: _("The link was tampered with"),

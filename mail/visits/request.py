@@ -22,20 +22,20 @@ class RequestFacts(NamedTuple):
     is_gateway: bool  # The source address is in the list of gateway networks.
 
 
-def facts(kind: Kind, environ: Mapping[str, object], suffix: str, is_gateway: bool) -> RequestFacts:
+def facts(kind: Kind, wsgi: Mapping[str, object], suffix: str, is_gateway: bool) -> RequestFacts:
     """Read a request where it is answered.
 
-    :param environ: of WSGI (PEP 3333): method, query and headers.
+    :param wsgi: of WSGI (PEP 3333): method, query and headers.
     :param suffix: what the path has behind the token and the link's code, or behind ``.gif``; mostly empty.
-    :param is_gateway: :func:`mail.visits.gateways.is_gateway_network` of the source address, which isn't kept.
+    :param is_gateway: whether the source address is in a list of :class:`mail.visits.gateways.Networks`.
     """
-    manner, family = agent_of(str(environ.get("HTTP_USER_AGENT", "")))
+    manner, family = agent_of(str(wsgi.get("HTTP_USER_AGENT", "")))
     return RequestFacts(
         kind,
         manner,
         family,
-        environ.get("REQUEST_METHOD") == "HEAD" or any(_is_in_advance(environ, name) for name in _PREFETCH_HEADERS),
-        _is_probe(suffix, str(environ.get("QUERY_STRING", ""))),
+        wsgi.get("REQUEST_METHOD") == "HEAD" or any(_is_in_advance(wsgi, name) for name in _PREFETCH_HEADERS),
+        _is_probe(suffix, str(wsgi.get("QUERY_STRING", ""))),
         is_gateway,
     )
 
@@ -50,8 +50,8 @@ def facts_of_list(values: list[object]) -> RequestFacts:
     return RequestFacts(Kind(kind), Manner(manner), Family(family), is_prefetch, is_probe, is_gateway)
 
 
-def _is_in_advance(environ: Mapping[str, object], header: str) -> bool:
-    value = str(environ.get(header, ""))[:100].lower()
+def _is_in_advance(wsgi: Mapping[str, object], header: str) -> bool:
+    value = str(wsgi.get(header, ""))[:100].lower()
     return any(word in value for word in _ADVANCE)
 
 

@@ -20,8 +20,8 @@ class MessageFacts(NamedTuple):
 
     accepted_at: float | None  # When the recipient's side took it (epoch): the provider's "delivered" where it came,
     # else the end of our attempt. None while the attempt runs: a gateway may look before it says yes.
-    is_behind_gateway: bool = False  # By :func:`mail.visits.gateways.is_gateway_host` of the recipient's MX.
-    opened_by: frozenset[Family] = frozenset()  # Programs by which a person seems to have opened it before.
+    is_behind_gateway: bool = False  # By :func:`mail.visits.gateways.is_gateway_provider`.
+    opened_by: frozenset[Family] = frozenset()  # Mail programs and proxies that showed it before this visit.
 
 
 class Verdict(NamedTuple):
@@ -32,8 +32,8 @@ class Verdict(NamedTuple):
 
     @property
     def is_final(self) -> bool:
-        """Tell whether the second look can be spared: a machine stays one, so nobody's counters go down."""
-        return self.visitor is Visitor.MACHINE
+        """Tell whether the second look can be spared, because nothing that comes later changes the verdict."""
+        return self.visitor is Visitor.MACHINE and self.reason is not Reason.AT_ONCE
 
 
 def classify(request: RequestFacts, at: float, message: MessageFacts | None, recent: Recent) -> Verdict:
@@ -43,7 +43,9 @@ def classify(request: RequestFacts, at: float, message: MessageFacts | None, rec
     :param message: None at the anonymous level, where a link belongs to no message.
     :param recent: one of :func:`mail.visits.bursts.recents`; ``NOTHING_RECENT`` for an open.
     """
-    verdict = _by_name(request) or (_of_open if request.kind is Kind.OPEN else _of_click)(request, at, message, recent)
+    verdict = _by_name(request) or (
+        _of_open(request, at, message) if request.kind is Kind.OPEN else _of_click(request, at, message, recent)
+    )
     return verdict or Verdict(Visitor.HUMAN, Reason.PERSON)
 
 
@@ -58,7 +60,7 @@ def _by_name(request: RequestFacts) -> Verdict | None:
     return None
 
 
-def _of_open(request: RequestFacts, at: float, message: MessageFacts | None, _recent: Recent) -> Verdict | None:
+def _of_open(request: RequestFacts, at: float, message: MessageFacts | None) -> Verdict | None:
     if request.manner is Manner.PRIVACY:
         return _machine(Reason.APPLE_PRIVACY)
     if request.manner is Manner.APPLE:
@@ -84,8 +86,11 @@ def _of_click(request: RequestFacts, at: float, message: MessageFacts | None, re
         return _machine(Reason.GATEWAY)
     if request.is_probe:
         return _machine(Reason.PROBE)
-    if message is not None and message.is_behind_gateway and _seconds_after(message, at) < SOON_SECONDS:
-        return _unknown(Reason.BEHIND_GATEWAY)
+    if message is not None and _seconds_after(message, at) < SOON_SECONDS:
+        if message.is_behind_gateway:
+            return _unknown(Reason.BEHIND_GATEWAY)
+        if not message.opened_by:
+            return _unknown(Reason.NOT_OPENED)
     return None
 
 

@@ -50,46 +50,65 @@ def test_without_a_message_a_network_and_program_stand_for_it() -> None:
     assert recents([one._replace(network="") for one in burst + same_link]) == [NOTHING_RECENT] * 8
 
 
+def test_the_reader_beside_a_scanner_is_spared_unless_the_reader_is_hasty_too() -> None:
+    scanner = [click(number, link=number, network="cloud") for number in range(1, 4)]
+    reader = [click(2, link=9, network="home")._replace(is_opened_here=True)]
+    hasty = [click(2 + number, link=number, network="home")._replace(is_opened_here=True) for number in range(3)]
+
+    assert recents(scanner + reader) == [EVERY_LINK] * 3 + [NOTHING_RECENT]
+    assert recents(hasty) == [EVERY_LINK] * 3
+
+
+def test_half_of_an_unopened_message_within_five_minutes_is_every_link() -> None:
+    slow = [click(61 * number, link=number, links=10) for number in range(5)]
+
+    assert recents(slow) == [EVERY_LINK] * 5
+    assert recents([one._replace(links=11) for one in slow]) == [NOTHING_RECENT] * 5
+    assert recents([one._replace(is_opened=True) for one in slow]) == [NOTHING_RECENT] * 5
+
+
+def test_messages_that_were_opened_before_make_no_gateway() -> None:
+    office = [click(number, message=number)._replace(is_opened=True) for number in range(9)]
+
+    assert recents(office) == [NOTHING_RECENT] * 9
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_the_windows_are_those_that_a_comparison_of_all_clicks_finds(seed: int) -> None:
     dice = random.Random(seed)
     clicks = [
-        click(dice.randrange(120), dice.choice([1, 2, 3, 4, 5, 6, 7, None]), dice.randrange(8), dice.choice("ab"), 4)
-        for _ in range(dice.randrange(60))
+        click(
+            dice.randrange(400), dice.choice([1, 2, 3, 4, 5, 6, 7, None]), dice.randrange(12), dice.choice("ab"), 12
+        )._replace(is_opened=dice.random() < 0.2, is_opened_here=dice.random() < 0.2)
+        for _ in range(dice.randrange(100))
     ]
 
     assert recents(clicks) == [compared(one, clicks) for one in clicks]
 
 
 def compared(one: Click, clicks: list[Click]) -> Recent:
-    def most(same: Callable[[Click], object], value: Callable[[int, Click], object], seconds: float) -> int:
-        group = [(place, other) for place, other in enumerate(clicks) if same(other) == same(one)]
-        return max(
-            len({value(place, other) for place, other in group if begin.at <= other.at <= begin.at + seconds})
-            for _, begin in group
-            if begin.at <= one.at <= begin.at + seconds
-        )
+    def most(group: list[Click], value: Callable[[Click], object], seconds: float) -> int:
+        """Count in each span that holds the click and begins with one of the group."""
+        spans = [begin.at for begin in group if begin.at <= one.at <= begin.at + seconds and one in group]
+        return max((len({value(each) for each in group if at <= each.at <= at + seconds}) for at in spans), default=0)
 
-    if one.message is None:
-
-        def source(other: Click) -> object:
-            return other.message, other.network
-
-        def sender(other: Click) -> object:
-            return other.message, other.network, other.link
-
-        messages = most(sender, lambda place, _: place, bursts.GATEWAY_SECONDS)
+    alike = [each for each in clicks if each.message == one.message]
+    here = [each for each in alike if each.network == one.network]
+    elsewhere = [each for each in alike if not each.is_opened_here] if one.message else []
+    unread = [each for each in alike if not each.is_opened] if one.message else []
+    if one.message:
+        of_network = [each for each in clicks if each.network == one.network and each.message and not each.is_opened]
+        messages = most(of_network, lambda each: each.message, bursts.GATEWAY_SECONDS)
     else:
-
-        def source(other: Click) -> object:
-            return other.message
-
-        messages = most(
-            lambda other: (other.network, other.message is None), lambda _, other: other.message, bursts.GATEWAY_SECONDS
-        )
+        messages = most([each for each in here if each.link == one.link], id, bursts.GATEWAY_SECONDS)
+    links = [
+        max(most(group, lambda each: each.link, seconds) for group in (here, elsewhere))
+        for seconds in (bursts.BURST_SECONDS, bursts.MINUTE_SECONDS)
+    ]
+    slowly = most(unread, lambda each: each.link, bursts.SLOW_SECONDS)
     return Recent(
-        most(source, lambda _, other: other.link, bursts.BURST_SECONDS) >= bursts.BURST_LINKS
-        or most(source, lambda _, other: other.link, bursts.MINUTE_SECONDS)
-        >= max(bursts.MINUTE_LINKS, bursts.MINUTE_SHARE * one.links),
+        links[0] >= bursts.BURST_LINKS
+        or links[1] >= max(bursts.MINUTE_LINKS, bursts.MINUTE_SHARE * one.links)
+        or slowly >= max(bursts.SLOW_LINKS, bursts.SLOW_SHARE * one.links),
         messages >= bursts.GATEWAY_MESSAGES,
     )

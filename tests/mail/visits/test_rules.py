@@ -25,39 +25,41 @@ RUNNING = MessageFacts(None)
         (CLICK, 300, MESSAGE, NOTHING_RECENT, HUMAN, Reason.PERSON),
         (OPEN, 300, MESSAGE, NOTHING_RECENT, HUMAN, Reason.PERSON),
         (CLICK, 300, None, NOTHING_RECENT, HUMAN, Reason.PERSON),
-        # 1
+        # Loaded in advance, or without a name.
         (CLICK._replace(is_prefetch=True), 300, MESSAGE, NOTHING_RECENT, MACHINE, Reason.PREFETCH),
         (OPEN._replace(manner=Manner.PREFETCH), 300, MESSAGE, NOTHING_RECENT, MACHINE, Reason.PREFETCH),
         (CLICK._replace(manner=Manner.NONE), 300, MESSAGE, NOTHING_RECENT, MACHINE, Reason.NO_AGENT),
-        # 2
+        # Programs.
         (CLICK._replace(manner=Manner.PROGRAM), 300, MESSAGE, NOTHING_RECENT, MACHINE, Reason.PROGRAM),
-        # 3
+        # Apple’s privacy proxy.
         (OPEN._replace(manner=Manner.PRIVACY), 9_000, MESSAGE, NOTHING_RECENT, MACHINE, Reason.APPLE_PRIVACY),
-        # 3b
+        # Apple Mail itself.
         (OPEN._replace(manner=Manner.APPLE), 60, MESSAGE, NOTHING_RECENT, MACHINE, Reason.AT_ONCE),
         (OPEN._replace(manner=Manner.APPLE), 61, MESSAGE, NOTHING_RECENT, HUMAN, Reason.PERSON),
         (OPEN._replace(manner=Manner.APPLE), 61, None, NOTHING_RECENT, UNKNOWN, Reason.APPLE_MAIL),
-        # 4
+        # Proxies of mailbox providers.
         (OPEN._replace(manner=Manner.PROXY), 60, MESSAGE, NOTHING_RECENT, UNKNOWN, Reason.PROXY),
         (OPEN._replace(manner=Manner.PROXY), 61, MESSAGE, NOTHING_RECENT, HUMAN, Reason.PROXY),
         (OPEN._replace(manner=Manner.PROXY), 61, None, NOTHING_RECENT, UNKNOWN, Reason.PROXY),
-        # 5
+        # At once.
         (CLICK, 10, MESSAGE, NOTHING_RECENT, MACHINE, Reason.AT_ONCE),
         (CLICK, -5, MESSAGE, NOTHING_RECENT, MACHINE, Reason.AT_ONCE),
         (CLICK, 300, RUNNING, NOTHING_RECENT, MACHINE, Reason.AT_ONCE),
         (CLICK, 10, OPENED, NOTHING_RECENT, UNKNOWN, Reason.AT_ONCE),
         (CLICK, 10, OPENED_ALIKE, NOTHING_RECENT, MACHINE, Reason.AT_ONCE),
-        # 6
+        (CLICK, 59, MESSAGE, NOTHING_RECENT, UNKNOWN, Reason.NOT_OPENED),
+        (CLICK, 59, OPENED, NOTHING_RECENT, HUMAN, Reason.PERSON),
+        # Every link.
         (CLICK, 300, MESSAGE, Recent(is_every_link=True), MACHINE, Reason.EVERY_LINK),
         (CLICK, 300, None, Recent(is_every_link=True), MACHINE, Reason.EVERY_LINK),
-        # 7
+        # One network, many messages.
         (CLICK, 300, MESSAGE, Recent(is_gateway=True), MACHINE, Reason.GATEWAY),
-        # 8
+        # Known networks.
         (CLICK._replace(is_gateway=True), 300, MESSAGE, NOTHING_RECENT, MACHINE, Reason.GATEWAY),
         (OPEN._replace(is_gateway=True), 300, MESSAGE, NOTHING_RECENT, MACHINE, Reason.GATEWAY),
-        # 9
+        # Probes.
         (CLICK._replace(is_probe=True), 300, MESSAGE, NOTHING_RECENT, MACHINE, Reason.PROBE),
-        # 10
+        # Behind a gateway.
         (CLICK, 59, BEHIND, NOTHING_RECENT, UNKNOWN, Reason.BEHIND_GATEWAY),
         (CLICK, 60, BEHIND, NOTHING_RECENT, HUMAN, Reason.PERSON),
     ],
@@ -75,7 +77,8 @@ def test_the_first_rule_that_fits_decides(
     assert verdict == (visitor, reason)
 
 
-def test_only_a_machine_needs_no_second_look() -> None:
+def test_only_a_machine_whatever_comes_later_needs_no_second_look() -> None:
     assert classify(CLICK._replace(is_prefetch=True), ACCEPTED, MESSAGE, NOTHING_RECENT).is_final
+    assert not classify(CLICK, ACCEPTED + 5, MESSAGE, NOTHING_RECENT).is_final
     assert not classify(CLICK, ACCEPTED + 300, MESSAGE, NOTHING_RECENT).is_final
     assert not classify(CLICK, ACCEPTED + 5, OPENED, NOTHING_RECENT).is_final
