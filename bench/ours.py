@@ -78,12 +78,12 @@ def prepare(sizes: Sequence[int]) -> None:
     """Make the tables, and for each size the list of so many people, who gave their consent."""
     call_command("migrate", verbosity=0)
     for people in sizes:
-        _make_list(people)
+        make_list(people)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
 
 
-def _make_list(people: int) -> None:
+def make_list(people: int) -> None:
     known = Contact.objects.count()
     for first in range(known, people, BATCH):
         made = [_contact(number) for number in range(first, min(first + BATCH, people))]

@@ -11,7 +11,7 @@ from contacts.privacy.erasure import PersonalData, Subject
 from contacts.privacy.redaction import ERASED, redact, text_columns
 from delivery.records import erasure
 from feedback.models import Feedback, RawReport, RelayedUnsubscribe, Report
-from feedback.records import raw_reports
+from feedback.records import raw_reports, visits
 
 
 def of_person(subject: Subject) -> QuerySet[Feedback]:
@@ -64,6 +64,7 @@ def export(subject: Subject) -> dict[str, Any]:
             }
             for row in reports_of(subject).order_by("pk")
         ],
+        "opens and clicks": visits.export(subject),
     }
 
 
@@ -80,6 +81,7 @@ def erase(subject: Subject, now: dt.datetime) -> dict[str, int]:
     reports = reports_of(subject)
     raws = set(reports.exclude(raw=None).values_list("raw", flat=True))
     number = reports.delete()[0]
+    visited = visits.erase(subject)
     RawReport.objects.filter(pk__in=raws).delete()
     raw_reports.search_later(subject, now)
     ids = list(of_person(subject).values_list("pk", flat=True))
@@ -89,7 +91,7 @@ def erase(subject: Subject, now: dt.datetime) -> dict[str, int]:
     pattern = subject.pattern
     for model in apps.get_app_config("feedback").get_models():
         redact(model._default_manager.all(), pattern, *text_columns(model))
-    return {"feedback": len(ids), "reports": number}
+    return {"feedback": len(ids), "reports": number, "opens and clicks": visited}
 
 
 PART = PersonalData(emails=emails, stop=stop, export=export, erase=erase)

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from contacts.privacy.redaction import ERASED
 from contacts.privacy.retention import SLICE_ROWS, RetentionRule, Slice, delete_slice
 from feedback.models import ArrivedTest, Feedback, RawReport, Report
+from feedback.records import visits
 
 
 def _old(cutoff: dt.datetime) -> QuerySet[Feedback]:
@@ -60,4 +61,5 @@ RULES = [
         lambda cutoff: _old(cutoff).count(),
         forget_people,
     ),
+    *visits.RULES,
 ]

@@ -8,7 +8,7 @@ from django.db.models import Max
 
 from delivery.models import Attempt, Message, TrackedLink, TrackedMailing, TrackedTarget
 from installation.site import site
-from mail.addresses import domain_of
+from mail.addresses import AddressInvalid, domain_of
 from mail.links.levels import PERSONAL, YES, Level, lowest
 from mail.visits.names import Kind
 
@@ -21,7 +21,7 @@ class VisitedMessage(NamedTuple):
     level: Level  # The most that is counted of its mailing now.
     open_consent: str | None  # None: nobody to ask is left.
     click_consent: str | None
-    domain: str  # Of the recipient.
+    domain: str  # Of the recipient; empty: unknown.
     delivered_at: dt.datetime | None
 
     def is_counted_by_person(self, kind: str) -> bool:
@@ -57,8 +57,16 @@ def messages_of(ids: Collection[int]) -> dict[int, VisitedMessage]:
         if is_anonymous:
             opens = clicks = None
         level_now = lowest([level, cap])
-        found[pk] = VisitedMessage(mailing_id, server_id or 0, level_now, opens, clicks, domain_of(email), delivered_at)
+        found[pk] = VisitedMessage(mailing_id, server_id or 0, level_now, opens, clicks, _domain(email), delivered_at)
     return found
+
+
+def _domain(email: str) -> str:
+    """Return the domain of an address; empty for what stands in its place after an erasure."""
+    try:
+        return domain_of(email)
+    except AddressInvalid:
+        return ""
 
 
 def groups_of(ids: Collection[int]) -> dict[int, VisitedGroup]:

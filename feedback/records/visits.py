@@ -1,0 +1,63 @@
+"""Opens and clicks of a person: their export, their erasure, and their end after the time of retention. Counts stay."""
+
+import datetime as dt
+from typing import Any
+
+from django.db import models
+
+from contacts.privacy.erasure import Subject
+from contacts.privacy.retention import SLICE_ROWS, RetentionRule, Slice
+from delivery.records import erasure
+from feedback.models import FirstVisit, PendingVisit, Visit
+
+
+def export(subject: Subject) -> list[dict[str, Any]]:
+    """Return the person's opens and clicks, oldest first."""
+    visits = Visit.objects.filter(message__in=erasure.of_person(subject).values("pk"))
+    return [
+        {
+            "at": visit.at,
+            "kind": visit.kind,
+            "mailing": visit.message.mailing.name,
+            "link": str(visit.link) if visit.link else "",
+            "by": visit.visitor,
+            "because": visit.reason,
+            "program": visit.family,
+        }
+        for visit in visits.select_related("message__mailing", "link").order_by("at", "pk")
+    ]
+
+
+def erase(subject: Subject) -> int:
+    """Delete the person's opens and clicks; return the number of visits.
+
+    Those that wait go first: a verdict that is given meanwhile ends before, so that its visit is found afterwards.
+    """
+    messages = list(erasure.of_person(subject).values_list("pk", flat=True))
+    PendingVisit.objects.filter(message__in=messages).delete()
+    FirstVisit.objects.filter(message__in=messages).delete()
+    return Visit.objects.filter(message__in=messages).delete()[0]
+
+
+def _delete_oldest(model: type[models.Model], cutoff: dt.datetime) -> Slice:
+    """Delete the oldest rows as far as they are due. Rows are in the order of time, so that no index is needed."""
+    rows = model._default_manager.order_by("pk").values_list("pk", "at")[:SLICE_ROWS]
+    ids = [pk for pk, at in rows if at < cutoff]
+    model._default_manager.filter(pk__in=ids).delete()
+    return Slice(len(ids), ids[-1] if len(ids) == SLICE_ROWS else None)
+
+
+RULES = [
+    RetentionRule(
+        "Opens and clicks of single people",
+        "RETAIN_FEEDBACK_MONTHS",
+        lambda cutoff: Visit.objects.filter(at__lt=cutoff).count(),
+        lambda cutoff, after: _delete_oldest(Visit, cutoff),
+    ),
+    RetentionRule(
+        "Who opened and clicked at all",
+        "RETAIN_FEEDBACK_MONTHS",
+        lambda cutoff: FirstVisit.objects.filter(at__lt=cutoff).count(),
+        lambda cutoff, after: _delete_oldest(FirstVisit, cutoff),
+    ),
+]

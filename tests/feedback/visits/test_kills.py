@@ -1,0 +1,172 @@
+"""Web processes and whoever gathers are killed at random while people click: no answered click is lost or doubled."""
+
+import contextlib
+import datetime as dt
+import http.client
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.db.models import Sum
+
+from feedback.models import PendingVisit, VisitCount
+from feedback.visits.gather import gather_for_a_while
+from feedback.visits.spool import spool_folder
+from feedback.visits.verdicts import judge_for_a_while
+from tests.feedback.visits.making import CHROME, allow, click_of, link_of, message_to, open_of, tracked_mailing
+from tests.harness.workers import database_url
+
+ROOT = Path(__file__).resolve().parents[3]
+GATHERER = """
+import datetime as dt, os, django
+django.setup()
+from feedback.visits import gather, verdicts
+from feedback.visits.spool import spool_folder
+gather.SLICE_LINES = verdicts.SLICE_ROWS = 7
+while True:
+    gather.gather_for_a_while(spool_folder(), lambda: dt.datetime.now(dt.UTC), 5)
+    verdicts.judge_for_a_while(lambda: dt.datetime.now(dt.UTC) + dt.timedelta(minutes=6), 5)
+"""
+
+
+class People:
+    """Threads that open and click, each over one connection until it breaks."""
+
+    def __init__(self, port: int, paths: list[str]) -> None:
+        self.port, self.paths = port, paths
+        self.asked = self.answered = 0
+        self._lock = threading.Lock()
+        self._is_over = threading.Event()
+        self._threads = [threading.Thread(target=self._go, args=(number,)) for number in range(4)]
+
+    def __enter__(self) -> "People":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _go(self, seed: int) -> None:
+        chosen = random.Random(seed)
+        while not self._is_over.is_set():
+            client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+            with contextlib.closing(client), contextlib.suppress(OSError, http.client.HTTPException):
+                while not self._is_over.is_set():
+                    with self._lock:
+                        self.asked += 1
+                    client.request("GET", chosen.choice(self.paths), headers={"User-Agent": CHROME})
+                    answer = client.getresponse()
+                    answer.read()
+                    assert answer.status in (200, 302)
+                    with self._lock:
+                        self.answered += 1
+
+
+@pytest.fixture
+def environment(transactional_db: None, saved_settings: None, tmp_path: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "DATABASE_URL": database_url(),
+        "DATA_DIR": str(tmp_path),
+        "DJANGO_SETTINGS_MODULE": "brilliance.settings",
+        "TOKEN_KEYS": ",".join(settings.TOKEN_KEYS),
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+@contextlib.contextmanager
+def web(environment: dict[str, str]) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--worker-class", "gthread", "--workers", "2", "--threads", "8", "--no-control-socket"]
+    command = [sys.executable, "-m", "gunicorn", "brilliance.wsgi", "--bind", f"127.0.0.1:{port}", *options]
+    named = {**environment, "BASE_URL": f"http://localhost:{port}"}
+    process = subprocess.Popen(command, cwd=ROOT, env=named, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while len(children_of(process.pid)) < 2 or not is_up(port):
+            assert time.monotonic() < deadline, "the web processes did not start"
+            time.sleep(0.1)
+        yield port, process
+    finally:
+        workers = children_of(process.pid)
+        process.kill()
+        process.wait()
+        for pid in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def is_up(port: int) -> bool:
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    with contextlib.closing(client), contextlib.suppress(OSError):
+        client.request("GET", "/healthz")
+        return client.getresponse().status == 200
+    return False
+
+
+def children_of(pid: int) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(path.read_text().rpartition(")")[2].split()[1]) == pid:
+                found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.parametrize("most", [4, pytest.param(40, marks=pytest.mark.faults)], ids=["short", "long"])
+@pytest.mark.timeout(600)
+def test_nothing_answered_is_lost_or_doubled_by_kills(environment: dict[str, str], most: int) -> None:
+    allow()
+    mailing = tracked_mailing()
+    code = link_of(mailing)
+    messages = [message_to(mailing, f"{number}@example.net") for number in range(30)]
+    paths = [click_of(message, code) for message in messages] + [open_of(message) for message in messages]
+    chosen, kills = random.Random(4711), 0
+
+    with web(environment) as (port, master), contextlib.ExitStack() as stack, People(port, paths) as people:
+        gatherer = start_gatherer(environment, stack)
+        deadline = time.monotonic() + 90
+        while kills < 12 or people.answered < 500:
+            assert time.monotonic() < deadline, (kills, people.answered)
+            before = people.answered
+            while people.answered < before + chosen.randint(5, 200) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            if kills % 3 == 2:
+                gatherer.kill()
+                gatherer.wait()
+                gatherer = start_gatherer(environment, stack)
+            elif workers := children_of(master.pid):
+                os.kill(chosen.choice(workers), signal.SIGKILL)
+            kills += 1
+
+    deadline = time.monotonic() + 60
+    while list(spool_folder().glob("events-*")):  # The kernel takes the locks of the last ones in a moment.
+        assert time.monotonic() < deadline, "a file was not gathered"
+        gather_for_a_while(spool_folder(), lambda: dt.datetime.now(dt.UTC), 60)
+    judge_for_a_while(lambda: dt.datetime.now(dt.UTC) + dt.timedelta(minutes=6), 60)
+    counted = VisitCount.objects.filter(link_id=0).aggregate(loads=Sum("loads"))["loads"]
+    assert not PendingVisit.objects.filter(is_judged=False).exists()
+    # A request whose answer was killed may have been counted, and no other one.
+    assert people.answered <= counted <= people.asked
+    assert people.asked - people.answered <= 4 * (kills + 1)
+
+
+def start_gatherer(environment: dict[str, str], stack: contextlib.ExitStack) -> "subprocess.Popen[bytes]":
+    process = subprocess.Popen([sys.executable, "-c", GATHERER], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    stack.callback(process.wait)
+    stack.callback(process.kill)
+    return process
