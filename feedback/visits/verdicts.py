@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Q
 
 from campaigns.reports.providers import providers_of
 from db.locks import take_turns
@@ -19,16 +18,20 @@ from feedback.models import FirstVisit, GatheredFile, PendingVisit, Visit
 from feedback.visits import counts
 from feedback.visits.counts import CountKey, First
 from feedback.visits.messages import VisitedMessage, accepted_at, link_numbers, messages_of
-from mail.visits.bursts import NOTHING_RECENT, Click, Recent, recents
+from mail.visits.bursts import GATEWAY_SECONDS, SLOW_SECONDS
 from mail.visits.gateways import is_gateway_provider
+from mail.visits.judgement import SAYS_NOTHING, VisitFacts
+from mail.visits.judgement import judge as judge_visits
 from mail.visits.names import Family, Kind, Visitor
 from mail.visits.request import facts_of_list
-from mail.visits.rules import MessageFacts, Verdict, classify
+from mail.visits.rules import MessageFacts, Verdict
 
 SLICE_ROWS = 1_000
-NEIGHBOURS = dt.timedelta(seconds=60)
+NEIGHBOURS = dt.timedelta(seconds=GATEWAY_SECONDS)  # On the same network …
+SLOW_NEIGHBOURS = dt.timedelta(seconds=SLOW_SECONDS)  # … and in the same message.
 MOST_NEIGHBOURS = 3_000  # Five messages and three links give a scanner away.
-KEPT_FOR = dt.timedelta(minutes=3)  # For neighbours that are judged later, after its own verdict.
+KEPT_FOR = dt.timedelta(minutes=9)  # For neighbours that are judged later.
+KEPT_AFTERWARDS = dt.timedelta(minutes=3)  # The same, where it was gathered late.
 FORGOTTEN_AFTER = dt.timedelta(days=30)  # Positions in files that a killed process deleted.
 
 
@@ -69,7 +72,8 @@ def judge(now: dt.datetime) -> int:
 
 
 def _forget(now: dt.datetime) -> None:
-    PendingVisit.objects.filter(is_judged=True, due_at__lte=now - KEPT_FOR).delete()
+    judged = PendingVisit.objects.filter(is_judged=True, due_at__lte=now - KEPT_AFTERWARDS)
+    judged.filter(at__lte=now - KEPT_FOR).delete()
     GatheredFile.objects.filter(read_at__lt=now - FORGOTTEN_AFTER).delete()
 
 
@@ -83,62 +87,77 @@ def _message_ids(ids: Collection[int]) -> set[int]:
 
 def _verdicts(rows: Sequence[PendingVisit], providers: dict[str, str]) -> list[_Judged]:
     messages = messages_of({row.message_id for row in rows if row.message_id is not None})
-    accepted = accepted_at(messages)
-    recent = _recents(rows)
-    opened = _openers(messages)
-    judged = []
-    # Opens first: who opened a message before tells something of the click.
-    for row in sorted(rows, key=lambda row: (row.kind == Kind.CLICK, row.at, row.pk)):
-        message = messages.get(row.message_id) if row.message_id is not None else None
-        if message is not None and not message.is_counted_by_person(row.kind):
-            message = None  # The consent was taken back meanwhile.
-        request = facts_of_list(row.facts)
-        about = None
-        if message is not None and row.message_id is not None:
-            taken_at = message.delivered_at or accepted.get(row.message_id)
-            provider = providers.get(message.domain, message.domain)
-            by = frozenset(family for family, at in opened[row.message_id] if at < row.at)
-            about = MessageFacts(
-                taken_at.timestamp() if taken_at else None, is_gateway_provider(provider, message.domain), by
-            )
-        verdict = classify(request, row.at.timestamp(), about, recent.get(row.pk, NOTHING_RECENT))
-        if about is not None and row.kind == Kind.OPEN and verdict.visitor is not Visitor.MACHINE:
-            opened[row.message_id or 0].append((request.family, row.at))
-        judged.append(_Judged(row, message, verdict, request.family))
-    return judged
+    about = [_about(row, messages) for row in rows]
+    visits = _with_neighbours(rows, about)
+    verdicts = judge_visits(visits, _facts_of_messages(visits, messages, providers))
+    return [
+        _Judged(row, message, verdict, visit.request.family)
+        for row, message, verdict, visit in zip(rows, about, verdicts, visits, strict=False)
+    ]
 
 
-def _recents(rows: Sequence[PendingVisit]) -> dict[int, Recent]:
-    """Return what the clicks around each click say of it, by the key of its row."""
-    clicks = [row for row in rows if row.kind == Kind.CLICK]
-    if not clicks:
-        return {}
-    networks = {row.network for row in clicks} - {""}
-    near = PendingVisit.objects.filter(
-        Q(message__in={row.message_id for row in clicks} - {None}) | Q(network__in=networks),
+def _about(row: PendingVisit, messages: dict[int, VisitedMessage]) -> VisitedMessage | None:
+    message = messages.get(row.message_id) if row.message_id is not None else None
+    if message is not None and not message.is_counted_by_person(row.kind):
+        return None  # The consent was taken back meanwhile.
+    return message
+
+
+def _with_neighbours(rows: Sequence[PendingVisit], about: Sequence[VisitedMessage | None]) -> list[VisitFacts]:
+    """Return the rows' visits, followed by those that tell something of them."""
+    columns = ("at", "network", "mailing_id", "message_id", "link_id", "facts")
+    first, last = min(row.at for row in rows), max(row.at for row in rows)
+    others = PendingVisit.objects.exclude(pk__in=[row.pk for row in rows]).order_by("at").values_list(*columns)
+    of_message = others.filter(
+        message__in={row.message_id for row in rows} - {None},
+        at__range=(first - SLOW_NEIGHBOURS, last + SLOW_NEIGHBOURS),
+    )[:MOST_NEIGHBOURS]
+    of_network = others.filter(
+        network__in={row.network for row in rows if row.kind == Kind.CLICK} - {""},
         kind=Kind.CLICK.value,
-        at__gte=min(row.at for row in clicks) - NEIGHBOURS,
-        at__lte=max(row.at for row in clicks) + NEIGHBOURS,
-    )
-    columns = ("pk", "at", "network", "mailing_id", "message_id", "link_id", "facts")
-    others = near.exclude(pk__in=[row.pk for row in clicks]).order_by("at").values_list(*columns)[:MOST_NEIGHBOURS]
-    everything = [*(tuple(getattr(row, name) for name in columns) for row in clicks), *others]
-    links = link_numbers({mailing_id for _, _, _, mailing_id, *_ in everything})
-    said = recents(
-        [
-            Click(at.timestamp(), network, mailing_id, message_id, link_id, links.get(mailing_id, 0), Family(facts[2]))
-            for _, at, network, mailing_id, message_id, link_id, facts in everything
-        ]
-    )
-    return {row.pk: recent for row, recent in zip(clicks, said, strict=False)}  # Those of the others are not needed.
+        at__range=(first - NEIGHBOURS, last + NEIGHBOURS),
+    )[:MOST_NEIGHBOURS]
+    found = [
+        (row.at, row.network, row.mailing_id, row.message_id if message else None, row.link_id, row.facts)
+        for row, message in zip(rows, about, strict=True)
+    ]
+    known = {message_id for _, _, _, message_id, *_ in found}
+    found += of_message
+    found += (beside := [other for other in of_network if other[3] is None or other[3] not in known])
+    found += others.filter(message__in={other[3] for other in beside} - {None}, kind=Kind.OPEN.value)[:MOST_NEIGHBOURS]
+    links = link_numbers({mailing_id for _, _, mailing_id, *_ in found})
+    return [
+        VisitFacts(
+            at.timestamp(), network, mailing_id, message_id, link_id, links.get(mailing_id, 0), facts_of_list(of)
+        )
+        for at, network, mailing_id, message_id, link_id, of in found
+    ]
 
 
-def _openers(messages: Collection[int]) -> defaultdict[int, list[tuple[Family, dt.datetime]]]:
-    """Return the programs that opened messages, and perhaps were people's, and when."""
-    opened: defaultdict[int, list[tuple[Family, dt.datetime]]] = defaultdict(list)
-    visits = Visit.objects.filter(message__in=messages, kind=Kind.OPEN.value).exclude(visitor=Visitor.MACHINE.value)
-    for message_id, family, at in visits.values_list("message_id", "family", "at"):
-        opened[message_id].append((Family(family), at))
+def _facts_of_messages(
+    visits: Sequence[VisitFacts], messages: dict[int, VisitedMessage], providers: dict[str, str]
+) -> dict[int, MessageFacts]:
+    """Return what the rules need of the messages, and of those that are neighbours who opened them."""
+    accepted = accepted_at(messages)
+    opened = _openers({visit.message for visit in visits if visit.message is not None})
+    facts = {pk: MessageFacts(None, opened_by=frozenset(families)) for pk, families in opened.items()}
+    for pk, message in messages.items():
+        taken_at = message.delivered_at or accepted.get(pk)
+        provider = providers.get(message.domain, message.domain)
+        facts[pk] = MessageFacts(
+            taken_at.timestamp() if taken_at else None,
+            is_gateway_provider(provider, message.domain),
+            frozenset(opened[pk]),
+        )
+    return facts
+
+
+def _openers(messages: Collection[int]) -> defaultdict[int, set[Family]]:
+    """Return the programs that opened messages, as far as that was judged before."""
+    opened: defaultdict[int, set[Family]] = defaultdict(set)
+    visits = Visit.objects.filter(message__in=messages, kind=Kind.OPEN.value).exclude(reason__in=SAYS_NOTHING)
+    for message_id, family in visits.values_list("message_id", "family"):
+        opened[message_id].add(Family(family))
     return opened
 
 

@@ -12,7 +12,10 @@ from mail.visits.rules import MessageFacts, Verdict, classify
 
 COMPANY_SECONDS = 60
 _SHOWS_MAIL = {Manner.PRIVACY, Manner.APPLE, Manner.PROXY, Manner.READER}  # Programs in which mail can be read.
+SAYS_NOTHING = {Reason.PREFETCH, Reason.NO_AGENT, Reason.PROGRAM}  # Opens for these reasons show a mail to nobody.
 _HASTE = {Reason.EVERY_LINK, Reason.GATEWAY, Reason.PROBE}  # What gives away everything that its network asks for.
+
+_NEIGHBOUR = MessageFacts(None)
 
 
 class VisitFacts(NamedTuple):
@@ -35,10 +38,14 @@ def judge(visits: Sequence[VisitFacts], messages: Mapping[int, MessageFacts]) ->
 
     :param visits: those to judge, with all others of the same messages and networks within five minutes that are
         known.
-    :param messages: by the numbers that visits name. ``opened_by`` holds what earlier opens showed that are not among
-        the visits; those among them are added here.
+    :param messages: by the numbers that visits name. ``opened_by`` holds the programs of earlier opens that are not
+        among the visits; those among them are added here. A message that is missing is there for its neighbours only,
+        and the verdicts on its own visits mean nothing.
     """
-    order = sorted(range(len(visits)), key=lambda number: visits[number].at)
+    # Times may be whole seconds: an open comes before a click of the same one.
+    order = sorted(
+        range(len(visits)), key=lambda number: (visits[number].at, visits[number].request.kind is Kind.CLICK)
+    )
     opened_by: dict[int, dict[Family, set[str]]] = defaultdict(lambda: defaultdict(set))  # From which networks.
     clicks: list[int] = []
     facts_of_clicks: list[Click] = []
@@ -67,7 +74,7 @@ def _facts(
 ) -> MessageFacts | None:
     if visit.message is None:
         return None
-    known = messages[visit.message]
+    known = messages.get(visit.message, _NEIGHBOUR)
     return known._replace(opened_by=known.opened_by | opens.keys())
 
 

@@ -170,6 +170,27 @@ def test_one_network_that_fetches_links_of_many_messages_is_a_gateway(mailing: M
     assert numbers(mailing)["click", 0, "machine"] == (6, 6)
 
 
+def test_colleagues_behind_one_address_who_opened_their_mail_are_people(mailing: Mailing) -> None:
+    messages, code = [message_to(mailing, f"p{number}@example.net") for number in range(6)], link_of(mailing)
+    arrive([opening(message, LATER - 30 * MINUTE, GMAIL) for message in messages[:3]], LATER - 30 * MINUTE)
+    settle(LATER - 20 * MINUTE)  # What was judged long ago counts, and what still waits.
+    arrive([opening(message, LATER - MINUTE, GMAIL) for message in messages[3:]], LATER)
+    arrive([click(message, code, network="office") for message in messages], LATER)
+
+    settle(LATER + 6 * MINUTE)
+
+    assert {verdicts_of(message)[-1] for message in messages} == {("click", "human", "person")}
+
+
+def test_a_scanner_that_loads_the_pixel_opened_nothing(mailing: Mailing) -> None:
+    message, codes = message_to(mailing), [link_of(mailing, position) for position in range(4)]
+    arrive([opening(message), *[click(message, code) for code in codes]], LATER)
+
+    settle(LATER + 6 * MINUTE)
+
+    assert set(verdicts_of(message)) == {("open", "machine", "every link"), ("click", "machine", "every link")}
+
+
 def test_a_scanner_does_not_hide_the_person_who_follows(mailing: Mailing) -> None:
     message, code = message_to(mailing), link_of(mailing)
     arrive([click(message, code, SENT_AT + dt.timedelta(seconds=3), network="scanner")], SENT_AT + MINUTE)
