@@ -51,6 +51,8 @@ REPEATED = (
     "reply_to",
     "is_tagged",
     "sends_copies",
+    "tracking",
+    "track_text",
     "utm",
     "reference",
     "slug",

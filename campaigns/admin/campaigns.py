@@ -72,6 +72,7 @@ class CampaignAdmin(WritingAdmin):
         (_("Sender"), {"fields": ["mail_from", "reply_to"]}),
         (_("Servers"), {"fields": ["servers"], "classes": ["collapse"]}),
         (_("Copies"), {"fields": ["sends_copies", "confirms_copies"], "classes": ["collapse"]}),
+        (_("Opens and clicks"), {"fields": ["tracking", "track_text"], "classes": ["collapse"]}),
         (
             _("UTM codes"),
             {

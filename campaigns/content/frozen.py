@@ -1,5 +1,6 @@
 """The content of a campaign's mailing: of a draft the written content, of a queued campaign the frozen one."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.utils.text import slugify
@@ -10,7 +11,10 @@ from campaigns.markup.convert import ContentInvalid
 from campaigns.models import Campaign, FrozenContent
 from contacts.models import ContactList
 from installation.site import site
-from mail.links import utm
+from mail.links import levels, utm
+from mail.links.levels import Level
+
+COUNTING = ("tracking", "track_text")  # The values that tests and previews leave out: they are never counted.
 
 
 def frozen_content(campaign: Campaign) -> dict[str, Any]:
@@ -20,7 +24,7 @@ def frozen_content(campaign: Campaign) -> dict[str, Any]:
     """
     queued = queued_content(campaign)
     lists = list(ContactList.objects.filter(pk__in=audience_of(campaign).all_lists))
-    return {**(written_content(campaign, build(campaign)) if queued is None else queued), "lists": lists}
+    return {**(written_content(campaign, build(campaign), lists) if queued is None else queued), "lists": lists}
 
 
 def queued_content(campaign: Campaign) -> dict[str, Any] | None:
@@ -41,8 +45,11 @@ def queued_content(campaign: Campaign) -> dict[str, Any] | None:
     return content
 
 
-def written_content(campaign: Campaign, built: Built) -> dict[str, Any]:
-    """Return the content as it is written now, with the sender as they are called now, in values for JSON."""
+def written_content(campaign: Campaign, built: Built, lists: Iterable[ContactList]) -> dict[str, Any]:
+    """Return the content as it is written now, with the sender as they are called now, in values for JSON.
+
+    :param lists: the lists whose consent lets us write.
+    """
     sender = site()
     return {
         "name": campaign.name,
@@ -57,7 +64,18 @@ def written_content(campaign: Campaign, built: Built) -> dict[str, Any]:
         "reply_to": campaign.reply_to,
         "is_tagged": campaign.is_tagged,
         "sends_copies": campaign.sends_copies,
+        "tracking": tracking_level(campaign, lists),
+        "track_text": campaign.track_text,
         "utm": {name: value for name in utm.NAMES if (value := getattr(campaign, name))},
         "reference": f"c{campaign.pk}",
         "slug": slugify(campaign.name)[:100],
     }
+
+
+def tracking_level(campaign: Campaign, lists: Iterable[ContactList]) -> Level:
+    """Return how opens and clicks are counted: the lowest of the installation, the lists and the campaign.
+
+    Without a list nobody was asked for more than anonymous counts.
+    """
+    asked = [each.tracking for each in lists] or [levels.ANONYMOUS]
+    return levels.lowest([site().tracking, *asked, *([campaign.tracking] if campaign.tracking else [])])

@@ -17,11 +17,13 @@ from campaigns.ab_test.variants import VARIED, as_campaign, experiment_of
 from campaigns.audience.audience import of_choices
 from campaigns.audience.headcounts import Headcounts
 from campaigns.content.build import Built, CampaignFiles, build, frame_of
-from campaigns.content.frozen import queued_content, written_content
+from campaigns.content.frozen import queued_content, tracking_level, written_content
 from campaigns.markup.frame import Frame
 from campaigns.models import Campaign, Experiment, Variant
 from contacts.models import Contact, ContactList
 from contacts.segments.audience import Audience, reached
+from mail.links import levels
+from mail.links.levels import Level
 
 # Fields of the schedule. They are not editable in the form, and still belong to the version.
 TIMES = ("start", "start_wall", "time_zone", "not_after", "window_days", "window_opens", "window_closes")
@@ -131,7 +133,7 @@ class Written:
         :raises ContentInvalid: if the content cannot become a mail, or the A/B test is not the one that was queued.
         """
         queued = queued_content(content)
-        return written_content(content, self.built(content)) if queued is None else queued
+        return written_content(content, self.built(content), self.lists) if queued is None else queued
 
     @cached_property
     def written_contents(self) -> dict[str, dict[str, Any]]:
@@ -139,7 +141,13 @@ class Written:
 
         :raises ContentInvalid: if one of them cannot become a mail.
         """
-        return {letter: written_content(each, self.built(each)) for letter, each in self.contents}
+        return {letter: written_content(each, self.built(each), self.lists) for letter, each in self.contents}
+
+    @cached_property
+    def tracking(self) -> Level:
+        """How opens and clicks are counted: as they would be now, or of a queued campaign as it was frozen."""
+        queued = queued_content(self.contents[0][1])
+        return tracking_level(self.campaign, self.lists) if queued is None else levels.lowest([queued["tracking"]])
 
     # --- its version
 

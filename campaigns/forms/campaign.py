@@ -17,6 +17,8 @@ from adminpages.text_fields import RefusesControls
 from campaigns.forms.audience import AudienceForm
 from campaigns.forms.content import WritingForm
 from campaigns.models import Campaign
+from contacts.models import ContactList
+from installation.site import site
 from mail.addresses import AddressInvalid, parse_mailbox, parse_mailboxes, read_address
 from mail.links import utm
 from smtpservers.forms.validators import FieldInvalid, check_utm
@@ -59,6 +61,8 @@ class CampaignForm(AudienceForm, WritingForm):
             "lists",
             "sends_copies",
             "confirms_copies",
+            "tracking",
+            "track_text",
             "is_tagged",
             *utm.NAMES,
         ]
@@ -77,6 +81,12 @@ class CampaignForm(AudienceForm, WritingForm):
         for name in utm.PER_LINK:
             if name in self.fields:
                 self._suggest(name)
+        if "tracking" in self.fields:
+            field: Any = self.fields["tracking"]
+            field.choices = [("", gettext("As the lists say")), *ContactList.Tracking.choices]
+            most = gettext("This installation counts at most: %(level)s.")
+            level = ContactList.Tracking(site().tracking).label
+            field.help_text = format_html("{} {}", field.help_text, most % {"level": level})
 
     def _suggest(self, name: str) -> None:
         """Suggest the servers' values of a UTM parameter that servers do not add to every link by themselves."""

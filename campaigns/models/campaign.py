@@ -137,7 +137,10 @@ class Campaign(models.Model):
         default="",
         db_default="",
         choices=ContactList.Tracking,
-        help_text=_("Only lowers what the lists and the installation allow. Leave empty to count as they say."),
+        help_text=_(
+            "Lowers the level of the lists, never raises it: Personal still counts an anonymous list anonymously."
+            " People who haven't agreed are never counted by name. Leave empty to count as the lists say."
+        ),
     )
     track_text = models.BooleanField(
         _("count text links"),

@@ -71,6 +71,7 @@ CHECKS = {
     "M12": Check(_("Subject"), Place.CAMPAIGN, WARN),
     "M13": Check(_("Size"), Place.CAMPAIGN, BLOCK),
     "M14": Check(_("Copies"), Place.CAMPAIGN, WARN),
+    "M15": Check(_("Opens and clicks"), Place.CAMPAIGN, INFORM),
     "M16": Check(_("Sample text"), Place.CAMPAIGN, WARN),
     "D0": Check(_("DNS not known"), Place.DNS, WARN),
     "D1": Check(_("SPF record"), Place.DNS, BLOCK, (Need.SPF,)),
@@ -102,8 +103,10 @@ CHECKS = {
     "T3": Check(_("Unread reports"), Place.SERVERS, BLOCK, (Need.CONSENT,)),
 }
 
-# The checks that read the samples of a message: all with an M but the server's own page, reports, copies.
-OF_MESSAGES = tuple(check_id for check_id in CHECKS if check_id[0] == "M" and check_id not in ("M5", "M7", "M14"))
+# The checks that read the samples of a message: all with an M but the server's own page, reports, copies, counts.
+OF_MESSAGES = tuple(
+    check_id for check_id in CHECKS if check_id[0] == "M" and check_id not in ("M5", "M7", "M14", "M15")
+)
 
 # The checks whose findings are fixed in the campaign's content.
 OF_CONTENT = ("M6", "M9", "M10", "M11", "M12", "M13", "M16")

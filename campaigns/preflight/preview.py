@@ -12,7 +12,7 @@ from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from campaigns.content.frozen import frozen_content
+from campaigns.content.frozen import COUNTING, frozen_content
 from campaigns.models import Campaign
 from campaigns.preflight import send_tests
 from campaigns.preflight.checks.message import html_bytes
@@ -82,7 +82,7 @@ def build_preview(campaign: Campaign, contact: Contact | None, server: SmtpServe
     """
     content = frozen_content(campaign)
     files = content["files"]
-    for name in ("name", "lists", "reply_to", "sends_copies", "files"):  # Invisible to the reader.
+    for name in ("name", "lists", "reply_to", "sends_copies", "files", *COUNTING):  # Invisible to the reader.
         del content[name]
 
     deadline = monotonic() + COMPOSE_SECONDS  # One deadline for all three, because a person waits.

@@ -16,7 +16,7 @@ from campaigns.content.written import Written
 from campaigns.forecast.forecast import Forecast
 from campaigns.forecast.inputs import forecast_of
 from campaigns.models import Campaign
-from campaigns.preflight.checks import dns, receivers, recipients, sessions, volume
+from campaigns.preflight.checks import counting, dns, receivers, recipients, sessions, volume
 from campaigns.preflight.checks import servers as server_checks
 from campaigns.preflight.checks.message import (
     empty_greeting,
@@ -35,8 +35,10 @@ from campaigns.preflight.samples import Sample, samples
 from campaigns.preflight.senders import addresses, senders
 from campaigns.schedule.schedule import timing_refusals, zone_for
 from contacts.segments.audience import reached
+from delivery.content.composer import own_hosts
 from delivery.models import Message
 from installation.site import site
+from mail.links import levels, link_targets
 from mail.mailbox_providers import PROVIDERS
 from smtpservers.models import SmtpServer
 from smtpservers.routing.fleet import Fleet
@@ -135,6 +137,7 @@ def review_of(written: Written, fleet: Fleet, sample_seconds: float = SAMPLE_SEC
     numbers = _kinds_of_people(written, names, now) if taken or report.reached else {}
     missing = {name: numbers[f"without_{position}"] for position, name in enumerate(names)}
     found_here += _of_messages(written, taken, fields, missing, numbers, report.reached)
+    found_here += _of_counting(written, numbers)
     found_here += server_checks.room(expected, fleet, zone_for(written.campaign))
     found_here += _of_servers_and_people(written, servers, report, numbers)
     routes = routes_of(contents)
@@ -256,6 +259,19 @@ def _of_servers_and_people(
     yield from recipients.unreachable(servers, report)
 
 
+def _of_counting(written: Written, numbers: Mapping[str, int]) -> Iterator[Finding]:
+    """Yield what is not counted of opens and clicks, and of whom."""
+    level = written.tracking
+    yield from counting.counted_people(level, numbers)
+    hosts = own_hosts()
+    for _letter, content in written.contents:
+        try:
+            html = written.built(content).html
+        except ValueError:  # Another check says why.
+            continue
+        yield from counting.uncounted_links(level, [place.link for place in link_targets.in_html(html, hosts)])
+
+
 def _of_routes(routes: Sequence[MailRoute], numbers: Mapping[str, int], now: dt.datetime) -> Iterator[Finding]:
     """Yield what is known of the way to real mailboxes: volume and reputation, DNS, and the servers' sessions."""
     people = {one.name: numbers.get(one.name, 0) for one in volume.BULK}
@@ -288,6 +304,8 @@ def _kinds_of_people(written: Written, fields: list[str], now: dt.datetime) -> d
         "roles": is_role,
         "nameless": Q(first_name=""),
         "unmailed": _unmailed(now),
+        "unasked": Q(open_tracking=levels.UNSET) | Q(click_tracking=levels.UNSET),
+        "uncounted": Q(open_tracking=levels.NONE) | Q(click_tracking=levels.NONE),
         "americans": Q(time_zone__in=NORTH_AMERICAN_ZONES),
         **{one.name: Q(domain__in=one.domains) for one in PROVIDERS if one.bulk_per_day},
         **{f"without_{position}": is_missing(name) for position, name in enumerate(fields)},

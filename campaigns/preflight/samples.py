@@ -15,6 +15,7 @@ from delivery.content.composer import Composer
 from delivery.content.message import Outgoing, Person
 from delivery.models import Mailing
 from mail.addresses import fold
+from mail.links import levels
 from smtpservers.models import SmtpServer
 from smtpservers.smtp.endpoint import domain_name_of
 
@@ -90,6 +91,7 @@ def _sample(
         unsubscribe_url=_unsubscribe_url(named),
         is_local=settings.IS_LOOPBACK and server.host in LOCAL_HOSTS,
         own=(settings.BASE_URL,),
+        counts_opens=mailing.tracking != levels.OFF,
         largest=tuple((each.name, each.max_message_bytes) for each in servers if each.max_message_bytes),
     )
     return Sample(

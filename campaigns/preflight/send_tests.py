@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from campaigns.content.frozen import frozen_content
+from campaigns.content.frozen import COUNTING, frozen_content
 from campaigns.models import Campaign
 from contacts.models import Contact
 from delivery.content.test_inbox import leads_to_test_inbox
@@ -64,7 +64,7 @@ def ask(
     :param actor: the user who sends the tests.
     :raises ContentInvalid: if the content cannot become a mail.
     """
-    content = Content(**frozen_content(campaign))
+    content = Content(**{name: value for name, value in frozen_content(campaign).items() if name not in COUNTING})
     merge = None
     if contact is not None:
         merge = {**contact.attributes, "first_name": contact.first_name, "last_name": contact.last_name}

@@ -23,6 +23,7 @@ from campaigns.forms.review import ScheduleForm, SendTestsForm
 from campaigns.lifecycle import approvals
 from campaigns.models import Approval, Campaign
 from campaigns.preflight import inquiry
+from campaigns.preflight.checks.counting import SENTENCES
 from campaigns.preflight.checks.routes import carried, routes_of
 from campaigns.preflight.finding import Severity, by_weight
 from campaigns.preflight.preview import sample_subject
@@ -78,6 +79,7 @@ def _context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
         "experiment": found.written.experiment,
         "variants": [(letter, sample_subject(varied.subject)) for letter, varied in found.written.contents if letter],
         "review": found,
+        "counting": SENTENCES[found.written.tracking],
         "weights": by_weight(found.findings, overridden),
         "is_asking": inquiry.is_under_way(found.routes, now),
         "forecast": words(found.forecast, timezone.get_current_timezone()),

@@ -76,6 +76,7 @@ class CheckContext:
     own: tuple[str, ...] = ()  # Prefixes of URLs of this site.
     largest: tuple[tuple[str, int], ...] = ()  # Servers, and the message size in bytes that each one announced.
     must_unsubscribe: bool = True
+    counts_opens: bool = False
     addresses: tuple[str, ...] = field(default=())  # Postal addresses; the message must contain one of them.
 
 
@@ -102,7 +103,7 @@ def findings_without_links(seen: ParsedMessage, context: CheckContext) -> Iterat
     yield from message_id(seen, context)
     if context.must_unsubscribe:
         yield from one_click(seen, context)
-    yield from parts(seen)
+    yield from parts(seen, counts_opens=context.counts_opens)
     yield from leftovers(seen)
     yield from sample_text(seen)
     yield from links(seen, context)
@@ -264,7 +265,7 @@ def html_bytes(html: str) -> int:
     return len(html.replace("\r\n", "\n").encode())
 
 
-def parts(seen: ParsedMessage) -> Iterator[Finding]:
+def parts(seen: ParsedMessage, *, counts_opens: bool = False) -> Iterator[Finding]:
     """M9: a text part, and HTML that mail programs show completely."""
     if not seen.text.strip():
         yield found(
@@ -274,12 +275,14 @@ def parts(seen: ParsedMessage) -> Iterator[Finding]:
             _("Write one, or leave the text empty to create it from the HTML."),
         )
     if (size := html_bytes(seen.html)) > GMAIL_CLIPS_AT:
-        yield found(
-            "M9",
-            WARN,
-            _("The HTML has %(size)s KB. Gmail clips it at 102 KB, with the footer.", size=size // 1024),
-            _("Shorten the content."),
-        )
+        if counts_opens:
+            sentence = _(
+                "The HTML has %(size)s KB. Gmail clips it at 102 KB, with the footer, and opens there aren't counted.",
+                size=size // 1024,
+            )
+        else:
+            sentence = _("The HTML has %(size)s KB. Gmail clips it at 102 KB, with the footer.", size=size // 1024)
+        yield found("M9", WARN, sentence, _("Shorten the content."))
     forbidden = sorted(seen.tags & set(_FORBIDDEN_TAGS))
     if forbidden:
         yield found(

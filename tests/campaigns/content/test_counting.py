@@ -1,0 +1,215 @@
+"""How a campaign's opens and clicks are counted: the lowest level, frozen when it is queued, and told on its pages."""
+
+import datetime as dt
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from campaigns.ab_test import run
+from campaigns.content.frozen import tracking_level
+from campaigns.content.written import Written
+from campaigns.forms.campaign import CampaignForm
+from campaigns.lifecycle import states
+from campaigns.lifecycle.archive import render_without_recipient
+from campaigns.models import Campaign, Experiment, Variant
+from campaigns.preflight.preview import build_preview
+from campaigns.preflight.review import review
+from contacts.models import Contact, ContactList, Subscription
+from delivery.content.composer import web_version
+from delivery.models import Mailing, Message
+from installation.models import SiteSettings
+from smtpservers.models import SmtpServer
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("saved_settings")]
+
+NOW = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.UTC)
+SOON = NOW + dt.timedelta(seconds=2)
+
+
+def allow(level: str) -> None:
+    SiteSettings.objects.update_or_create(pk=1, defaults={"tracking": level})
+
+
+def told(campaign: Campaign, check_id: str = "M15") -> list[str]:
+    return [finding.sentence for finding in review(campaign, NOW).findings if finding.check_id == check_id]
+
+
+@pytest.mark.parametrize(
+    ("installation", "lists", "own", "found"),
+    [
+        ("personal", ["personal"], "", "personal"),
+        ("personal", ["personal", "anonymous"], "", "anonymous"),
+        ("personal", ["personal", "off"], "", "off"),
+        ("anonymous", ["personal"], "personal", "anonymous"),
+        ("", ["personal"], "personal", "off"),
+        ("personal", ["personal"], "anonymous", "anonymous"),
+        ("personal", ["anonymous"], "personal", "anonymous"),
+        ("personal", ["personal"], "off", "off"),
+        ("personal", [], "", "anonymous"),
+        ("personal", [], "personal", "anonymous"),
+    ],
+)
+def test_the_lowest_level_counts(installation: str, lists: list[str], own: str, found: str) -> None:
+    allow(installation)
+
+    assert tracking_level(Campaign(tracking=own), [ContactList(tracking=each) for each in lists]) == found
+
+
+def test_the_level_is_frozen_when_the_campaign_is_queued(
+    campaign: Campaign, server: SmtpServer, people: dict[str, User]
+) -> None:
+    allow("personal")
+    ContactList.objects.update(tracking="personal")
+    Campaign.objects.update(track_text=True)
+    assert states.queue_campaign(campaign.pk, people["marketer"], NOW) == []
+
+    allow("off")
+    ContactList.objects.update(tracking="off")
+    states.start_due_campaigns(SOON)
+
+    mailing = Mailing.objects.get(stream="campaign")
+    assert (mailing.tracking, mailing.track_text) == ("personal", True)
+
+
+def test_variants_and_the_winner_are_counted_alike(
+    campaign: Campaign, server: SmtpServer, people: dict[str, User]
+) -> None:
+    allow("anonymous")
+    crowd = Contact.objects.bulk_create(
+        Contact(email=f"reader{number}@example.com", email_key=f"reader{number}@example.com") for number in range(40)
+    )
+    Subscription.objects.bulk_create(Subscription(contact=each, list=campaign.lists.get()) for each in crowd)
+    experiment = Experiment.objects.create(campaign=campaign, sample_percent=50, seed="0123456789abcdef")
+    for position, subject in enumerate(["", "Snow?"]):
+        Variant.objects.create(experiment=experiment, position=position, subject=subject)
+    Campaign.objects.update(track_text=True)
+    assert states.queue_campaign(campaign.pk, people["marketer"], NOW) == []
+    states.start_due_campaigns(SOON)
+    Message.objects.filter(status="queued").update(status="accepted")
+
+    later = NOW + dt.timedelta(hours=5)
+    assert run.choose(campaign.pk, experiment.variants.get(position=1).pk, people["marketer"], later) == ""
+    run.open_rests(later)
+
+    mailings = Mailing.objects.filter(stream="campaign")
+    assert list(mailings.values_list("tracking", "track_text")) == [("anonymous", True)] * 3
+
+
+def test_a_change_of_the_level_is_a_change_of_the_campaign(campaign: Campaign, server: SmtpServer) -> None:
+    allow("personal")
+    before = Written(campaign).version
+
+    ContactList.objects.update(tracking="off")
+
+    assert Written(campaign).version != before
+
+
+def test_preview_web_version_and_archive_have_no_trace_of_counting(
+    campaign: Campaign, server: SmtpServer, people: dict[str, User], settings: Any
+) -> None:
+    allow("personal")
+    settings.TRACKING_URL = "https://click.example.com"
+    ContactList.objects.update(tracking="personal")
+    Contact.objects.update(open_tracking="yes", click_tracking="yes")
+    shown = build_preview(campaign, Contact.objects.first(), server, NOW)
+    assert states.queue_campaign(campaign.pk, people["marketer"], NOW) == []
+    states.start_due_campaigns(SOON)
+    mailing = Mailing.objects.get(stream="campaign")
+    assert mailing.tracking == "personal"
+
+    texts = [shown.html, web_version(mailing.messages.all()[0]).html, *render_without_recipient(mailing)]
+
+    for text in texts:
+        assert "click.example.com" not in text
+    for html in (shown.html, texts[1]):
+        assert "https://example.com/sale" in html
+
+
+# --- the review
+
+
+def test_nothing_is_said_while_nothing_is_counted(campaign: Campaign, server: SmtpServer) -> None:
+    campaign.html = '<a href="https://example.com/{{ first_name }}">Yours</a>'
+    Contact.objects.update(click_tracking="none")
+
+    assert told(campaign) == []
+
+
+def test_people_without_consent_are_counted_on_the_review(campaign: Campaign, server: SmtpServer) -> None:
+    allow("personal")
+    ContactList.objects.update(tracking="personal")
+    assert told(campaign) == ["3 recipients haven't agreed to be counted by name, and are counted anonymously."]
+
+    Contact.objects.update(open_tracking="yes", click_tracking="yes")
+    Contact.objects.filter(first_name="Ann").update(click_tracking="unset")
+    Contact.objects.filter(first_name="Bea").update(open_tracking="none")
+
+    assert told(campaign) == [
+        "1 recipient hasn't agreed to be counted by name, and is counted anonymously.",
+        "1 recipient refused to have opens or clicks counted. What they refused isn't counted.",
+    ]
+    campaign.tracking = "anonymous"
+    assert told(campaign) == ["1 recipient refused to have opens or clicks counted. What they refused isn't counted."]
+
+
+def test_links_that_are_not_counted_are_named(campaign: Campaign, server: SmtpServer) -> None:
+    allow("anonymous")
+    campaign.html = (
+        '<a href="https://example.com/{{ first_name }}">Your page</a><a href="{{ unsubscribe_url }}">Leave</a>'
+        '<a href="https://example.com/a?sv=1&amp;sig=2"><img src="x.png" alt="Invoice"></a>'
+        '<a href="https://example.com/">Shop</a><a href="https://example.com/" data-track="off">Quiet</a>'
+    )
+
+    assert told(campaign) == [
+        "Links with a merge field in their address aren't counted: “Your page”.",
+        "Links with a signed address aren't counted: “Invoice”.",
+    ]
+
+
+def test_a_clipped_mail_is_said_to_lose_its_opens(campaign: Campaign, server: SmtpServer) -> None:
+    campaign.html = f"<p>{'Snow. ' * 20_000}</p>"
+    assert [each for each in told(campaign, "M9") if "102 KB" in each and "opens" not in each]
+
+    allow("anonymous")
+
+    assert [each for each in told(campaign, "M9") if "102 KB" in each and "opens there aren't counted" in each]
+
+
+@pytest.mark.parametrize(
+    ("level", "sentence"),
+    [
+        ("off", "Not counted"),
+        ("anonymous", "Counted anonymously, for the campaign and each link"),
+        ("personal", "Counted by name for people who agreed, anonymously for others"),
+    ],
+)
+def test_the_review_says_how_opens_and_clicks_are_counted(
+    marketer: Client, campaign: Campaign, server: SmtpServer, level: str, sentence: str
+) -> None:
+    allow(level)
+    ContactList.objects.update(tracking="personal")
+
+    page = marketer.get(f"/campaigns/{campaign.pk}/review/").content.decode()
+
+    assert f"<dt>Opens and clicks</dt><dd>{sentence}</dd>" in page
+
+
+# --- the form
+
+
+def test_a_campaign_lowers_its_level_in_the_form(marketer: Client, campaign: Campaign, server: SmtpServer) -> None:
+    allow("anonymous")
+    address = f"/admin/campaigns/campaign/{campaign.pk}/change/"
+    form = {"name": "Spring", "subject": "Hi", "text": "Flowers.", "lists": [each.pk for each in campaign.lists.all()]}
+
+    page = marketer.get(address).content.decode()
+    marketer.post(address, {**form, "tracking": "off", "track_text": "on"})
+
+    assert "This installation counts at most: Anonymous." in page
+    assert "As the lists say" in page
+    campaign.refresh_from_db()
+    assert (campaign.tracking, campaign.track_text) == ("off", True)
+    refused = CampaignForm({**form, "tracking": "everything"}, instance=campaign)
+    assert list(refused.errors) == ["tracking"]
