@@ -34,7 +34,7 @@ from mail.addresses import (
 )
 from mail.budget import Budget
 from mail.links import levels
-from mail.links.levels import Level
+from mail.links.levels import UNSET, Level
 from mail.links.link_targets import Link
 from mail.links.utm import NAMES, PER_LINK, switch_of
 from mail.merge_fields import Flag, name_values
@@ -198,14 +198,12 @@ class Composer:
         """Return how the opens and clicks of a message are counted: never those of copies and redirected mail."""
         if self._targets is None or tracking == levels.OFF or message.redirected_to or message.copy_of is not None:
             return levels.OFF, levels.OFF
-        contact = message.contact
-        consents = (contact.open_tracking, contact.click_tracking) if contact else (levels.UNSET, levels.UNSET)
-        key = (tracking, *consents)
+        person = message.contact
+        key = (tracking, person.open_tracking, person.click_tracking) if person else (tracking, UNSET, UNSET)
         counted = self._counted.get(key)
         if counted is None:
             level = levels.lowest([self._mailing.tracking, tracking])
-            opens, clicks = (levels.effective(level, consent) for consent in consents)
-            counted = self._counted[key] = (opens, clicks)
+            counted = self._counted[key] = (levels.effective(level, key[1]), levels.effective(level, key[2]))
         return counted
 
     def _values(self, contact: Person | None, merge: Mapping[str, Any] | None, email: str) -> dict[str, Any]:
