@@ -28,6 +28,7 @@ class SignUp(models.Model):
     last_name = models.CharField(max_length=150, blank=True)
     language = models.CharField(max_length=16, choices=settings.LANGUAGES)  # Of the form and of our mail.
     choices = models.JSONField(default=list)  # [{"list": 7, "wording": "I agree …"}, …]
+    tracking = models.JSONField(default=dict)  # What was ticked about opens and clicks: {"opens": "Count …"}.
     channel = models.CharField(max_length=16, choices=Channel)
     network = models.CharField(max_length=45, blank=True)  # The /24 or /48 of the request.
     contact = models.ForeignKey(Contact, null=True, on_delete=models.SET_NULL, related_name="+")

@@ -55,6 +55,7 @@ class Migration(migrations.Migration):
                 ('last_name', models.CharField(blank=True, max_length=150)),
                 ('language', models.CharField(choices=[('en', 'English'), ('de', 'Deutsch'), ('fr', 'Français'), ('es', 'Español'), ('pt', 'Português'), ('nl', 'Nederlands'), ('it', 'Italiano'), ('ja', '日本語')], max_length=16)),
                 ('choices', models.JSONField(default=list)),
+                ('tracking', models.JSONField(default=dict)),
                 ('channel', models.CharField(choices=[('page', 'our page'), ('embedded', 'embedded form'), ('json', 'JSON')], max_length=16)),
                 ('network', models.CharField(blank=True, max_length=45)),
                 ('made_contact', models.BooleanField(default=False)),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from publicpages.words.confirmation import CONFIRMATION
+from publicpages.words.tracking import TRACKING
 
 _HTML = """\
 <!DOCTYPE html>
@@ -15,7 +16,9 @@ _HTML = """\
 <h1 style="font-size:22px;line-height:1.3">{words.heading}</h1>
 <p>{words.body}</p>
 <ul>{{% for list in lists %}}<li>{{{{ list }}}}</li>{{% endfor %}}</ul>
-<p>{words.hint}</p>
+{{% if wishes != empty %}}<p>{also}</p>
+<ul>{{% for wish in wishes %}}<li>{{{{ wish }}}}</li>{{% endfor %}}</ul>
+{{% endif %}}<p>{words.hint}</p>
 <p><a href="{{{{ confirm_url }}}}" style="display:inline-block;padding:12px 20px;border-radius:8px;\
 background:#1f2937;color:#ffffff;text-decoration:none;font-weight:bold">{words.button}</a></p>
 <p style="font-size:13px;overflow-wrap:anywhere">{{{{ confirm_url }}}}</p>
@@ -30,7 +33,11 @@ _TEXT = """\
 
 {{% for list in lists %}}- {{{{ list }}}}
 {{% endfor %}}
-{words.hint}
+{{% if wishes != empty %}}{also}
+
+{{% for wish in wishes %}}- {{{{ wish }}}}
+{{% endfor %}}
+{{% endif %}}{words.hint}
 
 {{{{ confirm_url }}}}
 
@@ -50,15 +57,19 @@ class ConfirmationMail:
     values: dict[str, Any]
 
 
-def confirmation_mail(language: str, *, organisation: str, days: int, lists: list[str], url: str) -> ConfirmationMail:
+def confirmation_mail(
+    language: str, *, organisation: str, days: int, lists: list[str], wishes: list[str], url: str
+) -> ConfirmationMail:
     """Return the mail in one of the product's languages.
 
     It contains no name: the person who filled in the form may have entered anything as the name.
+
+    :param wishes: what else was ticked, word for word.
     """
-    words = CONFIRMATION[language]
+    words, also = CONFIRMATION[language], TRACKING[language].also
     return ConfirmationMail(
         subject=words.subject,
-        html=_HTML.format(words=words, language=language),
-        text=_TEXT.format(words=words),
-        values={"organisation": organisation, "days": days, "lists": lists, "confirm_url": url},
+        html=_HTML.format(words=words, also=also, language=language),
+        text=_TEXT.format(words=words, also=also),
+        values={"organisation": organisation, "days": days, "lists": lists, "wishes": wishes, "confirm_url": url},
     )

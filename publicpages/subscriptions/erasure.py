@@ -36,6 +36,7 @@ def export(subject: Subject) -> dict[str, Any]:
                 "first name": row.first_name,
                 "last name": row.last_name,
                 "choices": row.choices,
+                "opens and clicks": row.tracking,
                 "network": row.network,
                 "confirmed at": row.confirmed_at,
             }

@@ -6,8 +6,8 @@ and change no contact before the confirmation, because the address may belong to
 """
 
 import datetime as dt
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.db import transaction
@@ -15,14 +15,15 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from contacts.consent import changes
 from contacts.consent.ip_networks import network_of
-from contacts.models import Contact, ContactList, Subscription, Suppression
+from contacts.consent.tracking import decide
+from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Suppression
 from contacts.privacy.erasure import is_erased
 from delivery.models import Mailing
 from delivery.outbox import mailings
 from mail import tokens
 from mail.addresses import AddressInvalid, check_address, domain_of, fold
 from publicpages.models import SignUp
-from publicpages.subscriptions import rate_limit
+from publicpages.subscriptions import rate_limit, tracking
 from publicpages.subscriptions.confirmation_mail import confirmation_mail
 from publicpages.words.subscribe import SIGN_UP
 
@@ -50,6 +51,7 @@ class FormEntry:
     shown_in: str  # The language of the form, and so of the wording that they agreed to.
     list_ids: Collection[int]
     channel: SignUp.Channel
+    counted: Mapping[str, str] = field(default_factory=dict)  # What was ticked about opens and clicks, with its words.
 
 
 # --- the form
@@ -97,12 +99,14 @@ def receive(entry: FormEntry, origin: str, now: dt.datetime) -> bool:
     if not rate_limit.take("network", network, settings.SUBSCRIBE_PER_NETWORK, HOUR, now):
         return False
     if rate_limit.take("address", fold(entry.email), settings.SUBSCRIBE_PER_ADDRESS, DAY, now):
+        lists = chosen_lists(entry)
         SignUp.objects.create(
             email=entry.email,
             first_name=entry.first_name,
             last_name=entry.last_name,
             language=entry.language,
-            choices=[{"list": each.pk, "wording": wording(each, entry.shown_in)} for each in chosen_lists(entry)],
+            choices=[{"list": each.pk, "wording": wording(each, entry.shown_in)} for each in lists],
+            tracking=dict(entry.counted) if tracking.asks(lists) else {},
             channel=entry.channel,
             network=network,
             received_at=now,
@@ -162,9 +166,25 @@ def _process(sign_up_id: int, organisation: str, now: dt.datetime) -> bool:
             )
             == Subscription.Status.PENDING
         ]
-        if unconfirmed and not _was_just_asked(sign_up, contact):
-            _ask_to_confirm(sign_up, contact, unconfirmed, organisation, now)
+        wishes = tracking.missing(contact, sign_up.tracking)
+        if is_new and not unconfirmed and contact.subscriptions.exists():
+            _count(sign_up, contact, wishes, now)
+        elif (unconfirmed or wishes) and not _was_just_asked(sign_up, contact):
+            _ask_to_confirm(sign_up, contact, organisation, now, lists=unconfirmed, wishes=wishes)
     return True
+
+
+def _count(sign_up: SignUp, contact: Contact, wishes: Collection[tracking.Topic], now: dt.datetime) -> None:
+    """Record the consents of a new person whom a single opt-in subscribed: the entry is the consent to all of it."""
+    decide(
+        contact.pk,
+        dict.fromkeys(wishes, True),
+        method=ConsentEvent.Method.FORM,
+        source=SOURCES[SignUp.Channel(sign_up.channel)],
+        now=now,
+        wordings={topic: sign_up.tracking[topic] for topic in wishes},
+        network=sign_up.network,
+    )
 
 
 def _was_just_asked(sign_up: SignUp, contact: Contact) -> bool:
@@ -176,8 +196,11 @@ def _was_just_asked(sign_up: SignUp, contact: Contact) -> bool:
         confirmed_at=None,
         received_at__gt=sign_up.received_at - DOUBLE_PRESS,
     )
-    asked = {choice["list"] for choice in sign_up.choices}
-    return any(asked == {choice["list"] for choice in entry.choices} for entry in before)
+    return any(_asked(sign_up) == _asked(entry) for entry in before)
+
+
+def _asked(sign_up: SignUp) -> tuple[set[int], set[str]]:
+    return {choice["list"] for choice in sign_up.choices}, set(sign_up.tracking)
 
 
 def is_stopped(email: str, now: dt.datetime) -> bool:
@@ -199,14 +222,22 @@ def _choices(sign_up: SignUp, *, only_public: bool) -> list[tuple[ContactList, s
 
 
 def _ask_to_confirm(
-    sign_up: SignUp, contact: Contact, lists: Sequence[ContactList], organisation: str, now: dt.datetime
+    sign_up: SignUp,
+    contact: Contact,
+    organisation: str,
+    now: dt.datetime,
+    *,
+    lists: Sequence[ContactList],
+    wishes: Sequence[tracking.Topic],
 ) -> None:
     """Queue the confirmation mail as a notice: without copies, tags, or redirection after a failure."""
+    names = [each.public_title for each in lists] or names_of_lists(sign_up)
     mail = confirmation_mail(
         sign_up.language,
         organisation=organisation,
         days=settings.CONFIRM_DAYS,
-        lists=[each.public_title for each in lists],
+        lists=names,
+        wishes=[sign_up.tracking[topic] for topic in wishes],
         url=confirm_url(sign_up.pk),
     )
     mailing = mailings.open_mailing(
@@ -276,6 +307,8 @@ def confirm(sign_up: SignUp, origin: str, now: dt.datetime) -> list[str]:
         for name in ("first_name", "last_name", "language"):  # Known values stay.
             if value := getattr(sign_up, name):
                 Contact.objects.filter(pk=contact.pk, **{name: ""}).update(**{name: value})
+        if confirmed:
+            tracking.confirm(contact, sign_up.tracking, sign_up.received_at, origin, now)
     return confirmed
 
 

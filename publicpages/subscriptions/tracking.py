@@ -1,11 +1,14 @@
 """What people choose on public pages about their opens and clicks being counted, and the words they agree to."""
 
 import datetime as dt
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from contacts.consent import tracking
 from contacts.consent.tracking import FIELDS
 from contacts.models import ConsentEvent, Contact, ContactList
+from installation.site import site
+from mail.links.levels import PERSONAL, lowest
 from publicpages.words.tracking import TRACKING
 
 Topic = ConsentEvent.Topic
@@ -26,6 +29,11 @@ def meaning(topic: Topic, language: str, organisation: str) -> str:
 def wording(topic: Topic, language: str, organisation: str) -> str:
     """Return what people agree to, word for word."""
     return f"{label(topic, language)}: {meaning(topic, language, organisation)} {TRACKING[language].change}"
+
+
+def wordings(names: Iterable[object], language: str, organisation: str) -> dict[str, str]:
+    """Return what people agree to by these switches, by name; anybody may have sent the names."""
+    return {topic.value: wording(topic, language, organisation) for topic in read(names)}
 
 
 def agreed(contact: Contact) -> set[Topic]:
@@ -69,6 +77,44 @@ def save(
     )
 
 
+# --- the form
+
+
 def asks(lists: Iterable[ContactList]) -> bool:
     """Whether a form for these lists asks for the consents: people on one of them may be counted by name."""
-    return any(each.tracking == ContactList.Tracking.PERSONAL for each in lists)
+    return any(lowest([each.tracking, site().tracking]) == PERSONAL for each in lists)
+
+
+def switches(language: str, organisation: str, chosen: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Return the two switches as a page shows them."""
+    return [
+        {
+            "name": topic.value,
+            "label": label(topic, language),
+            "text": meaning(topic, language, organisation),
+            "is_on": topic in chosen,
+        }
+        for topic in FIELDS
+    ]
+
+
+def missing(contact: Contact, wordings: Mapping[str, str]) -> list[Topic]:
+    """Return what an entry of the form ticked and the person has not agreed to yet."""
+    return [topic for topic in read(wordings) if topic not in agreed(contact)]
+
+
+def confirm(
+    contact: Contact, wordings: Mapping[str, str], asked_at: dt.datetime, network: str, now: dt.datetime
+) -> None:
+    """Record that the person confirmed what the form ticked, except what they refused since they were asked."""
+    refused = ConsentEvent.objects.filter(contact=contact, status=tracking.NONE, at__gte=asked_at)
+    since = set(refused.values_list("topic", flat=True))
+    tracking.decide(
+        contact.pk,
+        {topic: True for topic in read(wordings) if topic not in since},
+        method=ConsentEvent.Method.CONFIRMATION,
+        source="",
+        now=now,
+        wordings={topic: wordings[topic] for topic in read(wordings)},
+        network=network,
+    )

@@ -16,8 +16,11 @@ from django.views.decorators.http import require_GET
 from adminpages.access import needs
 from contacts.models import ContactList
 from installation.site import site
+from publicpages.appearance.looks import looks
+from publicpages.subscriptions import tracking
 from publicpages.subscriptions.subscribe import wording
 from publicpages.words.subscribe import SIGN_UP
+from publicpages.words.tracking import TRACKING
 from publicpages.words.unsubscribe import best_language
 
 
@@ -36,6 +39,7 @@ def form_of_list(request: HttpRequest, list_id: int) -> HttpResponse:
         "url": _url("publicpages:subscribe_to", contact_list.pk),
         "json_url": _url("publicpages:subscribe_json"),
         "json_example": json.dumps({"email": "ann@example.com", "lists": [contact_list.pk], "language": language}),
+        "asks_to_count": tracking.asks([contact_list]),
         "snippet": snippet(contact_list, language),
         "language": language,
         "languages": settings.LANGUAGES,
@@ -51,6 +55,8 @@ def snippet(contact_list: ContactList, language: str) -> str:
         "labels": SIGN_UP[language],
         "language": language,
         "wording": wording(contact_list, language),
+        "counting": TRACKING[language],
+        "switches": tracking.switches(language, looks().organisation) if tracking.asks([contact_list]) else [],
     }
     return str(render_to_string("publicpages/snippet.html", context)).strip()
 

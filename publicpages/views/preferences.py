@@ -123,16 +123,7 @@ def _counting(reader: Reader) -> dict[str, Any]:
         "words": words,
         "intro": words.intro.format(organisation=organisation),
         "is_undecided": tracking.is_undecided(reader.contact),
-        "switches": [
-            {
-                "name": topic.value,
-                "label": tracking.label(topic, reader.language),
-                "text": tracking.meaning(topic, reader.language, organisation),
-                "is_on": topic in agreed,
-            }
-            for topic in tracking.Topic
-            if topic != tracking.Topic.LIST
-        ],
+        "switches": tracking.switches(reader.language, organisation, agreed),
     }
 
 

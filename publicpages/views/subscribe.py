@@ -17,7 +17,7 @@ from net.origins import origin_of
 from publicpages import tasks
 from publicpages.appearance.looks import looks
 from publicpages.models import SignUp
-from publicpages.subscriptions import subscribe
+from publicpages.subscriptions import subscribe, tracking
 from publicpages.subscriptions.subscribe import FormEntry
 from publicpages.views.base import (
     dead_link,
@@ -30,6 +30,7 @@ from publicpages.views.base import (
     show,
 )
 from publicpages.words.subscribe import SIGN_UP, SignUpWords
+from publicpages.words.tracking import TRACKING
 from publicpages.words.unsubscribe import best_language
 
 OPENED = "form opened"  # The purpose of the token with the time at which a form was opened.
@@ -64,6 +65,7 @@ def _take_form(request: HttpRequest, language: str, lists: list[ContactList]) ->
         shown_in=language,
         list_ids=numbers(request, "list"),
         channel=SignUp.Channel.EMBEDDED if is_embedded else SignUp.Channel.PAGE,
+        counted=tracking.wordings(request.POST.getlist("count"), language, looks().organisation),
     )
     now = timezone.now()
     problems = subscribe.problems(entry)
@@ -118,6 +120,8 @@ def _form(
             }
             for each in lists
         ],
+        "counting": TRACKING[language] if tracking.asks(lists) else None,
+        "switches": tracking.switches(language, looks().organisation, entry.counted if entry else ()),
         "entry": entry,
         "problems": {field: getattr(labels, name) for field, name in (problems or {}).items()},
         "chosen_language": entry.language if entry else language,
@@ -158,7 +162,7 @@ def _entry_of(given: dict[str, Any]) -> FormEntry:
         whole = value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
         return one_line(whole)
 
-    lists = given.get("lists")
+    lists, count = given.get("lists"), given.get("count")
     language = best_language(text("language"), site().language)
     return FormEntry(
         email=text("email") if _is_whole(given.get("email")) else "",  # A repaired address would be another address.
@@ -168,6 +172,7 @@ def _entry_of(given: dict[str, Any]) -> FormEntry:
         shown_in=language,
         list_ids=[each for each in lists if type(each) is int and 0 < each < 2**62] if isinstance(lists, list) else [],
         channel=SignUp.Channel.JSON,
+        counted=tracking.wordings(count if isinstance(count, list) else [], language, looks().organisation),
     )
 
 
@@ -198,6 +203,8 @@ def confirm_page(request: HttpRequest, confirm_token: str) -> HttpResponse:
             "heading": labels.confirm_title,
             "sentence": labels.confirm_intro.format(**filled),
             "lists": subscribe.names_of_lists(sign_up),
+            "also": TRACKING[language].also,
+            "wishes": sign_up.tracking.values(),
         }
         return show(request, "confirm", language, context)
     names = subscribe.confirm(sign_up, origin_of(request.META), now)

@@ -1,21 +1,39 @@
 """The choice whether opens and clicks are counted: on the preference page, and on a page of its own."""
 
+import datetime as dt
+import email
+import email.policy
+import json
+from dataclasses import replace
 from html import unescape
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
+from contacts.consent import tracking
 from contacts.consent.tracking import CLICKS, OPENS
 from contacts.models import ConsentEvent, Contact, ContactList
+from contacts.privacy.erasure import subject_at
+from delivery.content.composer import composer_for
+from delivery.content.message import Outgoing
 from delivery.content.tokens import preferences_url, tracking_url
 from delivery.models import Message
+from installation.models import SiteSettings
+from publicpages import tasks
+from publicpages.models import SignUp
+from publicpages.subscriptions import subscribe
+from publicpages.subscriptions.erasure import PART
+from publicpages.views.embed import snippet
 from publicpages.words.tracking import TRACKING
+from smtpservers.models import SmtpServer
 from tests.publicpages.conftest import path_of
 
 pytestmark = pytest.mark.django_db
 
 EN = TRACKING["en"]
+NOW = dt.datetime(2026, 11, 30, 23, 59, tzinfo=dt.UTC)
 
 
 @pytest.fixture
@@ -137,3 +155,150 @@ def test_the_choice_is_shown_in_the_persons_language(message: Message, ann: Cont
     assert TRACKING["de"].clicks in page
     proof = ConsentEvent.objects.get(contact=ann, topic=CLICKS)
     assert proof.wording.startswith(TRACKING["de"].clicks)
+
+
+# --- signing up
+
+
+@pytest.fixture
+def by_name(saved_settings: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The installation allows to count people by name."""
+    SiteSettings.objects.create(pk=1, tracking="personal")
+    monkeypatch.setattr(tasks, "ring", lambda: None)
+
+
+@pytest.fixture
+def club(by_name: None, club: ContactList) -> ContactList:
+    club.tracking = "personal"
+    club.save()
+    return club
+
+
+@pytest.fixture
+def shop(by_name: None, shop: ContactList) -> ContactList:
+    shop.tracking = "personal"
+    shop.save()
+    return shop
+
+
+def sign_up(contact_list: ContactList, count: list[str], address: str = "eve@example.com") -> SignUp:
+    """Enter something on the embedded form, and have the worker take it."""
+    fields = {"form": "embedded", "shown_in": "en", "email": address, "list": contact_list.pk, "count": count}
+    answer = Client(enforce_csrf_checks=True).post("/subscribe", fields, REMOTE_ADDR="203.0.113.9")
+    assert answer.status_code == 200
+    subscribe.process_waiting("The Club", timezone.now())
+    return SignUp.objects.latest("pk")
+
+
+def confirm(entry: SignUp) -> str:
+    path = path_of(subscribe.confirm_url(entry.pk))
+    shown = unescape(Client().get(path).content.decode())
+    Client().post(path, REMOTE_ADDR="198.51.100.7")
+    return shown
+
+
+def text_of(notice: Message) -> str:
+    server = SmtpServer.objects.create(name="One", host="relay.example.com", mail_from="Shop <a@example.com>")
+    mail = composer_for(notice.mailing, server).compose(replace(Outgoing.of(notice), message_id="<1@a.example>"), NOW)
+    part = email.message_from_bytes(mail.content, policy=email.policy.default).get_body(("plain",))
+    assert part is not None
+    return str(part.get_content()).replace("\r\n", "\n")
+
+
+def test_the_form_offers_two_switches_that_nobody_has_ticked(club: ContactList) -> None:
+    page = Client().get(f"/subscribe/{club.pk}").content.decode()
+    html = snippet(club, "de")
+
+    for text in (page, html):
+        assert text.count('name="count"') == 2
+        assert "checked" not in text
+    assert TRACKING["de"].clicks in html
+
+
+@pytest.mark.parametrize(
+    ("installation", "of_list"), [("off", "personal"), ("anonymous", "personal"), ("", "personal"), ("personal", "off")]
+)
+def test_a_form_asks_for_no_consent_that_nobody_needs(club: ContactList, installation: str, of_list: str) -> None:
+    SiteSettings.objects.get().delete()
+    SiteSettings.objects.create(pk=1, tracking=installation)
+    ContactList.objects.filter(pk=club.pk).update(tracking=of_list)
+    club.refresh_from_db()
+
+    assert 'name="count"' not in Client().get(f"/subscribe/{club.pk}").content.decode()
+    assert 'name="count"' not in snippet(club, "en")
+    assert sign_up(club, ["opens"]).tracking == {}
+
+
+def test_a_double_opt_in_confirms_what_was_ticked_with_its_words(club: ContactList) -> None:
+    entry = sign_up(club, ["clicks"])
+    person = Contact.objects.get(email="eve@example.com")
+    assert consents(person) == ("unset", "unset")
+    [notice] = Message.objects.filter(mailing__stream="notice")
+    assert notice.merge["wishes"] == [entry.tracking["clicks"]]
+    shown = confirm(entry)
+
+    assert EN.also in shown
+    assert entry.tracking["clicks"] in shown
+    assert f"{EN.also}\n\n- {entry.tracking['clicks']}" in text_of(notice)
+    assert consents(person) == ("unset", "yes")
+    proof = ConsentEvent.objects.get(contact=person, topic=CLICKS)
+    assert (proof.method, proof.wording, proof.network) == (
+        "confirmation",
+        entry.tracking["clicks"],
+        "198.51.100.0/24",
+    )
+
+
+def test_an_entry_without_a_tick_agrees_to_nothing(club: ContactList) -> None:
+    confirm(sign_up(club, []))
+
+    assert EN.also not in text_of(Message.objects.get())
+    assert consents(Contact.objects.get(email="eve@example.com")) == ("unset", "unset")
+
+
+def test_a_single_opt_in_of_a_new_person_records_what_was_ticked(shop: ContactList) -> None:
+    entry = sign_up(shop, ["opens", "clicks"])
+
+    person = Contact.objects.get(email="eve@example.com")
+    assert consents(person) == ("yes", "yes")
+    proof = ConsentEvent.objects.get(contact=person, topic=OPENS)
+    assert (proof.method, proof.source, proof.wording) == ("form", "embedded form", entry.tracking["opens"])
+    assert not Message.objects.filter(mailing__stream="notice").exists()
+
+
+@pytest.mark.parametrize("before", ["unset", "none"])
+def test_nobody_agrees_for_a_person_whom_we_know(ann: Contact, shop: ContactList, before: str) -> None:
+    Contact.objects.filter(pk=ann.pk).update(open_tracking=before)
+
+    entry = sign_up(shop, ["opens"], address=ann.email)
+
+    assert consents(ann) == (before, "unset")
+    [notice] = Message.objects.filter(mailing__stream="notice")
+    assert notice.email == ann.email
+    confirm(entry)
+    assert consents(ann) == ("yes", "unset")
+
+
+def test_an_old_link_does_not_undo_a_refusal_that_came_after_it(ann: Contact, club: ContactList) -> None:
+    entry = sign_up(club, ["opens", "clicks"], address=ann.email)
+    tracking.decide(ann.pk, {OPENS: False}, method="preferences", source="preference page", now=timezone.now())
+
+    confirm(entry)
+
+    assert consents(ann) == ("none", "yes")
+
+
+@pytest.mark.parametrize("count", ["opens", ["opens", 7, None, {}], {"opens": True}, True, [["opens"]]])
+def test_a_script_agrees_only_by_a_list_of_names(club: ContactList, count: Any) -> None:
+    body = {"email": "eve@example.com", "lists": [club.pk], "count": count}
+
+    answer = Client().post("/subscribe.json", json.dumps(body), content_type="application/json")
+
+    assert answer.status_code == 202
+    assert set(SignUp.objects.get().tracking) == ({"opens"} if count == ["opens", 7, None, {}] else set())
+
+
+def test_the_copy_for_a_person_holds_what_they_ticked(club: ContactList) -> None:
+    entry = sign_up(club, ["opens"])
+
+    assert PART.export(subject_at("eve@example.com"))["sign-ups"][0]["opens and clicks"] == entry.tracking
