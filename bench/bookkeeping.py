@@ -193,7 +193,7 @@ def measure_claims(rows: int, processes: int, group: int) -> dict[str, Any]:
     messages = sum(share["messages"] for share in shares)
     assert messages == rows == status_counts.by_status(mailing.pk)["accepted"], messages
     assert Attempt.objects.filter(message__mailing=mailing.pk, outcome="accepted").count() == rows
-    assert not Batch.objects.filter(mailing=mailing.pk).exists()
+    assert not Batch.objects.filter(Batch.OPEN, mailing=mailing.pk).exists()
     periods = QuotaPeriod.objects.filter(server__in=servers)
     assert (sum(p.used for p in periods), sum(p.reserved for p in periods)) == (rows, 0)
     return {

@@ -127,13 +127,23 @@ def _send(number: int, people: int, subscribed: ContactList, servers: list[int])
         """  # noqa: S608
     )
     first, last = _bounds(mailing)
+    # A batch holds what one server sent among two thousand messages.
     _run(
         f"""
-        INSERT INTO delivery_attempt (message_id, number, server_id, server_name, lane_token, choice, started_at,
-            finished_at, outcome, stage, code, reply, rule, envelope_from, header_from, settings_used)
-        SELECT id, 1, server_id, 'Server', {_TOKEN}, '', {_NOW}, {_NOW},
+        INSERT INTO delivery_batch (id, mailing_id, server_id, server_name, lane_token, choice, started_at,
+            header_from, settings_used, return_path, is_return_path_tagged, claims, open_count, is_cut)
+        SELECT DISTINCT {_BATCH}, {mailing.pk}, server_id, 'Server', {_TOKEN}, '', {_NOW}, 'Shop <news@example.com>',
+            '{{}}', 'b@example.com', {_FALSE}, '[]', 0, {_FALSE} FROM delivery_message
+        WHERE id BETWEEN {first} AND {last} AND attempt_count > 0
+        """  # noqa: S608
+    )
+    _run(
+        f"""
+        INSERT INTO delivery_attempt (message_id, number, batch_id, finished_at, outcome, stage, code, reply, rule,
+            envelope_from)
+        SELECT id, 1, {_BATCH}, {_NOW},
             CASE WHEN status IN ('accepted', 'bounced', 'deferred') THEN status ELSE 'failed' END, 'DOT', 250, 'ok',
-            CASE status WHEN 'accepted' THEN '' ELSE '5xx-rcpt' END, 'b@example.com', 'Shop <news@example.com>', '{{}}'
+            CASE status WHEN 'accepted' THEN '' ELSE '5xx-rcpt' END, ''
         FROM delivery_message WHERE id BETWEEN {first} AND {last} AND attempt_count > 0
         """  # noqa: S608
     )
@@ -149,6 +159,8 @@ def _bounds(mailing: Mailing) -> tuple[int, int]:
 
 IS_POSTGRESQL = connection.vendor == "postgresql"
 _NOW = "now()" if IS_POSTGRESQL else "CURRENT_TIMESTAMP"
+_FALSE = "FALSE" if IS_POSTGRESQL else "0"
+_BATCH = "id / 2000 * 100 + server_id % 100"  # Of a message, unique for its server.
 _TOKEN = f"'{'0' * 32}'"
 
 

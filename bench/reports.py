@@ -25,7 +25,7 @@ from django.conf import settings  # noqa: E402
 from django.db import connection  # noqa: E402
 
 from contacts.models import Contact, ContactList, Subscription  # noqa: E402
-from delivery.models import Attempt, Mailing, Message  # noqa: E402
+from delivery.models import Attempt, Batch, Mailing, Message  # noqa: E402
 from feedback.intake.store import take  # noqa: E402
 from feedback.models import RawReport  # noqa: E402
 from feedback.reports import queue  # noqa: E402
@@ -75,8 +75,18 @@ def sent(server: SmtpServer, number: int) -> list[Message]:
         Message(contact=contact, email=contact.email, email_key=contact.email_key, **same) for contact in contacts
     )
     now = dt.datetime.now(dt.UTC)
-    attempt: dict[str, Any] = {"server": server, "server_name": "Bench", "header_from": "us@bench.example", "number": 1}
-    attempt |= {"lane_token": uuid.uuid4(), "started_at": now, "finished_at": now, "outcome": "accepted"}
+    batch = Batch.objects.create(
+        mailing=mailing,
+        server=server,
+        server_name="Bench",
+        header_from="us@bench.example",
+        lane_token=uuid.uuid4(),
+        started_at=now,
+        claims=[],
+        open_count=0,
+        is_cut=True,
+    )
+    attempt: dict[str, Any] = {"batch": batch, "number": 1, "finished_at": now, "outcome": "accepted"}
     Attempt.objects.bulk_create(Attempt(message=message, **attempt) for message in messages)
     return messages
 

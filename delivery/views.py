@@ -383,7 +383,7 @@ def search(request: HttpRequest) -> HttpResponse:
     form = MessageSearch(request.GET)
     messages = Message.objects.select_related("mailing", "server")
     if request.user.has_perm("delivery.view_attempt"):
-        messages = messages.prefetch_related("attempts")
+        messages = messages.prefetch_related("attempts__batch")
     given = request.GET.get("before", "")
     before = int(given) if given.isdecimal() and len(given) < 19 else None
     wanted = form.cleaned_data if form.is_valid() else {}

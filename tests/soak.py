@@ -318,7 +318,7 @@ def _let_time_pass(mailing_id: int, crowd: Any) -> None:
 
     def is_settled() -> bool:
         recovery.sweep(timezone.now())
-        return not Batch.objects.exists()
+        return not Batch.objects.filter(Batch.OPEN).exists()
 
     ahead = dt.timedelta(0)
     for position, minutes in enumerate(WAITS):

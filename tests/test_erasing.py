@@ -26,13 +26,14 @@ from contacts.models import (
     SuppressionLift,
 )
 from contacts.privacy import erasure
-from delivery.models import Attempt, Batch, Chunk, Mailing, Message
+from delivery.models import Batch, Chunk, Mailing, Message
 from delivery.outbox import mailings
 from delivery.records.erasure import ANONYMOUS
 from feedback import unsubscribe
 from feedback.models import Feedback
 from mail.addresses import ascii_address, fold
 from smtpservers.models import SmtpServer
+from tests.delivery.making import make_attempt
 
 NOW = dt.datetime(2026, 1, 31, 23, 59, 30, tzinfo=dt.UTC)
 CANARY = "Canary.Bird@Käfig.example.net"
@@ -71,7 +72,7 @@ def sent(contact: Contact | None, of: Mailing, email: str = CANARY, **fields: An
     message = Message.objects.create(
         mailing=of, contact=contact, email=email, email_key=fold(email), status="bounced", **fields
     )
-    Attempt.objects.create(
+    make_attempt(
         message=message,
         number=1,
         server_name="One",

@@ -20,6 +20,7 @@ from delivery.outbox import mailings
 from delivery.outbox.status_counts import by_status
 from delivery.records import retention as records_retention
 from feedback.models import Feedback
+from tests.delivery.making import make_attempt
 
 NOW = dt.datetime(2026, 3, 31, 12, 0, tzinfo=dt.UTC)
 OLD = NOW - dt.timedelta(days=800)
@@ -50,7 +51,7 @@ def mailing(finished_at: dt.datetime, stream: str = "campaign", people: int = 0)
             status="bounced",
             reason=f"550 {email} <{email.lower()}>",
         )
-        Attempt.objects.create(
+        make_attempt(
             message=message,
             number=1,
             server_name="One",

@@ -148,7 +148,7 @@ def _take_away(its: Removable, demo: DemoData) -> None:
     mailings = list(_mailings(campaigns, its.servers).values_list("pk", flat=True))
     # Waits for claims from these chunks, so that they are seen below.
     list(Chunk.objects.select_for_update().filter(mailing__in=mailings).order_by("pk").values_list("pk"))
-    if Batch.objects.filter(Q(mailing__in=mailings) | Q(server__in=servers)).exists():
+    if Batch.objects.filter(Batch.OPEN, Q(mailing__in=mailings) | Q(server__in=servers)).exists():
         raise StillSending
     names = list(servers.values_list("name", flat=True))
     Suppression.objects.filter(pk__in=_suppressions(its.people, mailings)).delete()

@@ -125,7 +125,7 @@ def _state(
 
 def speeds() -> dict[int, float]:
     """Return the messages per second that each server recently accepted, without pauses, by its id."""
-    rows = Attempt.objects.order_by("-pk").values_list("server", "finished_at", "outcome")[:RECORD_ATTEMPTS]
+    rows = Attempt.objects.order_by("-pk").values_list("batch__server", "finished_at", "outcome")[:RECORD_ATTEMPTS]
     instants: dict[int, list[dt.datetime]] = defaultdict(list)
     for server_id, finished_at, outcome in rows:
         if server_id is not None and finished_at is not None and outcome == Attempt.Outcome.ACCEPTED:

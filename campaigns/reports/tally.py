@@ -170,7 +170,7 @@ def _groups(after: int, last: int, providers: dict[str, str]) -> Counter[Key]:
                 output_field=CharField(),
             ),
         )
-        .values_list("day", "mailing_id", "server_name", "domain", "became", "why")
+        .values_list("day", "mailing_id", "batch__server_name", "domain", "became", "why")
         .annotate(number=Count("pk"))
     )
     counts: Counter[Key] = Counter()
@@ -187,7 +187,7 @@ def _scores(after: int, last: int, providers: dict[str, str]) -> Counter[ScoreKe
     rows = mail.filter(message__redirected_to="", finished_at__isnull=False).annotate(
         day=TruncDate("finished_at", tzinfo=dt.UTC)
     )
-    groups = rows.values_list("day", "server_id", "header_from", "domain", "outcome", "rule")
+    groups = rows.values_list("day", "batch__server_id", "batch__header_from", "domain", "outcome", "rule")
     counts: Counter[ScoreKey] = Counter()
     for day, server_id, header_from, domain, outcome, rule, number in groups.annotate(number=Count("pk")):
         if kind := scorecard.kind_of(outcome, rule):
@@ -213,7 +213,7 @@ def _correct(now: dt.datetime, ask: Ask | None) -> bool:
         )
         counts: Counter[Key] = Counter()
         for day, mailing_id, server, domain, *was, outcome, rule in rows.values_list(
-            *("day", "mailing_id", "server_name", "domain", "correction__was_outcome", "correction__was_rule"),
+            *("day", "mailing_id", "batch__server_name", "domain", "correction__was_outcome", "correction__was_rule"),
             *("outcome", "rule"),
         ):
             provider = providers.get(domain.lower(), domain.lower())[:255]

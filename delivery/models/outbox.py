@@ -8,6 +8,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from contacts.models import Contact, ContactList
+from db.keys import KeptKey
 from mail.links import levels
 from smtpservers.models import SmtpServer
 from words.texts import told
@@ -168,9 +169,7 @@ class Message(models.Model):
     # Servers that refused this message.
     avoid = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
     is_refused = models.BooleanField(default=False, db_default=False)  # The last of those servers never will.
-    server = models.ForeignKey(  # The last server. No constraint: a claim locks the server's row once.
-        SmtpServer, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False, db_constraint=False
-    )
+    server = KeptKey(SmtpServer, related_name="+")  # The last server.
     reason = models.CharField(max_length=600, blank=True)  # The last reply, or why it was not sent.
     delivered_at = models.DateTimeField(null=True)  # A webhook said that the recipient's server has it.
     # When the person first opened it, or first followed one of its links; personal level only, programs don't count.

@@ -29,8 +29,8 @@ def of(servers: list[SmtpServer], now: dt.datetime) -> list[ServerHealth]:
     """Return the health of these servers, with as many queries for ten as for one."""
     replies: dict[int, list[Attempt]] = defaultdict(list)
     for attempt in _replies(servers):
-        if attempt.server_id and len(replies[attempt.server_id]) < REPLIES:
-            replies[attempt.server_id].append(attempt)
+        if attempt.batch.server_id and len(replies[attempt.batch.server_id]) < REPLIES:
+            replies[attempt.batch.server_id].append(attempt)
     incidents: dict[int, list[Incident]] = defaultdict(list)
     for incident in Incident.objects.filter(server__in=servers, seen_at__gt=now - Incident.SHOWN_FOR):
         incidents[incident.server_id].append(incident)
@@ -50,5 +50,5 @@ def of(servers: list[SmtpServer], now: dt.datetime) -> list[ServerHealth]:
 
 def _replies(servers: list[SmtpServer]) -> QuerySet[Attempt]:
     newest = Attempt.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-    recent = Attempt.objects.filter(pk__gt=newest - LOOKED_AT, server__in=servers).exclude(reply="")
-    return recent.exclude(outcome="accepted").order_by("-pk")
+    recent = Attempt.objects.filter(pk__gt=newest - LOOKED_AT, batch__server__in=servers).exclude(reply="")
+    return recent.exclude(outcome="accepted").select_related("batch").order_by("-pk")

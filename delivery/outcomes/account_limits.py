@@ -350,7 +350,7 @@ class _Undoing:
         attempts = Attempt.objects.filter(
             message__in=[message_id for message_id, _ in self.refusals], outcome__in=["bounced", "failed"]
         )
-        found = attempts.select_related("message__mailing").order_by("pk")
+        found = attempts.select_related("message__mailing", "batch").order_by("pk")
         self.wrong = [attempt for attempt in found if (attempt.message_id, attempt.number) in self.refusals]
         Correction.objects.bulk_create(
             Correction(attempt=attempt, was_outcome=attempt.outcome, was_rule=attempt.rule) for attempt in self.wrong
@@ -366,9 +366,9 @@ class _Undoing:
             assert each.finished_at is not None
             minute = each.finished_at.replace(second=0, microsecond=0)
             quarter = minute.replace(minute=minute.minute - minute.minute % 15)
-            of_servers[each.server_name, quarter, each.outcome] += 1
+            of_servers[each.batch.server_name, quarter, each.outcome] += 1
             if self._is_campaigns(each):
-                of_mailings[each.message.mailing_id, each.server_name, minute, each.outcome] += 1
+                of_mailings[each.message.mailing_id, each.batch.server_name, minute, each.outcome] += 1
         deferred = Attempt.Outcome.DEFERRED
         for (mailing_id, server, at, outcome), number in sorted(of_mailings.items()):
             minutes = MailingOutcome.objects.filter(mailing=mailing_id, server_name=server, minute_at=at)

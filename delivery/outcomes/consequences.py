@@ -144,7 +144,7 @@ def _act_on_server(server_id: int, judgement: Judgement, why: str, sent_before: 
         else:
             throttling.slow_down(server_id, now, sent_per_second=partial(_sent_per_second, server_id, now))
     if (limit := judgement.slows_after) is not None:
-        closed = Attempt.objects.filter(server=server_id, code=421, finished_at__gt=now - limit.within)
+        closed = Attempt.objects.filter(batch__server=server_id, code=421, finished_at__gt=now - limit.within)
         if closed.count() >= limit.times:
             throttling.slow_down(server_id, now, sent_per_second=partial(_sent_per_second, server_id, now))
     if judgement.learns_limit and sent_before:
@@ -154,7 +154,7 @@ def _act_on_server(server_id: int, judgement: Judgement, why: str, sent_before: 
 def _sent_per_second(server_id: int, now: dt.datetime) -> float | None:
     """Return how many messages a second the server answered recently; None if it answered none."""
     # The latest by key: no index has the time of an attempt, since it would add to the cost of every message.
-    rows = Attempt.objects.order_by("-pk").values_list("server", "finished_at", "outcome")[:RATE_ATTEMPTS]
+    rows = Attempt.objects.order_by("-pk").values_list("batch__server", "finished_at", "outcome")[:RATE_ATTEMPTS]
     lately = [(server, at, outcome) for server, at, outcome in rows if at is not None and now - RATE_OVER < at <= now]
     own = [at for server, at, outcome in lately if server == server_id and outcome != Attempt.Outcome.NOT_SENT]
     if not own:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from delivery import clock, identity
 from delivery.content.message import Outgoing
@@ -48,8 +49,7 @@ def sweep(now: dt.datetime) -> int:
         return 0
     leases.free_expired()
     held = Lane.objects.exclude(holder="").values("token")
-    tokens = Batch.objects.exclude(lane_token__in=held).order_by().values_list("lane_token", flat=True)
-    settled = sum(_settle_token(token, now) for token in set(tokens.distinct()))
+    settled = _settle_tokens(Batch.objects.filter(Batch.OPEN).exclude(lane_token__in=held), now)
     account_limits.review(now)  # For workers that died between their results and their own review.
     _clear_away(now)
     return settled
@@ -64,8 +64,7 @@ def sweep_here(now: dt.datetime) -> int:
         return 0
     leases.free_expired()
     written = journal.tokens(journal_folder()) - set(Lane.objects.exclude(holder="").values_list("token", flat=True))
-    left = Batch.objects.filter(lane_token__in=written).order_by().values_list("lane_token", flat=True)
-    return sum(_settle_token(token, now) for token in set(left.distinct()))
+    return _settle_tokens(Batch.objects.filter(Batch.OPEN, lane_token__in=written), now)
 
 
 def settle_copied(now: dt.datetime) -> bool:
@@ -74,10 +73,11 @@ def settle_copied(now: dt.datetime) -> bool:
     The original may have finished them: attempts without an entry in a journal here are unconfirmed.
     """
     leases.free_expired()
-    if Lane.objects.exclude(holder="").filter(token__in=Batch.objects.values("lane_token")).exists():
+    left = Batch.objects.filter(Batch.OPEN)
+    if Lane.objects.exclude(holder="").filter(token__in=left.values("lane_token")).exists():
         return False
     folder = journal_folder()
-    for batch in Batch.objects.all():
+    for batch in left:
         attempts = range(batch.pk * Batch.MOST, batch.pk * Batch.MOST + len(batch.claims))
         unsure = dict.fromkeys(attempts, journal.JournalEntry(lost="this is a copy, and the original may have sent it"))
         _settle_batch(batch.pk, unsure | (journal.read(folder, batch.lane_token) or {}), journal.InProgress(), now)
@@ -88,9 +88,14 @@ def _clear_away(now: dt.datetime) -> None:
     """Remove the journals of workers that ended with nothing left to settle."""
     old = journal.older_than(journal_folder(), (now + clock.drift() - JOURNAL_KEPT).timestamp())
     if old:
-        needed = {*Lane.objects.values_list("token", flat=True), *Batch.objects.values_list("lane_token", flat=True)}
-        for token in old - needed:
+        left = Batch.objects.filter(Batch.OPEN).values_list("lane_token", flat=True)
+        for token in old - {*Lane.objects.values_list("token", flat=True), *left}:
             journal.remove(journal_folder(), token)
+
+
+def _settle_tokens(batches: QuerySet[Batch], now: dt.datetime) -> int:
+    tokens = set(batches.order_by().values_list("lane_token", flat=True).distinct())
+    return sum(_settle_token(token, now) for token in tokens)
 
 
 def _settle_token(token: uuid.UUID, now: dt.datetime) -> int:
@@ -101,7 +106,7 @@ def _settle_token(token: uuid.UUID, now: dt.datetime) -> int:
         return 0
     known = journal.read(journal_folder(), token)
     in_progress = journal.in_progress(journal_folder(), token)
-    batches = Batch.objects.filter(lane_token=token)
+    batches = Batch.objects.filter(Batch.OPEN, lane_token=token)
     if known is None:
         batches = batches.filter(started_at__lt=now - JOURNAL_ELSEWHERE)
     settled = sum(_settle_batch(batch_id, known, in_progress, now) for batch_id in batches.values_list("pk", flat=True))
@@ -114,15 +119,17 @@ def _settle_batch(batch_id: int, known: Known, in_progress: journal.InProgress, 
     with transaction.atomic():
         # If two sweeps run at once, the second one waits here and finds nothing left.
         server_id = Batch.objects.filter(pk=batch_id).values_list("server", flat=True).first()
-        if server_id is not None:
-            reservations.prevent_deletion(server_id)
-        batch = Batch.objects.select_for_update(of=("self",)).select_related("mailing").filter(pk=batch_id).first()
+        is_there = server_id is not None and reservations.prevent_deletion(server_id)
+        batches = Batch.objects.select_for_update(of=("self",)).select_related("mailing")
+        batch = batches.filter(Batch.OPEN, pk=batch_id).first()
         if batch is None:
             return 0
+        if not is_there:
+            batch.server_id = batch.period_id = None
         results = [_result(batch, place, message, known, in_progress, now) for place, message in _left(batch)]
         outcomes_results.settle(results, now)
         _stop_poison(in_progress.mailing_id)
-        Batch.objects.filter(pk=batch_id).delete()  # Needed if some of its messages were deleted.
+        Batch.objects.filter(pk=batch_id).update(open_count=0, claims=[])  # If some of its messages were deleted.
     return len(results)
 
 
@@ -207,7 +214,7 @@ def _stop_poison(mailing_id: int) -> None:
     if not mailing_id:
         return
     ended = Attempt.objects.filter(message__mailing=mailing_id, rule=_COMPILING)
-    if ended.values("lane_token").distinct().count() >= POISON_KILLS:
+    if ended.values("batch__lane_token").distinct().count() >= POISON_KILLS:
         why = text(
             "Poison: the worker was ended each of the %(n)s times it compiled this content. Change it.", n=POISON_KILLS
         )

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
 
@@ -29,6 +29,7 @@ from smtpservers.limits import reservations
 from smtpservers.models import SmtpServer
 
 GIVEN_BACK = "not_sent"
+_UNLESS_KNOWN = "ON CONFLICT (message_id, number) DO NOTHING RETURNING message_id, number"
 LATE_AT_ONCE = 5_000  # Messages per call that were deferred while their mailing was cancelled.
 
 
@@ -44,20 +45,33 @@ def ended(status: str, reason: str, rule: str = "") -> Judgement:
 
 def record(token: uuid.UUID, results: Sequence[Result], now: dt.datetime) -> bool:
     """Record a group of results. False, with nothing recorded, if ``token`` lost its lane."""
+    try:
+        is_recorded = _record(token, results, now, are_new=True)
+    except IntegrityError:  # Some of them are on record already.
+        is_recorded = _record(token, results, now, are_new=False)
+    if is_recorded:
+        account_limits.review_answers(results, now)
+    return is_recorded
+
+
+def _record(token: uuid.UUID, results: Sequence[Result], now: dt.datetime, *, are_new: bool) -> bool:
     with transaction.atomic():
         if not leases.holds(token):
             return False
-        settle(results, now)
-    account_limits.review_answers(results, now)
+        settle(results, now, are_new=are_new)
     return True
 
 
-def settle(results: Sequence[Result], now: dt.datetime) -> None:
-    """Record results in the caller's transaction, without a check of the lane. Each attempt is recorded once."""
+def settle(results: Sequence[Result], now: dt.datetime, *, are_new: bool = False) -> None:
+    """Record results in the caller's transaction, without a check of the lane. Each attempt is recorded once.
+
+    :param are_new: whether no attempt is on record yet, which saves a third of the work.
+    :raises IntegrityError: if ``are_new`` is wrong.
+    """
     if not results:
         return
     batches = _lock_batches(results)
-    results = _write_attempts(results, batches, now)
+    results = _write_attempts(results, batches, now, are_new=are_new)
     _update_messages(results, now)
     account_limits.note(results, now)
     _leave_batches(results, batches)
@@ -74,62 +88,70 @@ class _Locked(NamedTuple):
 
     open_count: int
     server_name: str
+    return_path: str
     has_copies: bool  # Whether its server has CC or BCC addresses now.
 
 
 def _lock_batches(results: Iterable[Result]) -> dict[int, _Locked]:
-    """Lock the batches of the attempts, in the order of their keys, and return them."""
+    """Lock the open batches of the attempts, in the order of their keys, and return them."""
     ids = sorted({result.attempt_id // Batch.MOST for result in results})
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT b.id, b.open_count, b.server_name, COALESCE(s.mail_cc <> '' OR s.mail_bcc <> '', FALSE)"  # noqa: S608
+            "SELECT b.id, b.open_count, b.server_name, b.return_path,"  # noqa: S608
+            " COALESCE(s.mail_cc <> '' OR s.mail_bcc <> '', FALSE)"
             " FROM delivery_batch b LEFT JOIN smtpservers_smtpserver s ON s.id = b.server_id"
-            f" WHERE b.id IN ({', '.join(['%s'] * len(ids))}) ORDER BY b.id {locking('FOR UPDATE OF b')}",
+            f" WHERE b.id IN ({', '.join(['%s'] * len(ids))}) AND b.open_count > 0"
+            f" ORDER BY b.id {locking('FOR UPDATE OF b')}",
             ids,
         )
         return {row[0]: _Locked(*row[1:]) for row in cursor.fetchall()}
 
 
-def _write_attempts(results: Iterable[Result], batches: Container[int], now: dt.datetime) -> list[Result]:
+def _write_attempts(
+    results: Sequence[Result], batches: Mapping[int, _Locked], now: dt.datetime, *, are_new: bool
+) -> Sequence[Result]:
     """Insert the attempts, and return the results whose attempts were new."""
-    known = [result for result in results if result.attempt_id // Batch.MOST in batches]
-    if not known:
+    of_batch = [result.attempt_id // Batch.MOST for result in results]
+    if len(batches) < len(set(of_batch)):  # Those of closed batches are recorded.
+        results = [result for result, batch in zip(results, of_batch, strict=True) if batch in batches]
+        of_batch = [result.attempt_id // Batch.MOST for result in results]
+    if not results:
         return []
-    replies = [str(r.reply) if r.reply else r.judgement.reason for r in known]
+    paths = [batches[batch].return_path for batch in of_batch]
+    replies = [str(r.reply) if r.reply else r.judgement.reason for r in results]
     given, parameters = rows(
         numbers={
-            "batch": [r.attempt_id // Batch.MOST for r in known],
-            "message": [r.message.pk for r in known],
-            "number": [r.message.attempt_count + 1 for r in known],
-            "code": [r.reply.code if r.reply else None for r in known],
+            "batch": of_batch,
+            "message": [r.message.pk for r in results],
+            "number": [r.message.attempt_count + 1 for r in results],
+            "code": [r.reply.code if r.reply else None for r in results],
         },
         texts={
-            "outcome": [r.judgement.outcome for r in known],
-            "stage": [r.stage for r in known],
+            "outcome": [r.judgement.outcome for r in results],
+            "stage": [r.stage for r in results],
             "reply": [reply[:600] for reply in replies],
-            "rule": [r.judgement.rule for r in known],
-            "envelope_from": [r.message.envelope_from for r in known],
+            "rule": [r.judgement.rule for r in results],
+            "envelope_from": [
+                "" if r.message.envelope_from == path else r.message.envelope_from
+                for r, path in zip(results, paths, strict=True)
+            ],
         },
     )
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             INSERT INTO delivery_attempt
-                (message_id, number, server_id, server_name, period_id, lane_token, choice, started_at, finished_at,
-                outcome, stage, code, reply, rule, envelope_from, header_from, settings_used)
-            SELECT given.message, given.number, b.server_id, b.server_name, b.period_id, b.lane_token, b.choice,
-                b.started_at, {instant()}, given.outcome, given.stage, given.code, given.reply, given.rule,
-                given.envelope_from, b.header_from, b.settings_used
-            FROM {given} JOIN delivery_batch b ON b.id = given.batch
-            WHERE TRUE
-            ON CONFLICT (message_id, number) DO NOTHING RETURNING message_id, number
+                (message_id, batch_id, finished_at, number, code, outcome, stage, reply, rule, envelope_from)
+            SELECT given.message, given.batch, {instant()}, given.number, given.code, given.outcome, given.stage,
+                given.reply, given.rule, given.envelope_from
+            FROM {given} WHERE TRUE {"" if are_new else _UNLESS_KNOWN}
             """,  # noqa: S608  # Made of constants and placeholders.
             [connection.ops.adapt_datetimefield_value(now), *parameters],
         )
+        if are_new:
+            return results
         written = set(cursor.fetchall())
-    if len(written) == len(known):
-        return known
-    return [r for r in known if (r.message.pk, r.message.attempt_count + 1) in written]
+    return [r for r in results if (r.message.pk, r.message.attempt_count + 1) in written]
 
 
 def _update_messages(results: Sequence[Result], now: dt.datetime) -> None:
@@ -193,7 +215,7 @@ def _leave_batches(results: Iterable[Result], batches: Mapping[int, _Locked]) ->
     with connection.cursor() as cursor:
         for batch_id, number in recorded.items():
             if number >= batches[batch_id].open_count:
-                cursor.execute("DELETE FROM delivery_batch WHERE id = %s", [batch_id])
+                cursor.execute("UPDATE delivery_batch SET open_count = 0, claims = '[]' WHERE id = %s", [batch_id])
             else:
                 cursor.execute(
                     "UPDATE delivery_batch SET open_count = open_count - %s WHERE id = %s", [number, batch_id]

@@ -62,13 +62,13 @@ def stop(subject: Subject, now: dt.datetime) -> bool:
 
 def _held(mailings: Collection[int]) -> set[int]:
     """Return the messages of these mailings that a worker has claimed."""
-    claims = Batch.objects.filter(mailing__in=mailings).values_list("claims", flat=True)
+    claims = Batch.objects.filter(Batch.OPEN, mailing__in=mailings).values_list("claims", flat=True)
     return {message_id for batch in claims for message_id, _ in batch}
 
 
 def export(subject: Subject) -> dict[str, Any]:
     """Return every message to the person with its attempts, oldest first."""
-    rows = of_person(subject).select_related("mailing", "server").prefetch_related("attempts").order_by("pk")
+    rows = of_person(subject).select_related("mailing", "server").prefetch_related("attempts__batch").order_by("pk")
     return {"messages": [_exported(message) for message in rows.iterator(chunk_size=ASKED_AT_ONCE)]}
 
 
@@ -88,8 +88,8 @@ def _exported(message: Message) -> dict[str, Any]:
         **content,
         "attempts": [
             {
-                "begun": attempt.started_at,
-                "through": attempt.server_name,
+                "begun": attempt.batch.started_at,
+                "through": attempt.batch.server_name,
                 "outcome": attempt.outcome,
                 "code": attempt.code,
                 "answer": attempt.reply,
@@ -107,7 +107,9 @@ def erase(subject: Subject, now: dt.datetime) -> dict[str, int]:
         some = Message.objects.filter(pk__in=ids[start : start + ASKED_AT_ONCE])
         _empty_own_mailings(some)
         redact(some, pattern, "reason", "redirected_to")
-        redact(Attempt.objects.filter(message__in=some), pattern, "reply", "envelope_from", "choice")
+        attempts = Attempt.objects.filter(message__in=some)
+        redact(Batch.objects.filter(pk__in=attempts.values("batch")), pattern, "choice")
+        redact(attempts, pattern, "reply", "envelope_from")
         some.update(**ANONYMOUS, contact=None)
     _erase_tests(subject)
     # Failure digests name recipients; tests and single messages may name anybody.

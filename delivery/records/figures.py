@@ -25,7 +25,8 @@ def counts(mailing_id: int) -> dict[str, int]:
     """Return the number of the mailing's recipients by status; every status is a key."""
     found = status_counts.by_status(mailing_id)
     # Messages claimed from a chunk are still ``queued`` in their rows.
-    held = Batch.objects.filter(mailing=mailing_id, is_cut=True).aggregate(sum=Sum("open_count"))["sum"] or 0
+    batches = Batch.objects.filter(Batch.OPEN, mailing=mailing_id, is_cut=True)
+    held = batches.aggregate(sum=Sum("open_count"))["sum"] or 0
     held = min(held, found[Message.Status.QUEUED])  # The two counts are from different instants.
     found[Message.Status.QUEUED] -= held
     found[Message.Status.SENDING] += held
@@ -57,7 +58,7 @@ def show_claimed(messages: Iterable[Message]) -> None:
 
 def _claimed(mailings: Collection[int] | None = None) -> set[int]:
     """Return the messages claimed from chunks; some may have a recorded result already."""
-    batches = Batch.objects.filter(is_cut=True)
+    batches = Batch.objects.filter(Batch.OPEN, is_cut=True)
     if mailings is not None:
         batches = batches.filter(mailing__in=mailings)
     return {message_id for claims in batches.values_list("claims", flat=True) for message_id, _ in claims}
@@ -65,17 +66,12 @@ def _claimed(mailings: Collection[int] | None = None) -> set[int]:
 
 def attempts(message: Message) -> list[Attempt]:
     """Return the attempts of a message in order. The last one may be under way, and has no row yet."""
-    written = list(message.attempts.select_related("server").order_by("number"))
+    written = list(message.attempts.select_related("batch").order_by("number"))
     number = len(written) + 1
-    for batch in Batch.objects.filter(mailing=message.mailing_id):
+    for batch in Batch.objects.filter(Batch.OPEN, mailing=message.mailing_id):
         if [message.pk, number] in batch.claims:
-            return [*written, _under_way(batch, message, number)]
+            return [*written, Attempt(message=message, number=number, batch=batch)]
     return written
-
-
-def _under_way(batch: Batch, message: Message, number: int) -> Attempt:
-    same = ("server_id", "server_name", "period_id", "lane_token", "choice", "started_at", "header_from")
-    return Attempt(message=message, number=number, **{name: getattr(batch, name) for name in same})
 
 
 def by_server(mailing_id: int) -> list[tuple[str, int, int]]:

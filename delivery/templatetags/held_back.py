@@ -31,5 +31,5 @@ def held_back(server: SmtpServer | None) -> dict[str, object]:
 def last_replies(server: SmtpServer) -> dict[str, object]:
     """Show the last replies that kept mail from leaving, among the last attempts of all servers."""
     newest = Attempt.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-    recent = Attempt.objects.filter(pk__gt=newest - LOOKED_AT, server=server).exclude(reply="")
+    recent = Attempt.objects.filter(pk__gt=newest - LOOKED_AT, batch__server=server).exclude(reply="")
     return {"attempts": list(recent.exclude(outcome="accepted").order_by("-pk")[:SHOWN])}

@@ -34,7 +34,7 @@ def of(server: SmtpServer, days: int, now: dt.datetime) -> ServerCard:
 
 def _seconds(server: SmtpServer) -> tuple[float, float] | None:
     newest = Attempt.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-    recent = Attempt.objects.filter(pk__gt=newest - LOOKED_AT, server=server, outcome="accepted").order_by()
-    times = recent.exclude(finished_at=None).values_list("started_at", "finished_at")
+    recent = Attempt.objects.filter(pk__gt=newest - LOOKED_AT, batch__server=server, outcome="accepted").order_by()
+    times = recent.exclude(finished_at=None).values_list("batch__started_at", "finished_at")
     taken = sorted(max(0.0, (ended - began).total_seconds()) for began, ended in times if ended is not None)
     return (taken[len(taken) // 2], taken[len(taken) * 95 // 100]) if len(taken) >= FEWEST else None

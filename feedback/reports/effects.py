@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from django.db.models import Count, F, Value
+from django.db.models import Count, Exists, F, OuterRef, Value
 from django.db.models.functions import StrIndex, Substr, TruncDate
 
 from campaigns.reports.providers import providers_of
@@ -26,6 +26,7 @@ from feedback import unsubscribe
 from feedback.models import Feedback, RawReport, Report
 from feedback.reports import complaint_rate
 from mail.replies.rules import RULES, Repeats
+from smtpservers.models import SmtpServer
 
 Kind, State = Feedback.Kind, Report.State
 LATE = {
@@ -105,12 +106,14 @@ def _counted(reports: Iterable[Report]) -> dict[_Key, int]:
 
 def _sent_of(messages: Iterable[Message]) -> dict[tuple[int, int], Sent]:
     """Return what is known of the attempts of messages, by message and number."""
-    names = ("message", "number", "server", "finished_at", "started_at", "header_from")
+    rows = Attempt.objects.filter(message__in={message.pk for message in messages}).order_by()
+    there = Exists(SmtpServer.objects.filter(pk=OuterRef("batch__server_id")))  # And not deleted meanwhile.
     found = {}
-    for attempt in Attempt.objects.filter(message__in={message.pk for message in messages}).order_by().only(*names):
-        day = (attempt.finished_at or attempt.started_at).astimezone(dt.UTC).date()
-        sent = Sent(attempt.server_id or 0, day, scorecard.domain_of_from(attempt.header_from))
-        found[attempt.message_id, attempt.number] = sent
+    for message_id, number, ended, begun, header_from, server_id, is_there in rows.annotate(is_there=there).values_list(
+        *("message", "number", "finished_at", "batch__started_at", "batch__header_from", "batch__server", "is_there")
+    ):
+        day = (ended or begun).astimezone(dt.UTC).date()
+        found[message_id, number] = Sent(server_id if is_there else 0, day, scorecard.domain_of_from(header_from))
     return found
 
 
@@ -244,7 +247,7 @@ def count_delivered(message_ids: Sequence[int], now: dt.datetime) -> None:
     groups = (
         last.exclude(message__mailing__stream__in=OURS)
         .annotate(day=TruncDate("finished_at", tzinfo=dt.UTC), domain=Substr("message__email_key", at))
-        .values_list("day", "server_id", "header_from", "domain")
+        .values_list("day", "batch__server_id", "batch__header_from", "domain")
         .annotate(number_of=Count("pk"))
     )
     found = list(groups)

@@ -325,12 +325,14 @@ def write_ledger(server_id: int, instants: Iterable[dt.datetime]) -> None:
             )
 
 
-def prevent_deletion(server_id: int) -> None:
+def prevent_deletion(server_id: int) -> bool:
     """Prevent the deletion of a server until the caller's transaction ends; call it before writing to its account.
+
+    False if it is deleted already.
 
     Others may go on reading and changing it.
     """
-    locks.prevent_deletion("smtpservers_smtpserver", [server_id])
+    return bool(locks.prevent_deletion("smtpservers_smtpserver", [server_id]))
 
 
 def lock_account(server: SmtpServer) -> None:

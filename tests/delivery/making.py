@@ -3,13 +3,14 @@
 import asyncio
 import datetime as dt
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
 from django.utils import timezone
 
 from contacts.models import Contact, ContactList, Subscription
-from delivery.models import Mailing
+from delivery.models import Attempt, Batch, Mailing, Message
 from delivery.outbox import mailings
 from delivery.outbox.snapshot import snapshot
 from delivery.outcomes import results
@@ -48,6 +49,23 @@ def make_list(people: int, name: str = "News") -> ContactList:
             Subscription(contact=contact, list=audience, status="subscribed") for contact in contacts
         )
     return audience
+
+
+OF_BATCH = ("server", "server_name", "period", "lane_token", "choice", "started_at", "header_from", "return_path")
+
+
+def make_attempt(message: Message, number: int, **fields: Any) -> Attempt:
+    """Return a finished attempt, alone in its batch."""
+    of_batch = {name: fields.pop(name) for name in OF_BATCH if name in fields}
+    values = {
+        "lane_token": uuid.UUID(int=0),
+        "started_at": timezone.now(),
+        "claims": [],
+        "open_count": 0,
+        "is_cut": True,
+    }
+    batch = Batch.objects.create(mailing_id=message.mailing_id, **(values | of_batch))
+    return Attempt.objects.create(message=message, batch=batch, number=number, **fields)
 
 
 def make_mailing(audience: ContactList, now: dt.datetime | None = None, **fields: Any) -> Mailing:

@@ -73,7 +73,7 @@ def rehearse(folder: Path, running: Callable[..., Worker], number: int, campaign
     assert not Suppression.objects.exists()
     assert not Message.objects.filter(status__in=burnt).exists()
     assert not Attempt.objects.filter(outcome__in=burnt).exists()
-    counted = Counter(Attempt.objects.exclude(outcome="not_sent").values_list("server_name", "outcome"))
+    counted = Counter(Attempt.objects.exclude(outcome="not_sent").values_list("batch__server_name", "outcome"))
     for model in (MailingOutcome, ServerOutcome):
         found: Counter[tuple[str, str]] = Counter()
         for server, outcome, of_it in model.objects.values_list("server_name", "outcome", "number"):

@@ -68,7 +68,7 @@ def test_each_message_of_a_month_that_ends_belongs_to_one_month(tmp_path: Path) 
         assert before.reserved == after.reserved == 0
         assert before.used + after.used == len(peer.accepted()) == Message.objects.filter(status="accepted").count()
         for period in (before, after):
-            assert Attempt.objects.filter(period=period, outcome="accepted").count() == period.used
+            assert Attempt.objects.filter(batch__period=period, outcome="accepted").count() == period.used
         recipients = [event["rcpt_to"] for event in peer.accepted()]
         assert len(recipients) == len(set(recipients))
         assert mailing.messages.filter(status="queued").count() == 400 - len(recipients)

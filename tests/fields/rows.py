@@ -295,7 +295,7 @@ def order(bench: Bench) -> tuple[list[str], str]:
     bench.save(display_order="20")
     names = [server.name for server in bench.client.get(LIST_PAGE).context["cl"].result_list]
     bench.first()
-    return names, Attempt.objects.get().server_name
+    return names, Attempt.objects.get().batch.server_name
 
 
 # --- the table

@@ -74,7 +74,7 @@ def judge_account(
                     account.misdirected.append(f"{event['rcpt_to']} got the message of {address}")
         _judge_quota(server, accepted_here, account)
     _judge_messages(by_id, answered, dots, account)
-    account.open = Batch.objects.filter(mailing__in=mailing_ids).count()
+    account.open = Batch.objects.filter(Batch.OPEN, mailing__in=mailing_ids).count()
     account.miscounted += [why for mailing_id in mailing_ids if (why := _miscounted(mailing_id))]
     return account
 
@@ -101,7 +101,7 @@ def _miscounted(mailing_id: int) -> str:
 def _judge_quota(server: SmtpServer, accepted: int, account: Account) -> None:
     periods = QuotaPeriod.objects.filter(server=server)
     used = sum(period.used for period in periods)
-    held = Attempt.objects.filter(server=server, outcome__in=["accepted", "unconfirmed"]).count()
+    held = Attempt.objects.filter(batch__server=server, outcome__in=["accepted", "unconfirmed"]).count()
     reserved = sum(period.reserved for period in periods)
     if used != held or reserved:
         account.miscounted.append(f"{server}: {used} units used, {reserved} reserved, {held} accepted or unconfirmed")

@@ -29,6 +29,7 @@ from mail.replies.rules import RULES
 from mail.replies.words import MEANINGS, meaning_of, rules_of
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
+from tests.delivery.making import make_attempt
 
 NOW = dt.datetime(2026, 11, 30, 23, 30, tzinfo=dt.UTC)
 
@@ -60,11 +61,8 @@ def attempt(mailing: Mailing, email: str, outcome: str = "accepted", rule: str =
     message.status = fields.pop("status", "queued" if outcome == "not_sent" else outcome)
     message.redirected_to = fields.pop("redirected_to", "")
     message.save()
-    given = {"server_name": "Alpha", "started_at": NOW, "finished_at": NOW, "settings_used": {}, **fields}
-    lane = "00000000-0000-0000-0000-000000000000"
-    return Attempt.objects.create(
-        message=message, number=message.attempt_count, lane_token=lane, outcome=outcome, rule=rule, **given
-    )
+    given = {"server_name": "Alpha", "started_at": NOW, "finished_at": NOW, **fields}
+    return make_attempt(message=message, number=message.attempt_count, outcome=outcome, rule=rule, **given)
 
 
 def tallied(*columns: str) -> dict[tuple[object, ...], int]:

@@ -19,10 +19,11 @@ from campaigns.models import Campaign, DomainProvider, Tally
 from campaigns.reports import cache, pace, recipients
 from campaigns.reports.report import report
 from campaigns.templatetags.preflight import forecast_of
-from delivery.models import Attempt, Mailing, MailingOutcome, Message
+from delivery.models import Mailing, MailingOutcome, Message
 from delivery.outbox import plan
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of, seen
+from tests.delivery.making import make_attempt
 
 NOON = dt.datetime(2026, 11, 30, 12, 0, tzinfo=dt.UTC)
 MINUTE = dt.timedelta(minutes=1)
@@ -270,9 +271,7 @@ def answered(sending: Campaign, server: SmtpServer) -> Campaign:
             server=server,
             message_id="<1@example.com>",
         )
-        Attempt.objects.create(
-            message=message, number=1, lane_token=uuid.UUID(int=0), started_at=NOON, rule=rule, outcome=status
-        )
+        make_attempt(message=message, number=1, lane_token=uuid.UUID(int=0), started_at=NOON, rule=rule, outcome=status)
     return sending
 
 

@@ -17,10 +17,11 @@ from campaigns.lifecycle import states
 from campaigns.models import Campaign
 from campaigns.reports.report import EXPLANATIONS, LATE_OUTCOMES, ORDER, without_addresses
 from contacts.models import Contact, ContactList, Subscription
-from delivery.models import Attempt, Chunk, Mailing, MailingOutcome, Message
+from delivery.models import Chunk, Mailing, MailingOutcome, Message
 from delivery.outcomes.account_limits import STOPPED_FOR_COMPLAINTS
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
+from tests.delivery.making import make_attempt
 from tests.harness.forms import opened
 from tests.harness.send_test import tried
 
@@ -54,7 +55,7 @@ def sent(campaign: Campaign, people: dict[str, User], server: SmtpServer) -> Cam
     reply = "550 5.1.1 <bea@example.com> Bea is no user <script>alert(2)</script>"
     Message.objects.filter(pk=bea.pk).update(status="bounced", server=server, reason=reply, attempt_count=1)
     for message, outcome, code in ((ann, "accepted", 250), (bea, "bounced", 550)):
-        Attempt.objects.create(
+        make_attempt(
             message=message,
             number=1,
             server=server,

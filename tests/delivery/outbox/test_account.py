@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import re
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from delivery.models import Attempt, Batch, Chunk, Lane, Mailing, Message
@@ -90,7 +92,7 @@ def test_an_attempt_is_on_record_when_its_claim_returns() -> None:
     assert plan.is_anything_due(timezone.now())
     message = Message.objects.get(pk=claims[0].message.pk)
     (under_way,) = figures.attempts(message)
-    assert (under_way.outcome, under_way.server_name, under_way.finished_at) == ("", "Alpha", None)
+    assert (under_way.outcome, under_way.batch.server_name, under_way.finished_at) == ("", "Alpha", None)
     figures.show_claimed([message])
     assert message.status == "sending"
     sending, queued = (figures.of_status(Message.objects.all(), status).count() for status in ("sending", "queued"))
@@ -143,7 +145,7 @@ def test_eight_workers_claim_every_message_once() -> None:
     assert len(claimed) == Attempt.objects.count()
     assert sum(period.used for period in QuotaPeriod.objects.all()) == 700
     assert sum(period.reserved for period in QuotaPeriod.objects.all()) == 0
-    assert not Batch.objects.exists()
+    assert not Batch.objects.filter(Batch.OPEN).exists()
 
 
 @committed
@@ -183,6 +185,40 @@ def test_results_are_recorded_once_however_often_they_come() -> None:
     assert figures.per_day(today, today, dt.UTC) == [(today, 1, 1)]
 
 
+def test_a_group_with_a_recorded_attempt_in_it_adds_only_the_others() -> None:
+    server = make_server(25)
+    mailing = make_mailing(make_list(4))
+    token, claims = claim(server, mailing, 4)
+    assert results.record(token, [result(claims[1], server, BOUNCED)], timezone.now())
+
+    assert results.record(token, [result(each, server, ACCEPTED) for each in claims], timezone.now())
+
+    assert statuses(mailing) == {"accepted": 3, "bounced": 1}
+    assert Attempt.objects.count() == 4
+    period = QuotaPeriod.objects.get()
+    assert (period.used, period.reserved) == (3, 0)
+    assert not Batch.objects.filter(Batch.OPEN).exists()
+
+
+def test_a_deleted_server_leaves_its_numbers_and_every_row_as_it_was() -> None:
+    server = make_server(25, use_return_path=True, return_path="bounces@shop.example")
+    mailing = make_mailing(make_list(2))
+    token, claims = claim(server, mailing, 2)
+    assert results.record(token, [result(each, server, ACCEPTED) for each in claims], timezone.now())
+    number = server.pk
+
+    with CaptureQueriesContext(connection) as queries:
+        server.delete()
+
+    assert not [each["sql"] for each in queries if re.match(r'UPDATE "delivery_(message|attempt|batch)"', each["sql"])]
+    message = Message.objects.order_by("pk")[0]
+    assert (message.server, message.server_id) == (None, number)
+    (joined,) = Message.objects.select_related("server").filter(pk=message.pk)
+    assert joined.server is None
+    (attempt,) = figures.attempts(message)
+    assert (attempt.batch.server, attempt.batch.period, attempt.batch.server_name) == (None, None, "Alpha")
+
+
 @pytest.mark.parametrize("text", ["", "Zoë said \x1f no\0pe \\ 'or' \"not\" {a,b} NULL %s", "NULL", "雪"])
 def test_an_answer_is_recorded_as_it_was_said_whatever_it_holds(text: str) -> None:
     server = make_server(25)
@@ -193,7 +229,7 @@ def test_an_answer_is_recorded_as_it_was_said_whatever_it_holds(text: str) -> No
 
     attempt = Attempt.objects.get()
     assert attempt.reply.replace(" ", "") == str(Reply(550, "", text)).translate({0: None, 31: None}).replace(" ", "")
-    assert (attempt.code, attempt.outcome, attempt.settings_used["use_verp"]) == (550, "bounced", True)
+    assert (attempt.code, attempt.outcome, attempt.batch.settings_used["use_verp"]) == (550, "bounced", True)
     assert attempt.message.message_id == claims[0].message.message_id
 
 

@@ -78,7 +78,7 @@ def test_weights_come_out_as_promised_though_one_server_is_slow(tmp_path: Path) 
         run_drain()
 
         assert (len(three.accepted()), len(one.accepted())) == (300, 100)
-        assert set(Attempt.objects.values_list("choice", flat=True)) == {
+        assert set(Attempt.objects.values_list("batch__choice", flat=True)) == {
             "Three gets 75% by weight.",
             "One gets 25% by weight.",
         }

@@ -130,7 +130,7 @@ def assert_nobody_was_burnt() -> None:
 def assert_outcomes_are_counted() -> None:
     """The counts that pages read are those of the attempts."""
     tried = Attempt.objects.exclude(outcome="not_sent")
-    counted = Counter(tried.values_list("server_name", "outcome"))
+    counted = Counter(tried.values_list("batch__server_name", "outcome"))
     for model in (MailingOutcome, ServerOutcome):
         found: Counter[tuple[str, str]] = Counter()
         for server, outcome, number in model.objects.values_list("server_name", "outcome", "number"):

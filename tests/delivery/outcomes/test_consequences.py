@@ -206,7 +206,7 @@ def test_a_sender_that_is_refused_stays_away_from_the_server_until_it_is_edited(
     assert 1 <= asked <= 6, "those on the line at once, and no more"
     refused = RefusedSender.objects.get()
     assert (refused.sender, refused.until) == ("news@shop.example", None)
-    choice = Attempt.objects.filter(server_name="Other").values_list("choice", flat=True)[0]
+    choice = Attempt.objects.filter(batch__server_name="Other").values_list("batch__choice", flat=True)[0]
     assert choice == "Other, because Strict rejects mail from news@shop.example."
 
     make_mailing(make_list(5, "Later"), T)

@@ -11,9 +11,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from delivery.models import Attempt, Incident, Message, ProviderHold
+from delivery.models import Incident, Message, ProviderHold
 from smtpservers.models import RefusedSender, SmtpServer
-from tests.delivery.making import make_list, make_mailing
+from tests.delivery.making import make_attempt, make_list, make_mailing
 
 HEALTH = "/servers/health/"
 
@@ -23,7 +23,7 @@ def troubled(make_server: Callable[..., SmtpServer], name: str, **fields: Any) -
     now = timezone.now()
     server = make_server(25, name=name, **fields)
     message = Message.objects.first() or make_mailing(make_list(1)).messages.get()
-    Attempt.objects.create(
+    make_attempt(
         message=message,
         number=server.pk,
         server=server,

@@ -11,11 +11,12 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page
 
-from delivery.models import Attempt, Mailing, Message
+from delivery.models import Mailing, Message
 from delivery.records import figures
 from delivery.views import MESSAGES_PER_PAGE
 from installation.models import SiteSettings
 from smtpservers.models import SmtpServer
+from tests.delivery.making import make_attempt
 from tests.harness.browser import sideways_scroll, sign_in
 
 URL = "/messages/"
@@ -32,7 +33,7 @@ def make_message(email: str, status: str = "accepted", server: SmtpServer | None
         attempt_count=1,
         reason=reason,
     )
-    Attempt.objects.create(
+    make_attempt(
         message=message,
         number=1,
         server=server,

@@ -168,7 +168,7 @@ def test_a_slowed_server_gives_back_what_would_wait_for_long(tmp_path: Path) -> 
         run_drain()
 
         # It had more in hand than the twenty that are ten seconds' work now.
-        assert Attempt.objects.filter(server__name="Slow", outcome="not_sent").exists()
+        assert Attempt.objects.filter(batch__server__name="Slow", outcome="not_sent").exists()
         assert len(slow.accepted()) < 200  # Its share by weight.
         assert len(slow.accepted()) + len(well.accepted()) == 400
         assert figures.counts(mailing.pk)["accepted"] == 400

@@ -56,7 +56,7 @@ def test_the_next_server_takes_over_when_one_is_full(tmp_path: Path) -> None:
         assert figures.counts(mailing.pk)["accepted"] == 100
         period = QuotaPeriod.objects.get(server=first)
         assert (period.used, period.reserved) == (37, 0)
-        choice = Attempt.objects.filter(server_name="Large").values_list("choice", flat=True)[0]
+        choice = Attempt.objects.filter(batch__server_name="Large").values_list("batch__choice", flat=True)[0]
         assert choice.startswith("Large, because Small has used its quota until 01 ")
 
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from contacts.models import Contact, ContactList, Subscription
 from delivery.content import message_ids
 from delivery.content.message import Outgoing
-from delivery.models import Attempt, Mailing, Message
+from delivery.models import Mailing, Message
 from feedback.intake.store import take
 from feedback.models import RawReport
 from feedback.reports import queue
@@ -19,6 +19,7 @@ from feedback.webhooks.frame import pack
 from mail import verp
 from mail.addresses import fold
 from smtpservers.models import SmtpServer
+from tests.delivery.making import make_attempt
 
 NOW = dt.datetime(2026, 11, 30, 23, 59, 30, tzinfo=dt.UTC)
 SENT_AT = NOW - dt.timedelta(minutes=5)
@@ -59,7 +60,7 @@ def sent_to(
     message.message_id = message_ids.maker(mailing)(Outgoing.of(message))
     message.save(update_fields=["message_id"])
     for number in range(1, message.attempt_count + 1):
-        Attempt.objects.create(
+        make_attempt(
             message=message,
             number=number,
             server=server,

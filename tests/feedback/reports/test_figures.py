@@ -17,6 +17,7 @@ from delivery.models import Attempt, Mailing, Message, ScoreCount
 from delivery.outbox import status_counts
 from feedback.records.segment_fields import FEEDBACK
 from smtpservers.models import SmtpServer
+from tests.delivery.making import make_attempt
 from tests.feedback.reports.making import (
     FROM,
     NOW,
@@ -100,7 +101,7 @@ def test_attempts_count_once_by_utc_day_provider_and_from_domain(
         for stream in (single, test):
             email = f"p{place}@hotmail.fr"
             message = Message.objects.create(mailing=stream, email=email, email_key=email, attempt_count=1)
-            Attempt.objects.create(
+            make_attempt(
                 message=message,
                 number=1,
                 server=server,

@@ -11,7 +11,7 @@ from wsgiref.util import setup_testing_defaults
 from django.conf import settings
 
 from contacts.models import Contact
-from delivery.models import Attempt, Mailing, Message, TrackedLink, TrackedMailing, TrackedTarget
+from delivery.models import Mailing, Message, TrackedLink, TrackedMailing, TrackedTarget
 from delivery.outbox import mailings
 from feedback.visits.edge import Edge
 from feedback.visits.gather import gather_for_a_while
@@ -19,6 +19,7 @@ from feedback.visits.spool import FILE_SECONDS, finished
 from installation.models import SiteSettings
 from mail.addresses import fold
 from mail.links.tracking import new_code, token_of_group, token_of_message
+from tests.delivery.making import make_attempt
 
 SENT_AT = dt.datetime(2026, 3, 1, 9, 0, tzinfo=dt.UTC)
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
@@ -61,15 +62,7 @@ def message_to(mailing: Mailing, email: str = "ann@example.net", consent: str = 
     message = Message.objects.create(
         mailing=mailing, contact=contact, email=email, email_key=fold(email), status="accepted", **fields
     )
-    Attempt.objects.create(
-        message=message,
-        number=1,
-        server_name="One",
-        lane_token="00000000-0000-0000-0000-000000000000",
-        started_at=SENT_AT,
-        finished_at=SENT_AT,
-        outcome="accepted",
-    )
+    make_attempt(message, 1, server_name="One", started_at=SENT_AT, finished_at=SENT_AT, outcome="accepted")
     return message
 
 
