@@ -32,11 +32,14 @@ class FeedbackConfig(AppConfig):
         from feedback.records.late_figures import late_counts
         from feedback.records.segment_fields import FEEDBACK
         from feedback.records.still_suppressed import at_providers
+        from feedback.records.visit_segments import VISIT_KINDS
         from feedback.reports.reader import read_upload
         from feedback.unsubscribe import count_unsubscribed
 
         CATCH_UPS.register("mailboxes", read_again)
         CONDITION_KINDS.register("feedback", FEEDBACK)
+        for name, kind in VISIT_KINDS.items():
+            CONDITION_KINDS.register(name, kind)
         OTHER_SECRETS.register("raw reports", reseal)
         OLDEST_UNREAD.register("feedback", oldest_waiting)
         LATE_COUNTS.register("feedback", late_counts)

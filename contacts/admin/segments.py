@@ -94,7 +94,7 @@ class SegmentAdmin(SummarisedDeletion, ModelAdmin):
             ]
             return _answer(_("Complete the conditions to see who meets them."), problems=problems)
         try:
-            number, people = _count(group)
+            number, unknown, people = _count(group)
         except OperationalError:
             return _answer(_("Counting these people takes too long. You can still save and use the segment."))
         total = Contact.objects.count()
@@ -103,7 +103,15 @@ class SegmentAdmin(SummarisedDeletion, ModelAdmin):
             "%(count)s of %(total)s people meet the conditions.",
             number,
         )
-        return _answer(sentence % {"count": f"{number:,}", "total": f"{total:,}"}, number, people)
+        counted = sentence % {"count": f"{number:,}", "total": f"{total:,}"}
+        if unknown:
+            more = ngettext(
+                "%(count)s more is not known: not counted by name, or the visit may be a program's.",
+                "%(count)s more are not known: not counted by name, or the visits may be a program's.",
+                unknown,
+            )
+            counted += " " + more % {"count": f"{unknown:,}"}
+        return _answer(counted, number, people)
 
     # --- deleting ---------------------------------------------------------------------------
 
@@ -114,19 +122,22 @@ class SegmentAdmin(SummarisedDeletion, ModelAdmin):
         return query.users_of(segments=[segment.pk for segment in objs])
 
 
-def _count(group: Group) -> tuple[int, list[dict[str, str]]]:
-    """Return the number of people who meet the conditions, and some of them.
+def _count(group: Group) -> tuple[int, int, list[dict[str, str]]]:
+    """Return the number of people who meet the conditions, the number of whom that isn't known, and some who meet them.
 
     :raises OperationalError: if PostgreSQL takes longer than ``LONGEST_COUNT_SECONDS``.
     """
-    found = query.people(group, timezone.now())
+    now = timezone.now()
+    found = query.people(group, now)
+    not_known = query.unknown(group, query.moment(now))
     with transaction.atomic():
         if is_postgresql():
             with connection.cursor() as cursor:
                 cursor.execute(f"SET LOCAL statement_timeout = '{LONGEST_COUNT_SECONDS}s'")
         number = found.count()
+        unknown = 0 if not_known is None else Contact.objects.filter(not_known).count()
         people = list(found.order_by("pk")[:SAMPLE_PEOPLE]) if number else []
-    return number, [
+    found_people = [
         {
             "email": person.email,
             "name": person.full_name,
@@ -134,6 +145,7 @@ def _count(group: Group) -> tuple[int, list[dict[str, str]]]:
         }
         for person in people
     ]
+    return number, unknown, found_people
 
 
 def _answer(

@@ -13,7 +13,7 @@ A vocabulary gives the possible fields and operators. :mod:`contacts.segments.qu
 
 import datetime as dt
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import Any
@@ -26,6 +26,7 @@ MOST_CONDITIONS = 100
 MOST_CHOICES = 500  # In one condition.
 LONGEST_TEXT = 1_000
 MOST_DAYS = 36_500
+MOST_COUNTED = 1_000
 LARGEST_NUMBER = 1e15
 
 MATCHES = {"all": _("all of these"), "any": _("any of these"), "none": _("none of these")}
@@ -40,7 +41,7 @@ class Parameter:
     """A value that an operator compares with."""
 
     name: str
-    kind: str  # "text", "number", "date", "days", "choice" or "choices".
+    kind: str  # "text", "number", "count", "date", "days", "choice" or "choices".
     label: str  # Shown on the page and read by screen readers.
     options: tuple[tuple[str | int, str], ...] = ()  # For a choice: value and label.
     is_optional: bool = False
@@ -52,6 +53,8 @@ class Operator:
     name: str
     label: str
     parameters: tuple[Parameter, ...] = ()
+    # The condition as a sentence, from its values in words by parameter; None: field, operator and values in a row.
+    sentence: Callable[[Mapping[str, str]], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,12 +283,11 @@ def _problem(value: Any, parameter: Parameter) -> str:
         case "date":
             return "" if _is_date(value) else _("write a date, such as 2026-11-30.")
         case "days":
-            is_whole = isinstance(value, int) and not isinstance(value, bool)
-            return (
-                ""
-                if is_whole and 1 <= value <= MOST_DAYS
-                else _("write a whole number of days, 1 to %(most)s.", most=f"{MOST_DAYS:,}")
-            )
+            is_possible = _is_whole(value, MOST_DAYS)
+            return "" if is_possible else _("write a whole number of days, 1 to %(most)s.", most=f"{MOST_DAYS:,}")
+        case "count":
+            is_possible = _is_whole(value, MOST_COUNTED)
+            return "" if is_possible else _("write a whole number, 1 to %(most)s.", most=f"{MOST_COUNTED:,}")
         case "choice":
             return _choice_problem([value], parameter)
         case _:
@@ -302,6 +304,10 @@ def _text_problem(value: Any) -> str:
         if len(value) <= LONGEST_TEXT
         else _("the text is longer than %(most)s characters.", most=f"{LONGEST_TEXT:,}")
     )
+
+
+def _is_whole(value: Any, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
 
 
 def _is_date(value: Any) -> bool:
@@ -361,13 +367,16 @@ def _in_words(condition: Condition, vocabulary: Vocabulary) -> str:
     operator = known.operator(condition.operator) if known else None
     if known is None or operator is None:
         return _("%(field)s (no longer there)", field=condition.name or condition.field)
-    values = [
-        _value_in_words(condition.values[each.name], each)
+    said = {
+        each.name: _value_in_words(condition.values[each.name], each)
         for each in operator.parameters
         if each.name in condition.values
-    ]
-    if not values:
+    }
+    if operator.sentence:
+        return operator.sentence(said)
+    if not said:
         return _("%(field)s %(operator)s", field=known.label, operator=operator.label)
+    values = list(said.values())
     compared = values[0] if len(values) == 1 else _("%(first)s – %(second)s", first=values[0], second=values[1])
     return _("%(field)s %(operator)s %(value)s", field=known.label, operator=operator.label, value=compared)
 

@@ -1,7 +1,8 @@
 """Segment conditions as one query: the fields they may use, and the SQL of each.
 
 Higher rooms add fields about what they store in :data:`CONDITION_KINDS`. Every condition is true or false, never NULL,
-so that "none of these" is the exact opposite of "any of these".
+so that "none of these" is the exact opposite of "any of these". The exception is what isn't known of everybody, such as
+clicks: then people of whom it isn't known meet neither, and :func:`unknown` selects them.
 """
 
 import datetime as dt
@@ -51,6 +52,8 @@ class ConditionKind:
 
     fields: Callable[[], Iterable[ConditionField]]
     compile: Callable[[Condition, Moment], Q]
+    # Selects the contacts of whom the condition is known to be false. None: everybody else; then all is known.
+    compile_false: Callable[[Condition, Moment], Q] | None = None
 
 
 # What segments may ask, by what stands before the colon in a field's name.
@@ -72,16 +75,40 @@ def check(conditions: Any) -> Group:
 
 def meets(group: Group, at: Moment) -> Q:
     """Return the condition for contacts who meet the group."""
+    return _known(group, at, is_true=True)
+
+
+def unknown(group: Group, at: Moment) -> Q | None:
+    """Return the condition for contacts of whom nobody knows whether they meet the group; None if all is known."""
+    if all(CONDITION_KINDS[condition.kind].compile_false is None for condition in group.conditions()):
+        return None
+    return ~_known(group, at, is_true=True) & ~_known(group, at, is_true=False)
+
+
+def _known(group: Group, at: Moment, *, is_true: bool) -> Q:
+    """Return the condition for contacts of whom the group is known to be true, or known to be false.
+
+    "All of these" is false as soon as one is; "none of these" is true if each is known to be false (Kleene's logic).
+    """
+    if not group.members:
+        return Q(pk__in=[]) if is_true else ~Q(pk__in=[])
+    wants_true = is_true != (group.match == "none")
     parts = [
-        meets(member, at) if isinstance(member, Group) else CONDITION_KINDS[member.kind].compile(member, at)
+        _known(member, at, is_true=wants_true) if isinstance(member, Group) else _known_one(member, at, wants_true)
         for member in group.members
     ]
-    if not parts:
-        return Q(pk__in=[])
+    needs_all = is_true != (group.match == "any")
     found = parts[0]
     for part in parts[1:]:
-        found = found & part if group.match == "all" else found | part
-    return ~found if group.match == "none" else found
+        found = found & part if needs_all else found | part
+    return found
+
+
+def _known_one(condition: Condition, at: Moment, is_true: bool) -> Q:
+    kind = CONDITION_KINDS[condition.kind]
+    if is_true:
+        return kind.compile(condition, at)
+    return kind.compile_false(condition, at) if kind.compile_false else ~kind.compile(condition, at)
 
 
 def moment(now: dt.datetime) -> Moment:

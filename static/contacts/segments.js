@@ -184,12 +184,18 @@ class SegmentBuilder {
     const shared = { "data-parameter": parameter.name, "aria-label": parameter.label };
     switch (parameter.kind) {
       case "number": return make("input", { ...shared, type: "number", step: "any", value: value ?? "" });
+      case "count": return make("input", { ...shared, type: "number", min: 1, max: 1000, step: 1, value: value ?? "" });
       case "days": return this.makeDays(parameter, shared, value);
       case "date": return make("input", { ...shared, type: "date", value: value ?? "" });
       case "choice": return this.makeChoice(parameter, shared, value);
       case "choices": return this.makeChoices(parameter, shared, Array.isArray(value) ? value : []);
-      default: return make("input", { ...shared, type: "text", maxlength: 1000, autocomplete: "off", value: value ?? "" });
+      default: return this.makeText(parameter, shared, value);
     }
+  }
+
+  makeText(parameter, shared, value) {
+    const placeholder = parameter.is_optional ? parameter.label : null;
+    return make("input", { ...shared, type: "text", maxlength: 1000, autocomplete: "off", placeholder, value: value ?? "" });
   }
 
   makeDays(parameter, shared, value) {
