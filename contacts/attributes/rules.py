@@ -21,9 +21,11 @@ _HEADINGS = {
     "last_name": "last_name lastname last surname family_name familyname nachname nom_de_famille",
     "language": "language lang locale sprache langue",
     "time_zone": "time_zone timezone tz zeitzone fuseau_horaire zona_horaria",
+    "open_tracking": "open_tracking opens_counted count_opens track_opens tracking_opens opens_tracking",
+    "click_tracking": "click_tracking clicks_counted count_clicks track_clicks tracking_clicks clicks_tracking",
 }
 COLUMN_OF = {heading: column for column, headings in _HEADINGS.items() for heading in headings.split()}
-# Columns that the export adds for people to read. An import never takes consent from a column.
+# Columns that the export adds for people to read. An import never subscribes anybody by a column.
 CONSENT_COLUMNS = ("subscribed_to", "unsubscribed_from", "suppressed")
 
 # Keywords of the merge language: a field of that name is an error, or shows something else than the value.
@@ -105,6 +107,9 @@ Value = str | int | float | bool
 
 _YES = frozenset(["yes", "y", "true", "t", "1", "on", "x", "ja", "oui", "si", "sí", "sim", "da"])
 _NO = frozenset(["no", "n", "false", "f", "0", "off", "nein", "non", "não", "nee", "nej"])
+_AGREED = frozenset(["agreed", "granted", "consented", "personal"])
+_NOT_AGREED = frozenset(["none", "not agreed", "refused", "denied", "withdrawn", "declined"])
+_NOT_ASKED = frozenset(["unset", "not asked", "unknown", "anonymous", "-", "–"])
 _NUMBER = re.compile(r"[+-]?(\d{1,15}|\d{1,3}(?: \d{3}){1,4})([.,]\d{1,15})?", re.ASCII)
 # Ambiguous: 1,000 and 1,234. 1.234 is not, because an export writes decimals with a point; but it never writes a
 # trailing zero, so 1.000 is ambiguous too.
@@ -156,6 +161,23 @@ def parse_value(kind: str, choices: Sequence[str], text: str, date_order: str = 
             return _parse_choice(choices, text)
         case _:
             return text
+
+
+def parse_consent(text: str) -> bool | None:
+    """Return whether a cell says that the person agreed to be counted; None if they were not asked.
+
+    :raises ValueError: with a sentence for the person who typed it.
+    """
+    word = " ".join(text.casefold().split())
+    if not word or word in _NOT_ASKED:
+        return None
+    if word in _YES or word in _AGREED:
+        return True
+    if word in _NO or word in _NOT_AGREED:
+        return False
+    raise ValueError(
+        _("“%(text)s” says neither that they agreed nor that they didn't. Write yes, none or unset.", text=_shown(text))
+    )
 
 
 def likely_kind(cells: Sequence[str]) -> str:

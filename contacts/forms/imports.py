@@ -22,7 +22,16 @@ from adminpages.text_fields import RefusesControls
 from contacts.attributes.rules import likely_kind
 from contacts.forms.contact import checked_new_list
 from contacts.models import Attribute, ContactImport, ContactList
-from contacts.transfer.columns import ATTRIBUTE, FIELDS, MappingInvalid, check_mapping, describe, new_name, propose
+from contacts.transfer.columns import (
+    ATTRIBUTE,
+    COUNTED,
+    FIELDS,
+    MappingInvalid,
+    check_mapping,
+    describe,
+    new_name,
+    propose,
+)
 from contacts.transfer.contact_row import fold_value
 from contacts.transfer.csv_file import UTF8, CsvLayout, CsvRefused, CsvRow, look
 from contacts.transfer.reasons import LONGEST_VALUE, Reason
@@ -142,8 +151,8 @@ class MappingForm(RefusesControls, forms.Form):
         label=_("How did they agree?"),
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
         help_text=_(
-            "Required to add people to a list, e.g. “Ticked the newsletter box in our shop, spring 2026”. Saved with"
-            " your name in each person's consent history."
+            "Required to add people to a list or to count them by name, e.g. “Ticked the newsletter box in our shop,"
+            " spring 2026”. Saved with your name in each person's consent history."
         ),
     )
     policy = forms.ChoiceField(
@@ -155,7 +164,10 @@ class MappingForm(RefusesControls, forms.Form):
         initial=ContactImport.Policy.FILL,
         label=_("Existing contacts"),
         widget=UnfoldAdminSelectWidget,
-        help_text=_("Whatever you choose, an import never brings back people who unsubscribed or are suppressed."),
+        help_text=_(
+            "Whatever you choose, an import never brings back people who unsubscribed or are suppressed, and never"
+            " counts people by name who refused."
+        ),
     )
 
     date_order = forms.ChoiceField(
@@ -299,12 +311,20 @@ class MappingForm(RefusesControls, forms.Form):
         cells = [row.cells[email_at] for row in self.rows if email_at < len(row.cells)]
         if cells and not any("@" in cell or "＠" in cell for cell in cells):
             self.add_error(f"column_{email_at}", gettext("The first rows contain no address. Choose another column."))
-        if (cleaned.get("lists") or cleaned.get("new_list")) and not cleaned.get("consent"):
+        has_lists, has_consents = cleaned.get("lists") or cleaned.get("new_list"), not set(mapping).isdisjoint(COUNTED)
+        if has_consents and not cleaned.get("consent"):
+            self.add_error(
+                "consent",
+                gettext(
+                    "Describe how these people agreed to be counted, or don't import “Count opens” and “Count clicks”."
+                ),
+            )
+        elif has_lists and not cleaned.get("consent"):
             self.add_error(
                 "consent",
                 gettext("Describe how these people gave consent. It's required for adding them to a list."),
             )
-        if cleaned.get("consent") and not cleaned.get("lists") and not cleaned.get("new_list") and not self.errors:
+        if cleaned.get("consent") and not has_lists and not has_consents and not self.errors:
             self.add_error(
                 "lists",
                 gettext(

@@ -167,6 +167,12 @@ def users_of(
 _TEXTS = {"email": _("Email"), "first_name": _("First name"), "last_name": _("Last name")}
 _PAUSED = (Operator("yes", _("asked for one that lasts still")), Operator("no", _("asked for none")))
 
+_COUNTED = (
+    Operator("yes", _("agreed to be counted by name")),
+    Operator("none", _("doesn't agree to be counted")),
+    Operator("unset", _("was never asked")),
+)
+
 
 def _person_fields() -> Iterator[ConditionField]:
     for name in ("email", "first_name", "last_name"):
@@ -176,6 +182,8 @@ def _person_fields() -> Iterator[ConditionField]:
     yield ConditionField("time_zone", _("Time zone"), PERSON, TEXT_OPERATORS)
     yield ConditionField("created", _("Added"), PERSON, INSTANT_OPERATORS)
     yield ConditionField("paused", _("Break from mail"), PERSON, _PAUSED)
+    yield ConditionField("open_tracking", _("Opens counted"), PERSON, _COUNTED)
+    yield ConditionField("click_tracking", _("Clicks counted"), PERSON, _COUNTED)
 
 
 def _about_text(condition: Condition, moment: Moment) -> Q:
@@ -200,6 +208,10 @@ def _about_domain(condition: Condition, moment: Moment) -> Q:
 def _about_paused(condition: Condition, moment: Moment) -> Q:
     found = Q(paused_until__isnull=False, paused_until__gt=moment.now)
     return found if condition.operator == "yes" else ~found
+
+
+def _about_counted(condition: Condition, moment: Moment) -> Q:
+    return Q(**{condition.field: condition.operator})
 
 
 # --- custom attributes ----------------------------------------------------------------------
@@ -305,6 +317,8 @@ _SPECIAL = {
     "language": _about_language,
     "created": _about_created,
     "paused": _about_paused,
+    "open_tracking": _about_counted,
+    "click_tracking": _about_counted,
 }
 
 for _field in _person_fields():

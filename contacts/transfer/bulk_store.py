@@ -162,8 +162,9 @@ def _storable(text: str) -> str:
 
 
 def _person(row: tuple[Any, ...]) -> ContactRow:
-    *columns, attributes = row
-    return ContactRow._make([*columns, {} if attributes == "{}" else json.loads(attributes)])
+    email, key, first_name, last_name, language, time_zone, attributes = row
+    known = {} if attributes == "{}" else json.loads(attributes)
+    return ContactRow(email, key, first_name, last_name, language, time_zone, known)
 
 
 def _line(person: ContactRow, encode: Callable[[object], str]) -> Line:

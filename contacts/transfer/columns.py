@@ -1,7 +1,6 @@
 """The mapping of CSV columns to fields: proposed from the headings, and validated once chosen.
 
-A column maps to ``email``, ``first_name``, ``last_name``, ``language``, ``time_zone``, ``attributes.<name>``, or
-nothing (empty). No database is involved.
+A column maps to one of ``FIELDS``, to ``attributes.<name>``, or to nothing (empty). No database is involved.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -16,7 +15,10 @@ FIELDS = {
     "last_name": _("Last name"),
     "language": "Language",
     "time_zone": _("Time zone"),
+    "open_tracking": _("Count opens"),
+    "click_tracking": _("Count clicks"),
 }
+COUNTED = ("open_tracking", "click_tracking")  # Columns that say whether a person agreed to be counted.
 ATTRIBUTE = "attributes."
 MOST_ARE_ADDRESSES = 0.5
 # The columns that the file of refused rows adds in front; ignored when the corrected file is uploaded.
@@ -32,7 +34,7 @@ def propose(headings: Sequence[str], labels: Mapping[str, str], rows: Sequence[S
     """Return the most likely mapping of each column; no field is used twice.
 
     The address column is recognised by its cells if rows are given, since its heading differs by language. A column
-    with an unknown heading becomes an attribute of that name. Consent is never read from a column.
+    with an unknown heading becomes an attribute of that name. Subscriptions are never read from a column.
 
     :param labels: the labels of the defined attributes, by name.
     :param rows: the cells of the first rows.

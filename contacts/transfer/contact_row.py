@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from adminpages.texts import one_line
-from contacts.attributes.rules import Value, parse_value, too_long_together
+from contacts.attributes.rules import Value, parse_consent, parse_value, too_long_together
 from contacts.transfer.columns import ATTRIBUTE
 from contacts.transfer.csv_file import REFUSED_CHARACTERS, CsvRow, printable, restore
 from mail.addresses import AddressInvalid, fold, read_address
@@ -29,6 +29,8 @@ _NAMES = {
     "last_name": _("last name"),
     "language": _("language"),
     "time_zone": _("time zone"),
+    "open_tracking": _("consent to count opens"),
+    "click_tracking": _("consent to count clicks"),
 }
 CLOSED_KINDS = ("choice", "boolean")  # Kinds whose wrong cells are few, and count together by what they say.
 
@@ -45,6 +47,9 @@ class ContactRow(NamedTuple):
     language: str
     time_zone: str
     attributes: dict[str, Value]
+    # Whether a file says that the person agreed to have opens and clicks counted; None: nothing, as from the database.
+    opens: bool | None = None
+    clicks: bool | None = None
 
 
 UNREADABLE = "\ufffd"  # Replaces bytes that are invalid in the file's encoding.
@@ -99,6 +104,7 @@ class RowParser:
         self._first_name_at, self._last_name_at = at.get("first_name"), at.get("last_name")
         self._names = [(name, at[name]) for name in ("first_name", "last_name") if name in at]
         self._language_at, self._time_zone_at = at.get("language"), at.get("time_zone")
+        self._opens_at, self._clicks_at = at.get("open_tracking"), at.get("click_tracking")
         self._attributes = [
             (position, name, kinds.get(name, ("", ()))[0], _reader_of(*kinds.get(name, ("", ())), date_order))
             for target, position in at.items()
@@ -131,6 +137,8 @@ class RowParser:
             "" if self._language_at is None else self._one_of(cells[self._language_at], "language", left_out),
             "" if self._time_zone_at is None else self._one_of(cells[self._time_zone_at], "time_zone", left_out),
             self._values(cells, left_out),
+            self._consent(cells, self._opens_at, "open_tracking", left_out),
+            self._consent(cells, self._clicks_at, "click_tracking", left_out),
         )
         if reasons:
             return None, refusal(row, [*reasons, *left_out])._replace(faults=tuple(reasons))
@@ -222,6 +230,17 @@ class RowParser:
             return ""
         return name
 
+    @staticmethod
+    def _consent(cells: list[str], position: int | None, target: str, left_out: list[Fault]) -> bool | None:
+        if position is None or not cells[position]:
+            return None
+        try:
+            return parse_consent(cells[position])
+        except ValueError as error:
+            text = _("The %(name)s: %(why)s", name=_NAMES[target], why=error)
+            left_out.append(Fault("consent", text, target, cells[position]))
+            return None
+
     def _values(self, cells: list[str], left_out: list[Fault]) -> dict[str, Value]:
         values: dict[str, Value] = {}
         for position, name, kind, read in self._attributes:
@@ -276,7 +295,8 @@ def fold_value(text: str) -> str:
 def merge(known: ContactRow, told: ContactRow, policy: str) -> ContactRow:
     """Return the known person updated from the file; ``known`` itself if nothing changes.
 
-    The spelling of the address stays. An empty cell never erases a known value, whatever the policy.
+    The spelling of the address stays. An empty cell never erases a known value, whatever the policy. Consents to count
+    opens and clicks stay as ``known`` has them.
 
     :param policy: ``skip``: nothing changes; ``fill``: empty values are filled; ``overwrite``: values from the file
         replace known ones.
@@ -300,8 +320,17 @@ def merge(known: ContactRow, told: ContactRow, policy: str) -> ContactRow:
         first.language or second.language,
         first.time_zone or second.time_zone,
         attributes,
+        known.opens,
+        known.clicks,
     )
     return known if merged == known else merged
+
+
+def stricter(one: ContactRow, other: ContactRow) -> tuple[bool | None, bool | None]:
+    """Return what two rows about a person say together about opens and clicks: one refusal is enough."""
+    both = ((one.opens, other.opens), (one.clicks, other.clicks))
+    opens, clicks = (False if False in pair else pair[0] or pair[1] for pair in both)
+    return opens, clicks
 
 
 def _reader_of(kind: str, choices: Sequence[str], date_order: str) -> Callable[[str], Value | None] | None:

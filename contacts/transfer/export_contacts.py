@@ -20,12 +20,13 @@ from django.http import StreamingHttpResponse
 
 from contacts.attributes.rules import CONSENT_COLUMNS, value_text
 from contacts.consent.suppressed import suppressions
+from contacts.consent.tracking import FIELDS
 from contacts.models import Attribute, Contact, Subscription, Suppression
 from contacts.transfer.csv_file import neutralise
 from db.dialect import keys_of
 
 PEOPLE_AT_ONCE = 2_000
-COLUMNS = ("email", "first_name", "last_name", "language", "time_zone")
+COLUMNS = ("email", "first_name", "last_name", "language", "time_zone", *FIELDS.values())
 
 
 class Echo:

@@ -16,11 +16,20 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext
 
-from contacts.consent import changes
+from contacts.consent import changes, tracking
 from contacts.models import Attribute, ContactImport
 from contacts.privacy.erasure import is_erased
 from contacts.transfer import bulk_store
-from contacts.transfer.contact_row import SKIPPED, ContactRow, Fault, RowParser, RowRefusal, TooMuchKnown, merge
+from contacts.transfer.contact_row import (
+    SKIPPED,
+    ContactRow,
+    Fault,
+    RowParser,
+    RowRefusal,
+    TooMuchKnown,
+    merge,
+    stricter,
+)
 from contacts.transfer.csv_file import CsvLayout, CsvRefused, Rows
 from contacts.transfer.reasons import Reasons
 from contacts.transfer.uploads import GONE, discard_file, stored_path
@@ -211,7 +220,9 @@ def read_batch(rows: Rows, parse: RowParser, policy: str, most: int) -> RowBatch
             lines[person.key] = row.line_number
         else:
             batch.more_lines.setdefault(person.key, []).append(row.line_number)
-            people[person.key] = merge_or_note(present, person, policy, row.line_number, batch)
+            opens, clicks = stricter(present, person)
+            merged = merge_or_note(present, person, policy, row.line_number, batch)
+            people[person.key] = merged._replace(opens=opens, clicks=clicks)
         if batch.rows >= most or rows.characters >= last_character:
             break
     batch.prepared = bulk_store.prepare(people.values())
@@ -289,11 +300,33 @@ def _save_people(batch: RowBatch, contact_import: ContactImport, now: dt.datetim
             changed.append(known._replace(person=merged))
     added = bulk_store.add(batch.prepared, present, now)
     bulk_store.change(changed, now)
+    decided = due_consents(batch.people, present, contact_import)
+    steps = [step for person in decided.values() for step in person]
+    tracking.take(steps, method="import", source=_source(contact_import), now=now, wording=contact_import.consent)
+    touched = {known.person.key for known in changed} | (decided.keys() & present.keys())
     return (
         sorted([known.contact_id for known in present.values()] + added),
         len(added),
-        sum(not each.is_counted for each in changed),
+        sum(not present[key].is_counted for key in touched),
     )
+
+
+def due_consents(
+    people: Mapping[str, ContactRow], known: Collection[str], contact_import: ContactImport
+) -> dict[str, list[tracking.Step]]:
+    """Return what the file changes about the consents to count opens and clicks of stored people, by address.
+
+    Nobody agrees without a word how they did, and a refusal is never undone.
+    """
+    told: dict[str, tracking.Wishes] = {}
+    for key, person in people.items():
+        says = {tracking.OPENS: person.opens, tracking.CLICKS: person.clicks}
+        wishes = {
+            topic: agrees for topic, agrees in says.items() if agrees is False or (agrees and contact_import.consent)
+        }
+        if wishes and (contact_import.policy != ContactImport.Policy.SKIP or key not in known):
+            told[key] = wishes
+    return tracking.due(told, overwrites=contact_import.policy == ContactImport.Policy.OVERWRITE) if told else {}
 
 
 def _source(contact_import: ContactImport) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from contacts.models import ContactImport
 from contacts.transfer import bulk_store
 from contacts.transfer.csv_file import CsvLayout, CsvRefused, Rows
-from contacts.transfer.import_contacts import BATCH_ROWS, merge_or_note, parser, read_batch, refuse_erased
+from contacts.transfer.import_contacts import BATCH_ROWS, due_consents, merge_or_note, parser, read_batch, refuse_erased
 from contacts.transfer.reasons import Reasons
 from contacts.transfer.uploads import GONE, stored_path
 
@@ -51,6 +51,8 @@ def try_out(draft: ContactImport, layout: CsvLayout, new_kinds: Mapping[str, str
             for key, known in stored.items():
                 if merge_or_note(known, batch.people[key], draft.policy, batch.lines[key], batch) is not known:
                     updated.add(key)
+            told = {key: batch.people[key] for key in stored}
+            updated |= due_consents(told, stored, draft).keys()
             new = batch.people.keys() - stored.keys() - met
             met |= new
             trial.rows += batch.rows

@@ -19,6 +19,8 @@ KINDS = (
     "time_zone",
     "created",
     "paused",
+    "open_tracking",
+    "click_tracking",
     "attribute",
     "list",
     "subscribed",
@@ -49,8 +51,9 @@ def make_people(chance: random.Random, lists: list[Any], now: dt.datetime, numbe
             attributes=attributes,
             paused_until=chance.choice([None, None, now + dt.timedelta(days=1), now - dt.timedelta(days=1)]),
         )
+        consents = {f"{name}_tracking": chance.choice(["unset", "none", "yes"]) for name in ("open", "click")}
         created = now - dt.timedelta(hours=chance.randrange(2_000))
-        Contact.objects.filter(pk=person.pk).update(created_at=created)
+        Contact.objects.filter(pk=person.pk).update(created_at=created, **consents)
         for contact_list in chance.sample(lists, chance.randrange(len(lists) + 1)):
             Subscription.objects.create(
                 contact=person,
@@ -92,6 +95,8 @@ def meets(person: Contact, written: dict[str, Any], now: dt.datetime, zone: dt.t
         case "paused":
             is_paused = person.paused_until is not None and person.paused_until > now
             return is_paused == (operator == "yes")
+        case "open_tracking" | "click_tracking":
+            return bool(getattr(person, field) == operator)
         case "language":
             return _about_value("choice", person.language, operator, written, now, zone)
         case _:

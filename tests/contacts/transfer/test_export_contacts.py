@@ -73,7 +73,20 @@ def test_an_export_is_safe_in_a_spreadsheet_and_logged(
 
     assert rows == [
         [*COLUMNS, "n", "phone", *CONSENT_COLUMNS],
-        ["'+ann@example.org", "'=1+1", "''-x", "", "", "'-5", "'+49 30", "News", "Events", "complaint"],
+        [
+            "'+ann@example.org",
+            "'=1+1",
+            "''-x",
+            "",
+            "",
+            "unset",
+            "unset",
+            "'-5",
+            "'+49 30",
+            "News",
+            "Events",
+            "complaint",
+        ],
     ]
     log = LogEntry.objects.get()
     assert log.object_repr == "Export of contacts"

@@ -18,10 +18,12 @@ from contacts.models import (
     Contact,
     ContactImport,
     ContactList,
+    ErasedAddress,
     RefusedRow,
     Subscription,
     Suppression,
 )
+from contacts.privacy import erasure
 from contacts.transfer import import_contacts, trial, uploads
 from contacts.transfer.import_contacts import BATCH_ROWS, cancel, find_unclaimed, import_people
 from db.dialect import is_postgresql
@@ -570,3 +572,84 @@ def test_a_trial_run_of_a_long_file_reads_its_beginning_and_knows_whom_it_met(
     assert (tried.added, tried.updated, tried.refused) == (10, 1, 1)
     assert tried.known == tried.rows - 11
     assert list(Contact.objects.values_list("email", "attributes")) == [("Ann@example.org", {})]
+
+
+# --- whether opens and clicks are counted
+
+SAID = (
+    "email,open_tracking,Clicks counted\nann@example.org,yes,none\nbo@example.org,,agreed\nabe@example.org,perhaps,no\n"
+)
+
+
+def consents() -> dict[str, list[str]]:
+    return {email: pair for email, *pair in Contact.objects.values_list("email", "open_tracking", "click_tracking")}
+
+
+def test_consents_to_be_counted_come_in_with_their_proof(news: ContactList) -> None:
+    done = run(SAID, news, consent="Ticked both boxes in the shop.")
+
+    assert consents() == {
+        "ann@example.org": ["yes", "none"],
+        "bo@example.org": ["unset", "yes"],
+        "abe@example.org": ["unset", "none"],
+    }
+    proof = ConsentEvent.objects.get(contact__email="ann@example.org", topic="opens")
+    assert (proof.status, proof.method, proof.wording, proof.at) == (
+        "yes",
+        "import",
+        "Ticked both boxes in the shop.",
+        NOW,
+    )
+    assert proof.source.startswith("import: ")
+    assert "“perhaps” says neither" in RefusedRow.objects.get().reason
+    assert (done.rows_added, done.cells_left_out) == (3, 1)
+
+
+def test_without_a_word_how_they_agreed_nobody_is_counted_by_name(db: None) -> None:
+    run(SAID)
+
+    assert consents()["ann@example.org"] == ["unset", "none"]  # A refusal needs no proof.
+
+
+@pytest.mark.parametrize(
+    ("policy", "before", "says", "after", "updated"),
+    [
+        ("overwrite", "none", "yes", "none", 0),
+        ("fill", "none", "yes", "none", 0),
+        ("fill", "unset", "yes", "yes", 1),
+        ("fill", "yes", "no", "yes", 0),
+        ("overwrite", "yes", "no", "none", 1),
+        ("overwrite", "yes", "unset", "yes", 0),
+        ("skip", "unset", "yes", "unset", 0),
+        ("skip", "yes", "no", "yes", 0),
+    ],
+)
+def test_a_file_changes_the_consents_of_known_people_within_the_policy_and_undoes_no_refusal(
+    policy: str, before: str, says: str, after: str, updated: int, ann: Contact
+) -> None:
+    Contact.objects.filter(pk=ann.pk).update(open_tracking=before)
+    content = f"email,open_tracking\n{ann.email},{says}\n"
+    draft = stored(content)
+    draft.mapping, draft.policy, draft.consent = ["email", "open_tracking"], policy, "By phone."
+    tried = trial.try_out(draft, uploads.preview(draft)[0], {})
+
+    done = run(content, policy=policy, consent="By phone.")
+
+    assert consents()[ann.email] == [after, "unset"]
+    assert (tried.updated, done.rows_updated) == (updated, updated)
+    assert ConsentEvent.objects.count() == updated
+
+
+def test_of_two_rows_about_a_person_one_refusal_is_enough(db: None) -> None:
+    run("email,open_tracking\nbo@example.org,no\nbo@example.org,yes\n", consent="By phone.")
+
+    assert consents() == {"bo@example.org": ["none", "unset"]}
+
+
+def test_a_person_who_is_refused_for_having_been_erased_agrees_to_nothing(db: None) -> None:
+    ErasedAddress.objects.create(digest=erasure._digests("bo@example.org")[0])
+
+    run("email,open_tracking\nbo@example.org,yes\n", consent="By phone.")
+
+    assert not Contact.objects.exists()
+    assert not ConsentEvent.objects.exists()
