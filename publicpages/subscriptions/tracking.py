@@ -8,7 +8,7 @@ from contacts.consent import tracking
 from contacts.consent.tracking import FIELDS
 from contacts.models import ConsentEvent, Contact, ContactList
 from installation.site import site
-from mail.links.levels import PERSONAL, lowest
+from mail.links.levels import OFF, PERSONAL, lowest
 from publicpages.words.tracking import TRACKING
 
 Topic = ConsentEvent.Topic
@@ -44,6 +44,11 @@ def agreed(contact: Contact) -> set[Topic]:
 def is_undecided(contact: Contact) -> bool:
     """Whether the person was never asked about one of the two, so that it may be counted without their name."""
     return any(getattr(contact, field) == tracking.UNSET for field in FIELDS.values())
+
+
+def matters_to(contact: Contact) -> bool:
+    """Whether the preference page asks: something may be counted, or the person has decided about it before."""
+    return site().tracking != OFF or any(getattr(contact, name) != tracking.UNSET for name in FIELDS.values())
 
 
 def read(names: Iterable[object]) -> list[Topic]:

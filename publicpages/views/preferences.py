@@ -172,7 +172,7 @@ def _form(
             {"offer": offer, "wording": "" if offer.is_on else wording(offer.list, language)}
             for offer in preferences.offers(contact)
         ],
-        "counting": _counting(reader),
+        "counting": _counting(reader) if tracking.matters_to(contact) else None,
         "contact": contact,
         "languages": settings.LANGUAGES,
         "name_characters": NAME_CHARACTERS,

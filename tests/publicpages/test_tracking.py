@@ -83,6 +83,18 @@ def test_both_choices_are_stored_with_the_words_that_were_shown(message: Message
     assert proof.wording.removeprefix(f"{EN.opens}: ").removesuffix(f" {EN.change}") in page
 
 
+def test_where_nothing_is_counted_the_preference_page_asks_only_who_decided_before(
+    message: Message, ann: Contact
+) -> None:
+    SiteSettings.objects.get().delete()
+
+    before = Client().get(path_of(preferences_url(message.pk))).content.decode()
+    choose(tracking_url(message.pk), ["opens"])  # The page of the link in a mail always asks.
+    after = Client().get(path_of(preferences_url(message.pk))).content.decode()
+
+    assert ['name="count"' in page for page in (before, after)] == [False, True]
+
+
 def test_a_withdrawal_is_stored_at_once_and_proven(message: Message, ann: Contact) -> None:
     choose(tracking_url(message.pk), ["opens", "clicks"])
 
