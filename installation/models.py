@@ -55,8 +55,8 @@ class SiteSettings(models.Model):
         blank=True,
         choices=TrackingLevel,
         help_text=_(
-            "The most that any list or campaign may count. Personal counts only people who agreed by name, as the law"
-            " in the EU asks (GDPR, ePrivacy Directive Art. 5(3))."
+            "The most that any list or campaign may count. Personal counts people by name only if they agreed, as"
+            " EU law asks (GDPR, ePrivacy Directive Art. 5(3))."
         ),
     )
 

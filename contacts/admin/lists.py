@@ -84,8 +84,8 @@ class ContactListAdmin(SummarisedDeletion, ModelAdmin):
                     "fields": ["tracking"],
                     "description": _(
                         "Measuring what a person opens or clicks needs their prior consent in the EU: GDPR, ePrivacy"
-                        " Directive Art. 5(3), CNIL 2026-042. “Personal” counts only people who agreed by name. This"
-                        " installation allows at most: %(level)s."
+                        " Directive Art. 5(3), CNIL 2026-042. “Personal” counts people by name only if they agreed."
+                        " This installation allows at most: %(level)s."
                     )
                     % {"level": ContactList.Tracking(site().tracking).label},
                 },
