@@ -40,6 +40,7 @@ class Subject:
     own_keys: Sequence[OwnKey] = ()
     provider_includes: Sequence[ProviderInclude] = ()
     tracking_host: str = ""
+    tracking_probe: str = ""  # A pixel there that only this installation answers; empty: no https.
     block_lists: Sequence[BlockList] = ()
     report_address: str = ""  # For DMARC and TLS reports, in the records to paste; empty: one at the domain.
 
@@ -79,7 +80,7 @@ class Inspector:
             Line.MTA_STS: self._mta_sts,
             Line.TLS_RPT: lambda: transport.check_tls_rpt(self._subject.domain, self._ask, self._report_address),
             Line.BIMI: lambda: bimi.check(self._subject.domain, self._ask, self._fetch),
-            Line.TRACKING: lambda: mail_hosts.check_tracking(self._subject.tracking_host, self._ask),
+            Line.TRACKING: self._tracking,
             Line.BLOCK_LISTS: self._block_lists,
         }
         findings = [self._asked(line, check) for line, check in checks.items()]
@@ -184,6 +185,11 @@ class Inspector:
         finding, self._sts = transport.check_mta_sts(self._subject.domain, self._ask, self._fetch, self._now, self._sts)
         return finding
 
+    def _tracking(self) -> Finding:
+        return mail_hosts.check_tracking(
+            self._subject.tracking_host, self._ask, self._fetch, self._subject.tracking_probe
+        )
+
     def _block_lists(self) -> Finding:
         addresses = (
             [address for relay in self._relays() for address in relay.addresses] if self._subject.block_lists else []
@@ -191,6 +197,6 @@ class Inspector:
         return block_lists.check(self._subject.domain, addresses, self._subject.block_lists, self._ask)
 
 
-def tracking_host_of(base_host: str) -> str:
+def tracking_host_of(host: str) -> str:
     """Return the host of links that the world must find; empty for this machine and private names."""
-    return "" if is_private_host(base_host) else base_host
+    return "" if is_private_host(host) else host

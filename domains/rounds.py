@@ -18,6 +18,7 @@ from domains.lookups import Lookups, is_example
 from domains.models import SendingDomain
 from domains.reports.addresses import address_for
 from domains.senders import Sender
+from mail.links.tracking import OPENS, PIXEL_SUFFIX, token_of_group
 from mail.records import block_lists
 from mail.records.transport import PolicySeen
 
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 LEASE = dt.timedelta(minutes=10)  # Longer than a look may take; a worker that dies costs that much.
 BEFORE_START = dt.timedelta(minutes=10)  # What was asked longer ago is asked once more before a campaign starts.
+NO_MAILING = 0  # In a token: a pixel that counts nowhere.
 MOST_DOMAINS = 1_000  # Found by themselves; more would be a mistake, such as a From made of merge fields.
 
 
@@ -66,7 +68,8 @@ def look(domain: str, selectors: Sequence[str], now: dt.datetime, sts: PolicySee
         selectors=selectors,
         own_keys=signers.own_keys(domain),
         provider_includes=senders.provider_includes(),
-        tracking_host=tracking_host_of(urlsplit(settings.BASE_URL).hostname or ""),
+        tracking_host=_tracking_host(),
+        tracking_probe=_tracking_probe(),
         block_lists=block_lists.with_key(settings.SPAMHAUS_KEY) if settings.ASK_BLOCK_LISTS else (),
         report_address=report_address(domain, ours),
     )
@@ -80,9 +83,25 @@ def look_alone(domain: str, selectors: Sequence[str], now: dt.datetime) -> Inspe
     """
     lookups = Lookups()
     lists = block_lists.with_key(settings.SPAMHAUS_KEY) if settings.ASK_BLOCK_LISTS else ()
-    host = tracking_host_of(urlsplit(settings.BASE_URL).hostname or "")
-    subject = Subject(domain, selectors=selectors, tracking_host=host, block_lists=lists)
+    subject = Subject(
+        domain,
+        selectors=selectors,
+        tracking_host=_tracking_host(),
+        tracking_probe=_tracking_probe(),
+        block_lists=lists,
+    )
     return Inspector(subject, lookups, lookups.fetch, now, PolicySeen()).inspect()
+
+
+def _tracking_host() -> str:
+    return tracking_host_of(urlsplit(settings.TRACKING_URL).hostname or "")
+
+
+def _tracking_probe() -> str:
+    """Return the address of a pixel of no mailing: only who has our key knows that its token is genuine."""
+    if not settings.TRACKING_URL.startswith("https://"):
+        return ""
+    return f"{settings.TRACKING_URL}{OPENS}{token_of_group(NO_MAILING, settings.TOKEN_KEYS)}{PIXEL_SUFFIX}"
 
 
 def report_address(domain: str, ours: Sequence[Sender]) -> str:

@@ -19,6 +19,7 @@ class FeedbackConfig(AppConfig):
         from contacts.privacy.erasure import PERSONAL_DATA
         from contacts.privacy.retention import RULES
         from contacts.segments.query import CONDITION_KINDS
+        from delivery.health.readiness import CHECKS
         from delivery.operators.receipts import RECEIPTS
         from delivery.operators.restored_copy import CATCH_UPS
         from domains.reports.uploads import READERS
@@ -35,8 +36,10 @@ class FeedbackConfig(AppConfig):
         from feedback.records.visit_segments import VISIT_KINDS
         from feedback.reports.reader import read_upload
         from feedback.unsubscribe import count_unsubscribed
+        from feedback.visits.turn import uncounted
 
         CATCH_UPS.register("mailboxes", read_again)
+        CHECKS.register("visits", uncounted)
         CONDITION_KINDS.register("feedback", FEEDBACK)
         for name, kind in VISIT_KINDS.items():
             CONDITION_KINDS.register(name, kind)

@@ -181,6 +181,11 @@ def waiting_bytes(folder: Path) -> int:
     return sum(_size(path) for path in folder.glob("events-*"))
 
 
+def waiting_since(folder: Path) -> float | None:
+    """Return when the oldest file was written that is not gathered, seconds since the epoch; None if there is none."""
+    return min((age for path in folder.glob("events-*") if (age := _age(path))), default=None)
+
+
 def _finish_if_left(path: Path) -> None:
     file = os.open(path, os.O_RDONLY)
     try:

@@ -4,22 +4,27 @@ The errands worker takes turns where it shares the folder of the web processes. 
 does, so that no machine needs anything of its own. A restored copy that waits for a person gathers nothing.
 """
 
+import datetime as dt
 import logging
 import time
 from pathlib import Path
 
 from django.db import DatabaseError, connection
+from django.utils.translation import gettext as _
 
 from delivery import clock, identity
+from delivery.health.readiness import WorkersSeen
 from feedback.visits.gather import gather_for_a_while
-from feedback.visits.spool import finished, spool_folder
+from feedback.visits.spool import finished, spool_folder, waiting_since
 from feedback.visits.verdicts import judge_for_a_while
+from words.durations import measured
 
 log = logging.getLogger(__name__)
 
 FOR_A_WHILE = 1.5  # Seconds, so that other errands get their turn.
 LOOK_SECONDS = 10.0
 WAITED_SECONDS = 30.0  # Then no errands worker gathers here.
+LATE = dt.timedelta(minutes=10)
 
 
 def take_turn(folder: Path) -> bool:
@@ -28,6 +33,17 @@ def take_turn(folder: Path) -> bool:
         return False
     is_more = gather_for_a_while(folder, clock.now, FOR_A_WHILE)
     return judge_for_a_while(clock.now, FOR_A_WHILE) or is_more
+
+
+def uncounted(look: WorkersSeen) -> str | None:
+    """Return a sentence if opens and clicks of this machine have waited for long to be gathered; for readiness."""
+    since = waiting_since(spool_folder())
+    if since is None or look.is_held:  # In a copy that waits for a person, that is what should happen.
+        return None
+    waited = dt.timedelta(seconds=time.time() - since)
+    if waited < LATE:
+        return None
+    return _("Opens and clicks have waited for %(span)s to be counted.") % {"span": measured(waited)}
 
 
 class StandIn:

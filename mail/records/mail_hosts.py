@@ -8,6 +8,7 @@ from typing import NamedTuple
 from mail import reachability
 from mail.records.answers import Ask, host_of, hosts_of_mail
 from mail.records.finding import Fault, Finding, Line, Record, State, judged, not_checked, seen_of
+from mail.records.transport import Fetch, FetchFailed
 from words.texts import text as _
 
 MOST_HOSTS = 5
@@ -16,6 +17,9 @@ _GENERIC = re.compile(
     r"(?:^|[.-])(?:dyn(?:amic)?|dhcp|dsl|adsl|pool|ppp|dial|cable|broadband|cust(?:omer)?|static|unassigned|unknown)"
     r"(?:[0-9]*)(?=[.-])"
 )
+
+
+MOST_PIXEL_OCTETS = 1_000
 
 
 class Relay(NamedTuple):
@@ -124,9 +128,10 @@ def check_ptr(relays: Sequence[Relay], ask: Ask) -> Finding:
     return judged(Line.PTR, faults, good, seen_of(seen), records[0] if records else None)
 
 
-def check_tracking(host: str, ask: Ask) -> Finding:
+def check_tracking(host: str, ask: Ask, fetch: Fetch, probe: str = "") -> Finding:
     """Return the finding about the host of links; empty: links are of this installation on this machine.
 
+    :param probe: the https address of a pixel that only this installation answers; empty: links use no https.
     :raises Unanswered: if DNS does not answer.
     """
     if not host:
@@ -137,7 +142,28 @@ def check_tracking(host: str, ask: Ask) -> Finding:
     if not found:
         said = _("%(host)s has no address, so links in your mail are dead.", host=host)
         faults.append(Fault(State.BROKEN, "tracking-missing", said))
+    elif probe:
+        faults += _of_probe(host, fetch, probe)
     return judged(Line.TRACKING, faults, _("Links lead to %(host)s.", host=host), seen_of([*aliases, *found]))
+
+
+def _of_probe(host: str, fetch: Fetch, probe: str) -> Iterator[Fault]:
+    """Open a pixel as mail programs do: by the host's name, with its certificate, and through its proxy."""
+    try:
+        body = fetch(probe, MOST_PIXEL_OCTETS)
+    except FetchFailed as error:
+        # This machine may be kept from calling itself, while the world can.
+        said = _(
+            "A link on %(host)s can't be opened from here: %(why)s. Check that the host leads to this installation,"
+            " has a valid certificate, and passes on /c/ and /o/.",
+            host=host,
+            why=str(error),
+        )
+        yield Fault(State.LOOK, "tracking-unreachable", said)
+        return
+    if not body.startswith(b"GIF89a"):
+        said = _("%(host)s answers, but it's not this installation, so links in your mail are dead.", host=host)
+        yield Fault(State.BROKEN, "tracking-elsewhere", said)
 
 
 def _of_mx(domain: str, records: tuple[str, ...], ask: Ask) -> Iterator[Fault]:

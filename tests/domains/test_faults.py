@@ -16,7 +16,7 @@ from mail.records import spf, spf_chain
 from mail.records.block_lists import BlockList
 from mail.records.finding import COULD_NOT_ASK, Finding, Line, Record, State
 from mail.records.transport import PolicySeen
-from tests.domains.zones import DOMAIN, GOOD, MAILER, POLICY, POLICY_URL, RELAY, SEEDED, SPF, Seeded, apex
+from tests.domains.zones import DOMAIN, GOOD, MAILER, PIXEL_URL, POLICY, POLICY_URL, RELAY, SEEDED, SPF, Seeded, apex
 from tests.peers.name_server import BOMB, GARBAGE, SILENT, Nameserver, running_nameserver
 
 NOW = dt.datetime(2026, 11, 30, 9, 0, tzinfo=dt.UTC)
@@ -34,7 +34,14 @@ def server() -> Iterator[Nameserver]:
 
 def look(server: Nameserver, seeded: Seeded, seconds: float = 5.0, sts: PolicySeen = NOTHING_SEEN) -> Inspection:
     server.zone, server.asked = seeded.zone(), []
-    subject = Subject(DOMAIN, seeded.senders, tracking_host="links.acme.example", block_lists=LISTS, selectors=("s1",))
+    subject = Subject(
+        DOMAIN,
+        seeded.senders,
+        tracking_host="links.acme.example",
+        tracking_probe=PIXEL_URL,
+        block_lists=LISTS,
+        selectors=("s1",),
+    )
     return Inspector(subject, Lookups([server.address], seconds=seconds), seeded.fetch, NOW, sts).inspect()
 
 

@@ -25,6 +25,8 @@ def rsa_key(bits: int) -> str:
 SPF = "v=spf1 ip4:192.0.2.25 include:spf.mailer.example -all"
 DMARC = "v=DMARC1; p=reject; rua=mailto:dmarc@acme.example"
 POLICY = "version: STSv1\r\nmode: enforce\r\nmx: mx.acme.example\r\nmax_age: 604800\r\n"
+PIXEL_URL = "https://links.acme.example/o/token.gif"
+PIXEL = b"GIF89a\x01\x00"
 POLICY_URL = "https://mta-sts.acme.example/.well-known/mta-sts.txt"
 LOGO_URL = "https://acme.example/logo.svg"
 LOGO = b'<svg version="1.2" baseProfile="tiny-ps" viewBox="0 0 64 64"><title>a</title></svg>'
@@ -73,7 +75,7 @@ class Seeded:
         return {name: records for name, records in changed.items() if records is not None}
 
     def fetch(self, url: str, most_octets: int) -> bytes:
-        files = {POLICY_URL: POLICY.encode(), LOGO_URL: LOGO, **self.files}
+        files = {POLICY_URL: POLICY.encode(), LOGO_URL: LOGO, PIXEL_URL: PIXEL, **self.files}
         if not files.get(url):
             raise FetchFailed("mta-sts.acme.example answered 404")
         return files[url][:most_octets]
@@ -356,6 +358,8 @@ SEEDED = [
     Seeded(Line.BIMI, "bimi-not-square", {}, State.LOOK, files={LOGO_URL: LOGO.replace(b"64 64", b"64 32")}),
     # --- links, block lists
     Seeded(Line.TRACKING, "tracking-missing", {"links.acme.example": None}),
+    Seeded(Line.TRACKING, "tracking-unreachable", {}, State.LOOK, files={PIXEL_URL: b""}, says="answered 404"),
+    Seeded(Line.TRACKING, "tracking-elsewhere", {}, files={PIXEL_URL: b"<html>Parked"}, says="not this installation"),
     Seeded(
         Line.BLOCK_LISTS,
         "listed",

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from delivery import clock
+from delivery.health import readiness
+from delivery.health.readiness import WorkersSeen
 from delivery.models import Installation, Mailing
 from feedback.models import GatheredFile, PendingVisit, Visit, VisitCount
 from feedback.visits import gather as gather_module
 from feedback.visits import turn
 from feedback.visits.gather import gather_for_a_while
 from feedback.visits.spool import Line, Spool, alone, finished, spool_folder, written_line
-from feedback.visits.turn import StandIn, take_turn
+from feedback.visits.turn import StandIn, take_turn, uncounted
 from mail.links.tracking import GROUP, MESSAGE, Token
 from mail.visits.agents import Manner
 from mail.visits.names import Family, Kind
@@ -357,3 +359,19 @@ def test_a_web_process_steps_in_where_nobody_else_gathers(mailing: Mailing, monk
         monkeypatch.setattr(turn.time, "monotonic", lambda at=seconds: steady + at)
         stand_in.step_in()
         assert PendingVisit.objects.count() == expected, seconds
+
+
+def test_readiness_says_when_nobody_gathers(mailing: Mailing) -> None:
+    edge = edge_before()
+    look = WorkersSeen(now())
+    assert uncounted(look) is None
+    ask(edge, open_of(message_to(mailing)))
+    (path,) = finish(edge)
+    assert uncounted(look) is None
+
+    os.utime(path, (time.time() - 1_325,) * 2)
+
+    assert uncounted(look) == "Opens and clicks have waited for 22 minutes to be counted."
+    assert readiness.CHECKS["visits"] is uncounted
+    take_turn(spool_folder())
+    assert uncounted(look) is None

@@ -304,7 +304,7 @@ def test_rows_with_hashes_are_gone_within_ten_minutes(mailing: Mailing) -> None:
 
     settle(LATER + 6 * MINUTE)
     assert PendingVisit.objects.exists(), "neighbours may still need them"
-    settle(LATER + 9 * MINUTE)
+    settle(LATER + 10 * MINUTE)
 
     assert not PendingVisit.objects.exists()
 
