@@ -6,10 +6,10 @@ from typing import Any
 from django.conf import settings
 
 
-def origin_of(environ: Mapping[str, Any]) -> str:
+def origin_of(wsgi: Mapping[str, Any]) -> str:
     """Return the IP address of a request; behind a trusted proxy, the address that the proxy saw.
 
-    :param environ: of WSGI, which Django calls ``META``.
+    :param wsgi: of WSGI, which Django calls ``META``.
     """
-    seen = environ.get("HTTP_X_FORWARDED_FOR", "") if settings.TRUST_PROXY else ""
-    return str(seen.rpartition(",")[2] or environ.get("REMOTE_ADDR", "")).strip()
+    seen = wsgi.get("HTTP_X_FORWARDED_FOR", "") if settings.TRUST_PROXY else ""
+    return str(seen.rpartition(",")[2] or wsgi.get("REMOTE_ADDR", "")).strip()

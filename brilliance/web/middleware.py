@@ -7,6 +7,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.core.exceptions import BadRequest
+from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -15,7 +16,7 @@ from django.views.defaults import bad_request
 from accounts.sessions.store import is_over
 from adminpages.fresh_sign_in import SENT_BY_SCRIPT
 from adminpages.texts import UNSTORABLE, storable
-from installation.site import site
+from installation.site import Site, from_environment, site
 
 Handler = Callable[[HttpRequest], HttpResponse]
 PROBES = ("healthz", "readyz")  # They answer without the database.
@@ -62,6 +63,14 @@ def redirects_for_scripts(get_response: Handler) -> Handler:
     return handle
 
 
+def _site_or_environment() -> Site:
+    """Return the values that hold; without the database those of the environment, so that pages can say it is away."""
+    try:
+        return site()
+    except DatabaseError:
+        return from_environment()
+
+
 class SiteTimeZone:
     """Has pages tell times in the zone of the site."""
 
@@ -77,7 +86,7 @@ class SiteTimeZone:
     def process_view(self, request: HttpRequest, *args: Any) -> None:
         match = request.resolver_match
         if match is None or match.view_name not in PROBES:
-            timezone.activate(site().time_zone)
+            timezone.activate(_site_or_environment().time_zone)
 
 
 class SessionLifetime:

@@ -41,6 +41,11 @@ _LINK = [
     ("Referrer-Policy", "no-referrer"),  # The address of the link belongs to one person.
     ("X-Robots-Tag", "noindex"),
 ]
+_TEXT = [
+    ("Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
+    ("X-Content-Type-Options", "nosniff"),
+    *_LINK,
+]
 _IMAGE = [
     ("Content-Type", "image/gif"),
     ("Content-Length", str(len(PIXEL))),
@@ -86,45 +91,45 @@ class Edge:
         self._wrong = WrongTokens()
         self._caretaker: threading.Thread | None = None
 
-    def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "")
+    def __call__(self, wsgi: Environ, start: Start) -> Iterable[bytes]:
+        path = wsgi.get("PATH_INFO", "")
         if not path.startswith((CLICKS, OPENS)):
-            return self._application(environ, start)
-        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return self._application(wsgi, start)
+        if wsgi["REQUEST_METHOD"] not in ("GET", "HEAD"):
             start("405 Method Not Allowed", [("Allow", "GET, HEAD"), ("Content-Length", "0")])
             return [b""]
         if path.startswith(CLICKS):
-            return self._redirect(path.removeprefix(CLICKS), environ, start)
-        return self._show_pixel(path.removeprefix(OPENS), environ, start)
+            return self._redirect(path.removeprefix(CLICKS), wsgi, start)
+        return self._show_pixel(path.removeprefix(OPENS), wsgi, start)
 
-    def _redirect(self, text: str, environ: Environ, start: Start) -> Iterable[bytes]:
+    def _redirect(self, text: str, wsgi: Environ, start: Start) -> Iterable[bytes]:
         # Scanners and programs add to links. That leads to the same place, and is noted.
         link, suffix = text[: TOKEN_LETTERS + CODE_LETTERS], text[TOKEN_LETTERS + CODE_LETTERS :]
         found = read_link(link, settings.TOKEN_KEYS)
         if found is None:
-            return self._refuse(environ, start)
+            return self._refuse(wsgi, start)
         token, code = found
         try:
             location = self._targets.location_of(code)
         except DatabaseError:
-            return self._ask_to_wait(environ, start)
+            return self._ask_to_wait(wsgi, start)
         if location is None:
-            return self._leave_to_django(environ, start)
-        self._note(Kind.CLICK, token, code, suffix, environ)
+            return self._leave_to_django(wsgi, start)
+        self._note(Kind.CLICK, token, code, suffix, wsgi)
         start("302 Found", [("Location", location), ("Content-Length", "0"), *_LINK])
         return [b""]
 
-    def _show_pixel(self, text: str, environ: Environ, start: Start) -> Iterable[bytes]:
+    def _show_pixel(self, text: str, wsgi: Environ, start: Start) -> Iterable[bytes]:
         token = read(text[:TOKEN_LETTERS], settings.TOKEN_KEYS)
         if token is None:
-            return self._refuse(environ, start)
-        self._note(Kind.OPEN, token, "", text[TOKEN_LETTERS:].removeprefix(PIXEL_SUFFIX), environ)
+            return self._refuse(wsgi, start)
+        self._note(Kind.OPEN, token, "", text[TOKEN_LETTERS:].removeprefix(PIXEL_SUFFIX), wsgi)
         start("200 OK", list(_IMAGE))
-        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else PIXEL]
+        return [b"" if wsgi["REQUEST_METHOD"] == "HEAD" else PIXEL]
 
-    def _note(self, kind: Kind, token: Token, code: str, suffix: str, environ: Environ) -> None:
-        origin = origin_of(environ)
-        noted = facts(kind, environ, suffix, origin in self._gateways)
+    def _note(self, kind: Kind, token: Token, code: str, suffix: str, wsgi: Environ) -> None:
+        origin = origin_of(wsgi)
+        noted = facts(kind, wsgi, suffix, origin in self._gateways)
         line = Line(int(time.time()), token, code, noted, self._networks.of(origin))
         self._spool.append(written_line(line))
         if self._caretaker is None or not self._caretaker.is_alive():  # No thread outlives a fork.
@@ -141,23 +146,23 @@ class Edge:
             except Exception:  # The thread must outlive whatever happens.
                 log.exception("the spool was not tended")
 
-    def _refuse(self, environ: Environ, start: Start) -> Iterable[bytes]:
-        if not self._wrong.is_too_often(self._networks.of(origin_of(environ))):
-            return self._leave_to_django(environ, start)
+    def _refuse(self, wsgi: Environ, start: Start) -> Iterable[bytes]:
+        if not self._wrong.is_too_often(self._networks.of(origin_of(wsgi))):
+            return self._leave_to_django(wsgi, start)
         body = b"Too many requests with a wrong link. Please try again in a minute."
         headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
-        start("429 Too Many Requests", [*headers, ("Retry-After", "60"), *_LINK])
-        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+        start("429 Too Many Requests", [*headers, ("Retry-After", "60"), *_TEXT])
+        return [b"" if wsgi["REQUEST_METHOD"] == "HEAD" else body]
 
-    def _leave_to_django(self, environ: Environ, start: Start) -> Iterable[bytes]:
+    def _leave_to_django(self, wsgi: Environ, start: Start) -> Iterable[bytes]:
         """Have Django show the page about the link, under the name that it knows itself by."""
         host = settings.BASE_URL.partition("://")[2].partition("/")[0]
-        return self._application({**environ, "HTTP_HOST": host}, start)
+        return self._application({**wsgi, "HTTP_HOST": host}, start)
 
-    def _ask_to_wait(self, environ: Environ, start: Start) -> Iterable[bytes]:
+    def _ask_to_wait(self, wsgi: Environ, start: Start) -> Iterable[bytes]:
         """Have the browser ask again by itself, so that the person gets where they wanted to go."""
-        body = self._busy_page(str(environ.get("HTTP_ACCEPT_LANGUAGE", ""))[:500])
+        body = self._busy_page(str(wsgi.get("HTTP_ACCEPT_LANGUAGE", ""))[:500])
         headers = [("Content-Type", "text/html; charset=utf-8"), ("Content-Length", str(len(body)))]
         waits = [("Retry-After", str(RETRY_SECONDS)), ("Refresh", str(RETRY_SECONDS))]
-        start("503 Service Unavailable", [*headers, *waits, *_LINK])
-        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else body]
+        start("503 Service Unavailable", [*headers, *waits, *_TEXT])
+        return [b"" if wsgi["REQUEST_METHOD"] == "HEAD" else body]

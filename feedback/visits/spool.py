@@ -19,12 +19,13 @@ from typing import NamedTuple
 
 from django.conf import settings
 
-from mail.links.tracking import GROUP, MESSAGE, Token
+from mail.links.tracking import CODE_LETTERS, GROUP, MESSAGE, Token
 from mail.visits.request import RequestFacts, facts_of_list
 
 log = logging.getLogger(__name__)
 
 FILE_SECONDS = 10.0  # After this time a file is closed, and may be gathered.
+LAST_SECOND = 2**36  # The year 4147, which every database can store.
 TOLD_SECONDS = 60.0  # A full disk is logged once in this time.
 WRITTEN, FINISHED = ".open", ".done"  # The ends of the names of files.
 
@@ -55,10 +56,12 @@ def read_line(text: bytes) -> Line | None:
     """Return the line that was written; None if it is torn, as at the moment when the disk was full."""
     try:
         at, kind, number, code, facts, network = json.loads(text)
-        if kind not in (MESSAGE, GROUP):
+        if kind not in (MESSAGE, GROUP) or not (0 <= int(at) < LAST_SECOND and 0 <= int(number) < 2**63):
             return None
-        return Line(int(at), Token(kind, int(number)), str(code), facts_of_list(facts), str(network)[:32])
-    except (ValueError, TypeError, RecursionError):
+        return Line(
+            int(at), Token(kind, int(number)), str(code)[:CODE_LETTERS], facts_of_list(facts), str(network)[:32]
+        )
+    except (ValueError, TypeError, OverflowError, RecursionError):
         return None
 
 

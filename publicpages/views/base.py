@@ -15,7 +15,7 @@ from django.utils.translation.trans_real import parse_accept_lang_header
 from django.views.decorators.csrf import csrf_exempt
 
 from adminpages.texts import one_line
-from installation.site import site
+from installation.site import from_environment, site
 from publicpages.appearance.looks import looks
 from publicpages.words.subscribe import SIGN_UP
 from publicpages.words.unsubscribe import LANGUAGES, best_language
@@ -78,7 +78,7 @@ def _answer(view: View, allowed: list[str], request: HttpRequest, *args: Any, **
     try:
         return view(request, *args, **kwargs)
     except DatabaseError:  # Never report success without it: then providers and people try again.
-        words = LANGUAGES[site().language]
+        words = LANGUAGES[best_language(from_environment().language)]
         return HttpResponse(f"{words.busy_title} {words.busy}", PLAIN, 503, headers={"Retry-After": "600"})
 
 

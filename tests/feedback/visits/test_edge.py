@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.core.handlers.wsgi import WSGIHandler
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from delivery.models import Mailing
@@ -322,6 +322,22 @@ def test_a_link_leads_nowhere_after_its_mailing_is_gone(mailing: Mailing) -> Non
     mailing.delete()
 
     assert ask(edge_before(WSGIHandler()), path).status == 410
+
+
+def test_pages_say_that_the_database_is_away_also_when_nothing_of_the_site_is_remembered(
+    monkeypatch: pytest.MonkeyPatch, settings: LazySettings
+) -> None:
+    def be_away(*args: object) -> None:
+        raise OperationalError("away")
+
+    monkeypatch.setattr("installation.site._read", be_away)
+    settings.SITE_LANGUAGE = "de"
+    settings.ALLOWED_HOSTS = ["*"]
+
+    for path in ("/c/wrong", "/u/wrong"):
+        answer = ask(edge_before(WSGIHandler()), path)
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "600")
+        assert answer.body.decode().startswith("Das geht gerade nicht.")
 
 
 # --- where a request came from

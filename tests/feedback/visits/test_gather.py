@@ -150,6 +150,9 @@ def test_torn_and_foreign_lines_are_left_out(mailing: Mailing, caplog: pytest.Lo
         b'{"a": 1}\n',
         b'[1,"x",1,"",["open","reader","chrome",false,false,false],""]\n',
         b"\xff\xfe\n",
+        good.replace(b"[", b"[1e30,", 1),
+        good.replace(b"[", b"[99999999999999,", 1).replace(b",%d" % int(time.time()), b"", 1),
+        good.replace(b'"m",%d' % message.pk, b'"m",99999999999999999999'),
         good,
     ]
 
@@ -157,7 +160,7 @@ def test_torn_and_foreign_lines_are_left_out(mailing: Mailing, caplog: pytest.Lo
     gather_for_a_while(spool_folder(), now, 60)
 
     assert [row.message_id for row in PendingVisit.objects.all()] == [message.pk]
-    assert "6 torn lines" in caplog.text
+    assert "9 torn lines" in caplog.text
 
 
 def test_the_files_of_a_dead_process_are_gathered_and_those_of_a_living_one_are_not(mailing: Mailing) -> None:
