@@ -9,7 +9,7 @@ import functools
 import ipaddress
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import idna
@@ -335,6 +335,11 @@ def envelope_address(text: str) -> str:
     if len(text) <= LOCAL_OCTETS and _SIMPLE(text):  # Too short for any part to be too long.
         return text
     return ascii_address(check_address(text))
+
+
+def are_simple(addresses: Sequence[str]) -> bool:
+    """Whether :func:`envelope_address` would return each of the addresses unchanged, without a look at its parts."""
+    return max(map(len, addresses), default=0) <= LOCAL_OCTETS and all(map(_SIMPLE, addresses))
 
 
 def needs_smtputf8(address: str) -> bool:

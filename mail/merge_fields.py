@@ -7,7 +7,7 @@ known here.
 import datetime as dt
 import difflib
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, cast
@@ -73,6 +73,7 @@ FILTERS = frozenset(
 IN_LINK = "in_link"  # The filter that is added to tags inside a link's address.
 FORBIDDEN_TAGS = ("include", "render", "liquid")  # The first two load files; the third bypasses MOST_TAG.
 Filters = Mapping[str, Callable[..., Any]]
+_PLAIN = {str}  # No subclass of str with a meaning of its own.
 _NO_FILTERS: Filters = MappingProxyType({})
 
 
@@ -328,6 +329,19 @@ class MergeField(NamedTuple):
         if "\r" in value:
             value = value.replace("\r\n", "\n").replace("\r", "\n")
         return str(escape_html(value)) if is_html else value
+
+    def fill_together(self, values: Sequence[Any], *, is_in_html: bool = False) -> Sequence[str] | None:
+        """Return the texts of many recipients, from a value of each, before they are escaped for HTML.
+
+        :param values: None for an unknown name.
+        :param is_in_html: whether the field occurs in HTML.
+        :return: None if the texts in HTML are not these texts escaped.
+        """
+        if set(map(type, values)) == _PLAIN and (self.default is None or all(map(str.strip, values))):
+            return values
+        if is_in_html and self.default is not None and str(escape_html(self.default)) != self.default:
+            return None
+        return [str(self.fill({self.name: value}, False)) for value in values]
 
 
 class _Condition(Expression):

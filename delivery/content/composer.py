@@ -6,7 +6,8 @@ language. Each message then only fills in the recipient's values.
 
 import datetime as dt
 import re
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
@@ -26,6 +27,7 @@ from delivery.models import Mailing, Message
 from installation.site import site
 from mail import verp
 from mail.addresses import (
+    are_simple,
     check_address,
     envelope_address,
     fold,
@@ -41,7 +43,7 @@ from mail.merge_fields import Flag, name_values
 from mail.message.composition import Compiled, Rendered, compile_content, links_of
 from mail.message.dkim import Signer
 from mail.message.footers import known_language
-from mail.message.style import Counting, Recipient, Style
+from mail.message.style import Counting, Recipient, Recipients, Style
 from smtpservers.forms.validators import fill_unsubscribe_url
 from smtpservers.models import SmtpServer
 from smtpservers.provider_headers import provider_headers
@@ -55,6 +57,10 @@ LINKS: Mapping[str, Callable[[], Callable[[int], str]]] = {
     "tracking_url": tokens.tracking_urls,
     "web_version_url": tokens.web_version_urls,
 }
+
+NAME_FIELDS = ("first_name", "last_name", "full_name")
+_NOBODY = Person("")
+_PLAIN = {str}
 
 COMPOSE_SECONDS = 2.0  # The most that one message may take.
 
@@ -98,6 +104,8 @@ class Composer:
         self._make_personal = tokens.unsubscribe_urls_feedback_ids_and_tracking()
         self._targets: Targets | None = None  # None: nothing is counted.
         self._counted: dict[tuple[str, str, str], tuple[Level, Level]] = {}
+        self._token_columns = tokens.columns_of_tokens(with_tracking=False)
+        self._personal_columns = tokens.columns_of_tokens(with_tracking=True)
         self._make_links = {name: urls() for name, urls in LINKS.items()}
         self._secret_links = secret_links.makers(mailing, server)
         self._provider_headers = provider_headers(server.preset, server.provider_configuration)
@@ -171,6 +179,115 @@ class Composer:
         rcpt_to = envelope_address(redirected_to or message.email)
         is_7bit = compiled.is_7bit and (rcpt_to + envelope_from).isascii() and not needs_smtputf8(address)
         return Composed(content, envelope_from, rcpt_to, self._header_from, not is_7bit)
+
+    def builds_together(self, message: Outgoing, *, tracking: Level = levels.OFF) -> bool:
+        """Whether :meth:`compose_together` can make messages that are like this one."""
+        try:
+            return not self._secret_links and self._compile_counted(message, tracking).builds_together
+        except ValueError:  # Which :meth:`compose` raises for each of them.
+            return False
+
+    def compose_together(
+        self, messages: Sequence[Outgoing], date: dt.datetime, *, tracking: Level = levels.OFF
+    ) -> list[Composed | None]:
+        """Compose many messages as :meth:`compose` does, column by column, at a fraction of its cost.
+
+        :return: None in place of a message that only :meth:`compose` can make, or refuse.
+        """
+        composed: list[Composed | None] = [None] * len(messages)
+        alike: dict[tuple[str, Level, Level], list[int]] = defaultdict(list)
+        for place, message in enumerate(messages):
+            is_special = message.copy_of is not None or message.redirected_to or message.merge
+            if message.contact is not None and not is_special:
+                alike[message.contact.language, *self._counted_of(message, tracking)].append(place)
+        for places in alike.values():
+            made = self._compose_alike([messages[place] for place in places], date, tracking)
+            for place, one in zip(places, made, strict=True):
+                composed[place] = one
+        return composed
+
+    def _compose_alike(
+        self, messages: Sequence[Outgoing], date: dt.datetime, tracking: Level
+    ) -> Sequence[Composed | None]:
+        """Compose messages in one language, counted alike; if one of them has to be made alone, find it by halves."""
+        if not self.builds_together(messages[0], tracking=tracking):
+            return [None] * len(messages)
+        try:
+            made = self._compose_columns(messages, date, tracking)
+        except ValueError:
+            made = None
+        if made is not None or len(messages) == 1:
+            return made or [None]
+        half = len(messages) // 2
+        return [
+            *self._compose_alike(messages[:half], date, tracking),
+            *self._compose_alike(messages[half:], date, tracking),
+        ]
+
+    def _compose_columns(
+        self, messages: Sequence[Outgoing], date: dt.datetime, tracking: Level
+    ) -> list[Composed] | None:
+        compiled = self._compile_counted(messages[0], tracking)
+        addresses = [message.email for message in messages]
+        if self._cc and not self._cc.keys().isdisjoint(map(fold, addresses)):
+            return None  # Its Cc is another one.
+        envelope_senders = [message.envelope_from or self._return_path.of(message) for message in messages]
+        numbers = [message.pk for message in messages]
+        counted = self._counted_of(messages[0], tracking)
+        is_personal = levels.PERSONAL in counted
+        urls, feedback_ids, personal = (self._personal_columns if is_personal else self._token_columns)(numbers)
+        anonymous = [self._targets.token if self._targets else ""] * len(messages)
+        pixel_tokens, link_tokens = (personal if level == levels.PERSONAL else anonymous for level in counted)
+        if self._server.linked_unsubscribe_url:
+            pairs = zip(urls, messages, strict=True)
+            urls = [self._unsubscribe_url(url, message, message.email) for url, message in pairs]
+        references: Sequence[str] = ()
+        if self._provider_headers:
+            references = [self._return_path.tag(*pair) for pair in zip(messages, envelope_senders, strict=True)]
+        recipients = Recipients(
+            addresses=addresses,
+            message_ids=[message.message_id for message in messages],
+            values=self._value_columns(compiled.names, messages) | {"unsubscribe_url": urls},
+            unsubscribe_addresses=list(map(self._unsubscribe_address, numbers)) if self._unsubscribe_address else (),
+            feedback_ids=feedback_ids,
+            references=references,
+            pixel_tokens=pixel_tokens,
+            link_tokens=link_tokens,
+        )
+        contents = compiled.build_together(recipients, date)
+        if contents is None:
+            return None
+        rcpt_tos = addresses if are_simple(addresses) else list(map(envelope_address, addresses))
+        is_7bit = compiled.is_7bit
+        return [
+            Composed(content, sender, rcpt_to, self._header_from, not (is_7bit and (sender + rcpt_to).isascii()))
+            for content, sender, rcpt_to in zip(contents, envelope_senders, rcpt_tos, strict=True)
+        ]
+
+    def _compile_counted(self, message: Outgoing, tracking: Level) -> Compiled:
+        opens, clicks = self._counted_of(message, tracking)
+        has_pixel, has_links = opens != levels.OFF, clicks != levels.OFF
+        return self._compile(message.contact, message.email, has_pixel=has_pixel, has_links=has_links)
+
+    def _value_columns(self, names: Iterable[str], messages: Sequence[Outgoing]) -> dict[str, Sequence[Any]]:
+        """Return the value of each merge field for each message, as :meth:`_values` and :meth:`compose` set it."""
+        people = [message.contact or _NOBODY for message in messages]
+        columns: dict[str, Sequence[Any]] = {}
+        for name in names:
+            if name == "email":
+                columns[name] = [message.email for message in messages]
+            elif (make := self._make_links.get(name)) is not None:
+                columns[name] = [make(message.pk) for message in messages]
+            elif name not in NAME_FIELDS:
+                column = [person.attributes.get(name) for person in people]
+                if set(map(type, column)) != _PLAIN:
+                    column = [None if value is None else merge_values({name: value})[name] for value in column]
+                columns[name] = column
+            elif name not in columns:
+                unknown = self._server.unknown_first_name, self._server.unknown_last_name
+                rows = [name_values(person.first_name, person.last_name, *unknown) for person in people]
+                columns |= {field: [row[field] for row in rows] for field in NAME_FIELDS}
+        return columns
 
     def render(
         self,

@@ -1,6 +1,6 @@
 """Tokens and personal links of messages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from django.conf import settings
 
@@ -61,6 +61,21 @@ def _start(page: str) -> str:
 def message_of(token: str, purpose: str = UNSUBSCRIBE) -> int | None:
     """Return the message that a token was made for; None if the token is not ours or has another purpose."""
     return tokens.read(purpose, token, settings.TOKEN_KEYS)
+
+
+def columns_of_tokens(*, with_tracking: bool) -> Callable[[Sequence[int]], tuple[list[str], list[str], list[str]]]:
+    """Return :func:`unsubscribe_urls_feedback_ids_and_tracking` for many messages at once.
+
+    :param with_tracking: whether the third column is wanted; otherwise it is empty.
+    """
+    start, purposes = _start("u"), [UNSUBSCRIBE, "feedback", "tracking"][: 3 if with_tracking else 2]
+    make = tokens.columns_of_several(purposes, settings.TOKEN_KEYS)
+
+    def columns(message_ids: Sequence[int]) -> tuple[list[str], list[str], list[str]]:
+        signed, feedback_ids, *tracking = make(message_ids)
+        return [start + token for token in signed], feedback_ids, [message_token(one) for row in tracking for one in row]
+
+    return columns
 
 
 def unsubscribe_urls_and_feedback_ids() -> Callable[[int], tuple[str, str]]:

@@ -11,13 +11,13 @@ import os
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.conf import settings
 
 from delivery.content.attachments import FileGone
-from delivery.content.composer import Composer, composer_for
+from delivery.content.composer import Composed, Composer, composer_for
 from delivery.content.signatures import SignatureMissing
 from delivery.models import Mailing
 from delivery.outbox.claims import Claim
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 # Small messages are composed in groups: a message composed between two system calls takes twice as long.
 COMPOSED_AT_ONCE, SMALL_BYTES = 16, 256 * 1024
+# Messages that differ in plain values only are composed column by column, so many at once: more gain little.
+COMPOSED_TOGETHER, TOGETHER_BYTES = 32, 512 * 1024
 PROCESSORS = os.cpu_count() or 1
 # A message slower than this delays all lanes of the process. Other messages of its content are then composed in the
 # background.
@@ -67,6 +69,7 @@ class ComposerCache:
         self._logged_at: dict[tuple[int, str], float] = {}  # The time of the last log line by mailing and failure.
         self._slow: set[int] = set()  # Mailings with a slow message.
         self._made_in_background: dict[int, Item] = {}  # By attempt.
+        self._sizes: dict[int, int] = {}  # Bytes of a message, of mailings whose messages are composed together.
         lane.on_halt.append(self._forget)
 
     def compile(self, mailing_id: int) -> None:
@@ -96,9 +99,17 @@ class ComposerCache:
         made = self._made_in_background.pop(claim.attempt_id, None) or self._composed.pop(claim.attempt_id, None)
         if made is not None:
             return made
-        item = self._make([claim], now)[claim.attempt_id]
         lane = self._lane
         is_flowing = lane.per_second is None and not (lane.holds or lane.is_probing)
+        composer = self._composers.get(claim.message.mailing_id)
+        if is_flowing and following and composer is not None and composer.builds_together(
+            claim.message, tracking=lane.tracking
+        ):
+            self._compose_together(composer, claim, following, now)
+            following = ()
+            if (made := self._composed.pop(claim.attempt_id, None)) is not None:
+                return made
+        item = self._make([claim], now)[claim.attempt_id]
         if following and is_flowing and isinstance(item, Item) and len(item.content) <= SMALL_BYTES:
             others = list(itertools.islice(following, min(COMPOSED_AT_ONCE, lane.connections) - 1))
             known = self._composed
@@ -126,6 +137,35 @@ class ComposerCache:
         """Keep a message that was composed in the background until its turn comes again."""
         self._made_in_background[claim.attempt_id] = item
 
+    # --- many messages
+
+    def _compose_together(self, composer: Composer, claim: Claim, following: Iterable[Claim], now: dt.datetime) -> None:
+        """Compose a message and the next ones of its mailing at once, as far as they are alike, and keep them.
+
+        A message that was claimed before is made alone, under its own mark in the journal: perhaps it ended the worker.
+        """
+        mailing_id, known = claim.message.mailing_id, self._composed
+        most = min(COMPOSED_TOGETHER, TOGETHER_BYTES // self._sizes.get(mailing_id, TOGETHER_BYTES))
+        claims = [claim, *itertools.islice(following, most - 1 if most else 0)]
+        new = [
+            each
+            for each in claims
+            if each.attempt_id not in known and each.message.mailing_id == mailing_id and not each.message.attempt_count
+        ]
+        try:
+            composed = composer.compose_together([each.message for each in new], now, tracking=self._lane.tracking)
+        except Exception as error:  # Each of them is composed again alone, and shows itself what is wrong with it.
+            self._log_failure(mailing_id, "composed with others", error)
+            return
+        made: dict[int, Item | Judgement] = {
+            each.attempt_id: _item(one, each) for each, one in zip(new, composed, strict=True) if one is not None
+        }
+        self._sizes[mailing_id] = max((len(one.content) for one in composed if one), default=TOGETHER_BYTES)
+        made |= self._sign_all(made)
+        known |= made
+        # Messages that are no longer next are dropped.
+        self._composed = {each.attempt_id: known[each.attempt_id] for each in claims if each.attempt_id in known}
+
     # --- one message
 
     def _make(
@@ -144,16 +184,22 @@ class ComposerCache:
         # On a busy machine all content is slow by the clock. Processor time is read once, since it costs a system call.
         if suspects and time.thread_time() - began > SLOW_SECONDS:
             self._slow |= suspects
-        if self._signers:
-            items = [item for item in made.values() if isinstance(item, Item)]
-            # A slow signature releases the interpreter lock, so that all processors can share the work.
-            is_slow = any(signer.is_slow for signer in self._signers.values())
-            ways = PROCESSORS if is_slow else 1
-            own, *others = [items[first::ways] for first in range(ways)]
-            signatures = [self._lane.process.signing.submit(self._sign, share) for share in others if share]
-            for problems in (self._sign(own), *(signature.result() for signature in signatures)):
-                made |= problems
-        return made
+        return made | self._sign_all(made)
+
+    def _sign_all(self, made: Mapping[int, Item | Judgement]) -> dict[int, Judgement]:
+        """Sign the messages among these; return the judgements of messages that cannot be signed, by attempt."""
+        if not self._signers:
+            return {}
+        items = [item for item in made.values() if isinstance(item, Item)]
+        # A slow signature releases the interpreter lock, so that all processors can share the work.
+        is_slow = any(signer.is_slow for signer in self._signers.values())
+        ways = PROCESSORS if is_slow else 1
+        own, *others = [items[first::ways] for first in range(ways)]
+        signatures = [self._lane.process.signing.submit(self._sign, share) for share in others if share]
+        problems = self._sign(own)
+        for signature in signatures:
+            problems |= signature.result()
+        return problems
 
     def _sign(self, items: Iterable[Item]) -> dict[int, Judgement]:
         """Sign messages; return the judgements of messages that cannot be signed, by attempt."""
@@ -186,8 +232,7 @@ class ComposerCache:
             journal.composing(0, in_background=in_background)
             if time.monotonic() - began > SLOW_SECONDS:
                 suspects.add(message.mailing_id)
-        envelope = (composed.envelope_from, composed.rcpt_to, composed.content, composed.is_smtputf8)
-        return Item(*envelope, False, claim)  # No line of a composed message begins with a dot.
+        return _item(composed, claim)
 
     def _log_failure(self, mailing_id: int, what: str, error: Exception) -> None:
         """Log that a message could not be made: once a minute per mailing, and without any of its content."""
@@ -201,6 +246,11 @@ class ComposerCache:
 
     def _forget(self) -> None:
         self._composed, self._made_in_background = {}, {}
+
+
+def _item(composed: Composed, claim: Claim) -> Item:
+    # No line of a composed message begins with a dot.
+    return Item(composed.envelope_from, composed.rcpt_to, composed.content, composed.is_smtputf8, False, claim)
 
 
 def _failed(why: str) -> Judgement:

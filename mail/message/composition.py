@@ -25,7 +25,7 @@ from mail.message import encoding, footers
 from mail.message.encoding import CRLF
 from mail.message.headers import Headers
 from mail.message.parts import Part, wrap
-from mail.message.style import LINK_HOLE, PIXEL_HOLE, Recipient, Style
+from mail.message.style import LINK_HOLE, PIXEL_HOLE, Recipient, Recipients, Style
 from words.texts import text as _
 
 
@@ -69,6 +69,11 @@ class Compiled:
     def is_7bit(self) -> bool:
         """Whether no shared address needs more than 7 bits."""
         return self._headers.is_7bit
+
+    @property
+    def builds_together(self) -> bool:
+        """Whether :meth:`build_together` can make messages of this content at all."""
+        return self._skeleton is not None and self._headers.encodes_together
 
     def render(self, recipient: Recipient) -> Rendered:
         """Return the readable message of one recipient.
@@ -115,6 +120,25 @@ class Compiled:
             pieces += (self._before_html, *html)
         pieces.append(self._end)
         return b"".join(pieces)
+
+    def build_together(self, recipients: Recipients, date: dt.datetime) -> list[bytes] | None:
+        """Return the messages of many recipients as :meth:`build` does, at a fraction of its cost.
+
+        :return: None if one of them needs :meth:`build`.
+        :raises ValueError: as :meth:`build`, if one of them cannot be made.
+        """
+        tokens = [
+            [b"%b=\r\n" % token.encode("ascii") for token in column]
+            for column in (recipients.pixel_tokens, recipients.link_tokens)
+            if self._is_counted
+        ]
+        if self._skeleton is None or (bodies := self._skeleton.fill_together(recipients.values, tokens)) is None:
+            return None
+        if (headers := self._headers.encode_together(recipients, date)) is None:
+            return None
+        for pieces, lines in zip(bodies, headers, strict=True):
+            pieces[0] = lines
+        return list(map(b"".join, bodies))
 
     def _make_skeleton(self) -> "_Skeleton | None":
         """Return both parts as one skeleton, if every place is a plain field and there are at least two."""
@@ -264,7 +288,7 @@ class _ContentPart:
 class _Skeleton:
     """A whole message whose places are plain fields, for ordinary values."""
 
-    __slots__ = ("_pick", "_pieces", "_take")
+    __slots__ = ("_fields", "_pick", "_pick_fields", "_pieces", "_take")
 
     def __init__(self, parts: Sequence[_ContentPart], before: Sequence[bytes], end: bytes) -> None:
         """Join the parts.
@@ -282,6 +306,14 @@ class _Skeleton:
             ]
             picks += [known[place] if place >= 0 else place for place in part.places]
         self._pick = itemgetter(*picks)
+        # The same for texts of fields, which differ in their defaults too.
+        places = [(field, part.escape == "html") for part in parts for field in part.template.fields or ()]
+        self._fields = {field: (field, True) in places for field, _ in places}  # With whether it occurs in HTML.
+        order, picks = list(self._fields), []
+        for part in parts:
+            known = [order.index(field) + len(order) * (part.escape == "html") for field in part.template.fields or ()]
+            picks += [known[place] if place >= 0 else place for place in part.places]
+        self._pick_fields = itemgetter(*picks)
         self._pieces, constant = [b""], b""  # The first place is for the headers.
         for start, part in zip(before, parts, strict=True):
             self._pieces += [constant + start + part.pieces[0], *part.pieces[1:]]
@@ -303,6 +335,29 @@ class _Skeleton:
         pieces = self._pieces.copy()
         pieces[2::2] = self._pick(texts + htmls + tokens)
         return pieces
+
+    def fill_together(
+        self, values: Mapping[str, Sequence[Any]], tokens: Sequence[Sequence[bytes]]
+    ) -> list[list[bytes]] | None:
+        """Return many messages as :meth:`fill` does; None if a value of one of them is special.
+
+        :param tokens: a column for each of ``_HOLES``; none if the content has no place for them.
+        """
+        columns: list[Sequence[str]] = []
+        for field, is_in_html in self._fields.items():
+            column = field.fill_together(values[field.name], is_in_html=is_in_html)
+            if column is None or max(map(len, column)) > _LONG_VALUE:
+                return None
+            columns.append(column)
+        plain, html = encoding.quoted_printable_columns(columns)
+        count = len(columns[0])
+        made = []
+        for place in range(count):
+            pieces = self._pieces.copy()
+            own_tokens = [column[place] for column in tokens] if tokens else []
+            pieces[2::2] = self._pick_fields(plain[place::count] + html[place::count] + own_tokens)
+            made.append(pieces)
+        return made
 
 
 class _LateText:
@@ -413,6 +468,7 @@ def _line_ends(text: str) -> str:
 
 _HOLES = [PIXEL_HOLE, LINK_HOLE]
 _HOLE = re.compile(f"([{PIXEL_HOLE}{LINK_HOLE}])")
+_LONG_VALUE = 10_000  # Characters; a message with a longer value is built alone, and its size is looked at.
 _TAG_WORK = 50  # Cost of converting one HTML tag to text.
 _MIME_VERSION = b"MIME-Version: 1.0\r\n"
 _TEXT_PART = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"

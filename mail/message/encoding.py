@@ -6,11 +6,12 @@ elsewhere.
 """
 
 import binascii
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mail.addresses import AddressInvalid, Mailbox, envelope_address
+from mail.addresses import AddressInvalid, Mailbox, are_simple, envelope_address
 
 CRLF = b"\r\n"
 SOFT_BREAK = b"=\r\n"  # Ends a line of quoted-printable without ending the line of text.
@@ -36,6 +37,22 @@ def unstructured(name: str, value: str) -> bytes:
     if tokens:
         tokens[0] = " " + tokens[0].lstrip(" ")
     return _fold(name, tokens)
+
+
+def unstructured_lines(name: str, values: Iterable[str]) -> list[str]:
+    """Return :func:`unstructured` for each of many values."""
+    room = _WIDTH - len(name) - 2
+    return [
+        f"{name}: {value}\r\n"
+        if len(value) <= room and _PRINTABLE(value) and "=?" not in value
+        else unstructured(name, value).decode("ascii")
+        for value in values
+    ]
+
+
+def addresses(name: str, bare: Sequence[str]) -> Sequence[str]:
+    """Return :func:`address` of each of many addresses."""
+    return bare if are_simple(bare) else [address(name, one) for one in bare]
 
 
 def verbatim(name: str, value: str) -> bytes:
@@ -146,30 +163,61 @@ def quoted_printable_value(text: str) -> bytes:
     return end_softly(quoted_printable(text))
 
 
-def quoted_printable_words(values: Sequence[Any]) -> tuple[list[bytes], list[bytes]] | None:
+def quoted_printable_words(
+    values: Sequence[Any], *, takes_empty: bool = False
+) -> tuple[list[bytes], list[bytes]] | None:
     """Return :func:`quoted_printable_value` of ordinary values, for text and, escaped, for HTML.
 
     All are encoded at once, which takes a fraction of the time. None if a value is blank, has several lines or a
     control character, does not fit in a line, or is not plain ``str``: then the caller encodes them one by one.
+
+    :param takes_empty: whether an empty value is ordinary too.
     """
-    if set(map(type, values)) != _PLAIN_STR or not all(map(str.strip, values)) or not all(map(str.isprintable, values)):
+    if set(map(type, values)) != _PLAIN_STR or not all(map(str.isprintable, values)):
+        return None
+    has_empty = takes_empty and not all(values)
+    if not all(map(str.strip, filter(None, values) if has_empty else values)):
         return None
     joined = "\n".join(("", *values, ""))
     if "\n." in joined or "\nFrom " in joined:
         return None
-    texts = _lines_as_words(joined, len(values))
-    escaped = joined.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    escaped = escaped.replace('"', "&#34;").replace("'", "&#39;")
-    htmls = texts if escaped is joined else _lines_as_words(escaped, len(values))
+    texts = _lines_as_words(joined, len(values), has_empty)
+    escaped = _escape(joined)
+    htmls = texts if escaped is joined else _lines_as_words(escaped, len(values), has_empty)
     return (texts, htmls) if texts and htmls else None
 
 
-def _lines_as_words(joined: str, count: int) -> list[bytes]:
+def quoted_printable_columns(columns: Iterable[Sequence[str]]) -> tuple[list[bytes], list[bytes]]:
+    """Return :func:`quoted_printable_value` of all values in columns, for text and, escaped, for HTML."""
+    columns = list(columns)
+    if (words := quoted_printable_words(list(itertools.chain.from_iterable(columns)), takes_empty=True)) is not None:
+        return words
+    texts: list[bytes] = []
+    htmls: list[bytes] = []
+    for column in columns:
+        if (words := quoted_printable_words(column, takes_empty=True)) is not None:
+            texts += words[0]
+            htmls += words[1]
+        else:
+            values = [value.replace("\r\n", "\n").replace("\r", "\n") for value in column]
+            texts += map(quoted_printable_value, values)
+            htmls += map(quoted_printable_value, map(_escape, values))
+    return texts, htmls
+
+
+def _escape(text: str) -> str:
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return escaped.replace('"', "&#34;").replace("'", "&#39;")
+
+
+def _lines_as_words(joined: str, count: int, has_empty: bool) -> list[bytes]:
     if joined.isascii() and "=" not in joined and " \n" not in joined:
         encoded = joined.encode()
     else:
         encoded = binascii.b2a_qp(joined.encode("utf-8", "replace"), istext=True)
     words = encoded.replace(b"\n", _END_OF_WORD).split(b"\0")[1:-1]
+    if has_empty:
+        words = [b"" if word == SOFT_BREAK else word for word in words]
     return words if len(words) == count and len(max(words, key=len)) <= LONGEST_WORD else []
 
 

@@ -5,8 +5,9 @@
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from email.utils import format_datetime
+from itertools import repeat
 from typing import Any
 
 from mail import merge_fields
@@ -15,7 +16,7 @@ from mail.budget import Budget
 from mail.merge_fields import Template
 from mail.message import encoding
 from mail.message.encoding import verbatim
-from mail.message.style import REFERENCE, Recipient, Style
+from mail.message.style import REFERENCE, Recipient, Recipients, Style
 
 
 class Headers:
@@ -67,6 +68,71 @@ class Headers:
         if recipient.intended:
             lines += encoding.unstructured("X-Original-To", merge_fields.one_line(recipient.intended))
         return lines
+
+    @property
+    def encodes_together(self) -> bool:
+        """Whether :meth:`encode_together` can encode messages of this style and subject at all."""
+        fields = self._subject.fields
+        is_plain = fields is not None and not any(field.is_in_link for field in fields)
+        return self._constant_subject is not None or (is_plain and not self._style.subject_prefix)
+
+    def encode_together(self, recipients: Recipients, date: dt.datetime) -> list[bytes] | None:
+        """Return the headers of many messages as :meth:`encode` does; None if one of them needs that.
+
+        :raises ValueError: as :meth:`encode`.
+        """
+        subjects = self._subject_lines(recipients)
+        tos = encoding.addresses("To", recipients.addresses)
+        if subjects is None or not all(map(_MESSAGE_ID, recipients.message_ids)):
+            return None
+        if self._copies and not self._copy_keys.isdisjoint(map(fold, recipients.addresses)):
+            return None
+        # Constants and columns in turn; a constant is repeated for each message.
+        columns: list[str | Iterable[str]] = [
+            *(f"{self._date_line(date)}{self._from}To: ", tos, f"\r\n{self._cc}", subjects),
+            *("Message-ID: ", recipients.message_ids, f"\r\n{self._list_id}"),
+        ]
+        if self._style.has_unsubscribe:
+            columns += self._unsubscribe_columns(recipients)
+        columns.append(self._before_feedback)
+        if self._machine_address and recipients.feedback_ids:
+            if not all(map(_FEEDBACK_ID, recipients.feedback_ids)):
+                return None
+            columns += ("CFBL-Feedback-ID: ", recipients.feedback_ids, "\r\n")
+        columns.append(self._after_feedback)
+        if self._has_reference:
+            if not (recipients.references and all(map(_REFERENCE, recipients.references))):
+                return None
+            columns += (self._before_reference, recipients.references, self._after_reference)
+        rows = zip(*(repeat(column) if isinstance(column, str) else column for column in columns), strict=False)
+        return list(map(str.encode, map("".join, rows)))
+
+    def _subject_lines(self, recipients: Recipients) -> Iterable[str] | None:
+        """Return the Subject headers of many messages; None if one of them needs an encoding of its own."""
+        if self._constant_subject is not None:
+            return repeat(self._constant_subject)
+        fields = self._subject.fields or ()
+        filled = [field.fill_together(recipients.values[field.name]) for field in fields]
+        columns: list[Iterable[str]] = [repeat(constant) for constant in self._subject.constants]
+        for place, texts in enumerate(filled):
+            if texts is None or max(map(len, texts)) > _LONGEST_WORDS:
+                return None
+            columns.insert(2 * place + 1, texts)
+        return encoding.unstructured_lines(
+            "Subject", map(merge_fields.one_line, map("".join, zip(*columns, strict=False)))
+        )
+
+    def _unsubscribe_columns(self, recipients: Recipients) -> Iterator[str | Sequence[str]]:
+        urls = recipients.values["unsubscribe_url"]
+        are_web = {url[:4].lower() == "http" for url in urls}
+        if not all(map(_URI, urls)) or max(map(len, urls)) > _LONGEST_URI or len(are_web) > 1:
+            raise ValueError("List-Unsubscribe: an address that no mail program can use, or not like the others.")
+        yield from ("List-Unsubscribe: <", urls)
+        if recipients.unsubscribe_addresses:
+            yield from (">,\r\n <mailto:", recipients.unsubscribe_addresses, "?subject=unsubscribe")
+        yield ">\r\n"
+        if self._style.is_one_click and are_web == {True}:
+            yield "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
 
     def _date_line(self, date: dt.datetime) -> str:
         second, line = self._date
@@ -174,6 +240,7 @@ _FEEDBACK_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~:.-]{1,200}").fullmatch
 _REFERENCE = re.compile(r"[a-z2-7]{24}").fullmatch
 _URI = re.compile(r"(?:[Hh][Tt][Tt][Pp][Ss]?://|[Mm][Aa][Ii][Ll][Tt][Oo]:)[!-;=?-~]+").fullmatch
 _LONGEST_URI = 976  # The rest of the 998 octets of a line is for the name, the brackets and the line end.
+_LONGEST_WORDS = 1000  # Characters of one value in many subjects that are made at once.
 _ZERO, _SECOND = dt.timedelta(0), dt.timedelta(seconds=1)
 _OWN_HEADERS = frozenset(
     {

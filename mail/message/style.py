@@ -1,6 +1,6 @@
 """The input of composition: the style, set by server and mailing, and the recipient."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
@@ -87,3 +87,17 @@ class Recipient:
     link_token: str = ""
     intended: str = ""  # The original recipient of a redirected message; shown above the content.
     budget: Budget = field(default_factory=Budget)  # The limit for filling the message.
+
+
+@dataclass(slots=True)
+class Recipients:
+    """What differs from message to message, of many messages: a column for each field of :class:`Recipient`."""
+
+    addresses: Sequence[str]
+    message_ids: Sequence[str]
+    values: Mapping[str, Sequence[Any]]  # With ``unsubscribe_url``; None where a name is unknown.
+    unsubscribe_addresses: Sequence[str] = ()  # Empty: none of them has one.
+    feedback_ids: Sequence[str] = ()
+    references: Sequence[str] = ()
+    pixel_tokens: Sequence[str] = ()  # Empty: nothing is counted.
+    link_tokens: Sequence[str] = ()

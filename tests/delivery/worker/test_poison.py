@@ -113,22 +113,59 @@ def test_what_was_being_composed_survives_sigkill(tmp_path: Path, monkeypatch: p
         make_server(peer.port, max_connections=1)
         make_mailing(make_list(8))
         # What a renderer does that runs into a bug of its own C code.
-        compose = Composer.compose
+        compose, compose_together = Composer.compose, Composer.compose_together
 
         def die_at_person3(self: Composer, message: Any, *args: Any, **options: Any) -> Any:
             if message.email.startswith("person3."):
                 os.kill(os.getpid(), signal.SIGKILL)
             return compose(self, message, *args, **options)
 
+        def die_with_person3(self: Composer, messages: Any, *args: Any, **options: Any) -> Any:
+            if any(message.email.startswith("person3.") for message in messages):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return compose_together(self, messages, *args, **options)
+
         with monkeypatch.context() as patch:
             patch.setattr(Composer, "compose", die_at_person3)
-            assert Child(run_drain).wait()[0] == -signal.SIGKILL
-
-        deadline = time.monotonic() + 20
-        while not recovery.sweep(timezone.now()):
-            assert time.monotonic() < deadline, "nobody swept"
-            time.sleep(0.05)
+            patch.setattr(Composer, "compose_together", die_with_person3)
+            end_by_sigkill()
+            # It ended the worker together with others. None of them is to blame yet, and each is composed alone now.
+            assert not Attempt.objects.filter(rule="ended-composing").exists()
+            end_by_sigkill()
 
     suspect = Attempt.objects.get(rule="ended-composing")
     assert suspect.message.email.startswith("person3.")
     assert Message.objects.get(pk=suspect.message.pk).status == "queued"
+
+
+def end_by_sigkill() -> None:
+    """Drain in a process that a message ends, and have its work swept."""
+    assert Child(run_drain).wait()[0] == -signal.SIGKILL
+    deadline = time.monotonic() + 20
+    while not recovery.sweep(timezone.now()):
+        assert time.monotonic() < deadline, "nobody swept"
+        time.sleep(0.05)
+
+
+def test_what_cannot_be_composed_together_is_composed_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compose = Composer.compose
+
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("a mistake of ours")
+
+    def fail_at_person3(self: Composer, message: Any, *args: Any) -> Any:
+        if message.email.startswith("person3."):
+            raise RuntimeError("a mistake of ours")
+        return compose(self, message, *args)
+
+    with running_peer(tmp_path) as peer, monkeypatch.context() as patch:
+        make_server(peer.port, max_connections=1)
+        make_mailing(make_list(8))
+        patch.setattr(Composer, "compose_together", fail)
+        patch.setattr(Composer, "compose", fail_at_person3)
+        run_drain()
+
+    assert len(peer.accepted()) == 7
+    assert Message.objects.get(status="failed").email.startswith("person3.")
