@@ -73,7 +73,11 @@ def columns_of_tokens(*, with_tracking: bool) -> Callable[[Sequence[int]], tuple
 
     def columns(message_ids: Sequence[int]) -> tuple[list[str], list[str], list[str]]:
         signed, feedback_ids, *tracking = make(message_ids)
-        return [start + token for token in signed], feedback_ids, [message_token(one) for row in tracking for one in row]
+        return (
+            [start + token for token in signed],
+            feedback_ids,
+            [message_token(one) for row in tracking for one in row],
+        )
 
     return columns
 

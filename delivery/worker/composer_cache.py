@@ -18,6 +18,7 @@ from django.conf import settings
 
 from delivery.content.attachments import FileGone
 from delivery.content.composer import Composed, Composer, composer_for
+from delivery.content.secret_links import has_secret_link
 from delivery.content.signatures import SignatureMissing
 from delivery.models import Mailing
 from delivery.outbox.claims import Claim
@@ -59,6 +60,7 @@ class ComposerCache:
 
     def __init__(self, lane: HeldLane) -> None:
         self.mailings: dict[int, Mailing] = {}  # Mailings with claims in this lane.
+        self.secret: set[int] = set()  # The mailings among them whose content has a secret link.
         self._lane = lane
         self._composers: dict[int, Composer] = {}
         self._signers: dict[int, Signer] = {}  # Only of mailings that we sign.
@@ -78,6 +80,8 @@ class ComposerCache:
             return
         lane = self._lane
         mailing = self.mailings[mailing_id] = Mailing.objects.get(pk=mailing_id)
+        if has_secret_link(mailing):
+            self.secret.add(mailing_id)
         lane.journal.compiling(mailing_id)
         try:
             if lane.process.signer_for and (sign := lane.process.signer_for(mailing, lane.server)):
@@ -102,8 +106,11 @@ class ComposerCache:
         lane = self._lane
         is_flowing = lane.per_second is None and not (lane.holds or lane.is_probing)
         composer = self._composers.get(claim.message.mailing_id)
-        if is_flowing and following and composer is not None and composer.builds_together(
-            claim.message, tracking=lane.tracking
+        if (
+            is_flowing
+            and following
+            and composer is not None
+            and composer.builds_together(claim.message, tracking=lane.tracking)
         ):
             self._compose_together(composer, claim, following, now)
             following = ()
@@ -117,6 +124,14 @@ class ComposerCache:
             # Messages that are no longer next are dropped.
             self._composed = {each.attempt_id: known[each.attempt_id] for each in others if each.attempt_id in known}
         return item
+
+    def take_composed(self, claim: Claim) -> Item | None:
+        """Return a message that was composed ahead of its turn, if it was."""
+        made = self._composed.get(claim.attempt_id)
+        if isinstance(made, Item):
+            del self._composed[claim.attempt_id]
+            return made
+        return None
 
     # --- slow content
 
@@ -160,7 +175,7 @@ class ComposerCache:
         made: dict[int, Item | Judgement] = {
             each.attempt_id: _item(one, each) for each, one in zip(new, composed, strict=True) if one is not None
         }
-        self._sizes[mailing_id] = max((len(one.content) for one in composed if one), default=TOGETHER_BYTES)
+        self._sizes[mailing_id] = next((len(one.content) for one in composed if one), TOGETHER_BYTES)
         made |= self._sign_all(made)
         known |= made
         # Messages that are no longer next are dropped.

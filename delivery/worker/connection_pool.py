@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from delivery.outcomes import consequences
@@ -142,7 +143,7 @@ class ConnectionPool:
             return
         pile = self._prefetch.urgent or self._prefetch.bulk
         if pile:  # The failure is recorded with the message that the connection was for.
-            self._buffer.note(pile.popleft(), judgement, error.stage, error.reply)
+            self._buffer.note(pile.popleft(), judgement, error.stage.value, error.reply)
         else:  # All messages are on other connections, but the failure counts for the server.
             await lane.database(consequences.act_on_connection, lane.server_id, judgement, lane.process.clock())
         await self._buffer.flush()
@@ -160,16 +161,13 @@ class _ConnectionSource:
     def __init__(self, message_source: MessageSource, connections: ConnectionPool, number: int) -> None:
         self.number = number
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._message_source = message_source
         self._connections = connections
+        self.next = partial(message_source.next_item, number)
         self.may_finish = message_source.may_finish
         self.dot_kept = message_source.dot_kept
         self.agreed = message_source.agreed
         self.answered = message_source.answered
         self.put_back = message_source.put_back
-
-    def next(self) -> Item | None:
-        return self._message_source.next_item(self.number, self.pipeline.begun)
 
     def idle(self) -> None:
         if self.pipeline.is_idle and not self._connections.may_stay(self.number):

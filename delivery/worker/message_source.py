@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from django.conf import settings
 
-from delivery.content.secret_links import has_secret_link
+from delivery.clock import steady
 from delivery.models import Mailing
 from delivery.outbox.claims import Claim
 from delivery.outcomes import results
@@ -25,6 +25,7 @@ from mail.replies.rules import Stage
 from smtpservers.limits import rate_limiter, throttling
 from smtpservers.smtp.answer import Answer, accepted
 
+NOW_SECONDS = 0.01  # For so long a reading of the clock is good enough for the end of a quota period.
 UNKEPT = "(The words of this reply are not kept: they could quote the link of the mail.)"
 
 
@@ -43,6 +44,7 @@ class MessageSource:
         self._bucket = rate_limiter.Bucket(None, 0.0)
         self._later: asyncio.TimerHandle | None = None  # Set for the time when the rate allows the next message.
         self._back_off = settings.RETRY_WAITS
+        self._now, self._now_until = lane.process.clock(), 0.0
 
     # --- before MAIL
 
@@ -53,11 +55,16 @@ class MessageSource:
         :param sent_before: the messages that this connection has carried.
         """
         lane, prefetch, holds = self._lane, self._prefetch, self._lane.holds
+        is_flowing = lane.per_second is None and not (lane.is_probing or holds)
         while not lane.is_halted and prefetch.has_work_for(number):
             pile = prefetch.urgent or prefetch.bulk
             claim = pile.popleft()
             if pile is prefetch.bulk and len(pile) < prefetch.wanted:
                 prefetch.should_claim.set()
+            if is_flowing and (ready := self._ready(claim)) is not None:
+                ready.sent_before = sent_before
+                lane.is_probe_out = True
+                return ready
             now = lane.process.clock()
             if (judgement := self._obstacle(claim, now)) is not None:
                 self._buffer.note(claim, judgement)
@@ -85,6 +92,16 @@ class MessageSource:
                 holds.begun(provider, now)
             return item
         return None
+
+    def _ready(self, claim: Claim) -> Item | None:
+        """Return a message that was composed ahead and may be sent; None: it needs a closer look."""
+        lane, at = self._lane, steady()
+        if at >= self._now_until:
+            self._now, self._now_until = lane.process.clock(), at + NOW_SECONDS
+        is_stopped = claim.message.pk in self._buffer.stops
+        if is_stopped or at >= lane.lease.valid_until or self._now >= claim.period_ends_at:
+            return None
+        return self._cache.take_composed(claim)
 
     def _obstacle(self, claim: Claim, now: dt.datetime) -> Judgement | None:
         """Return the judgement of a message that must not be sent now; None if it may be sent."""
@@ -121,7 +138,7 @@ class MessageSource:
         """Whether the final dot may be written: the last moment at which a message can be stopped."""
         lane, claim = self._lane, item.claim
         stop = self._buffer.stops.get(claim.message.pk)
-        if stop is not None or not lane.lease.is_valid:
+        if stop is not None or steady() >= lane.lease.valid_until:
             item.stopped = self._obstacle(claim, lane.process.clock())
             if item.stopped is not None:
                 return False
@@ -140,7 +157,7 @@ class MessageSource:
             self._buffer.note(claim, item.stopped)
             return
         mailing = self._cache.mailings[claim.message.mailing_id]
-        if has_secret_link(mailing):
+        if mailing.pk in self._cache.secret:
             answer = _without_words(answer)
         lane.journal.answer(claim.attempt_id, answer.stage, answer.reply, answer.lost)
         judgement = judge(
@@ -154,7 +171,7 @@ class MessageSource:
         if judgement.is_accepted:
             self.accepted += 1
         self._ended(item, judgement)
-        self._buffer.note(claim, judgement, answer.stage, answer.reply, item.sent_before)
+        self._buffer.note(claim, judgement, answer.stage.value, answer.reply, item.sent_before)
         # An answer without a reason may be about our account, so that it does not show the server to be well.
         is_well = judgement.is_answer and not judgement.gives_no_reason
         if judgement.pauses_server or (lane.is_probing and not is_well):
@@ -170,13 +187,13 @@ class MessageSource:
         """
         lane, claim = self._lane, item.claim
         needs_more = item.provider or lane.is_probing or self._prefetch.aside
-        if needs_more or has_secret_link(self._cache.mailings[claim.message.mailing_id]):
+        if needs_more or claim.message.mailing_id in self._cache.secret:
             self.answered(item, accepted(text))
             return
         lane.journal.agreed(claim.attempt_id, text)
         self.accepted += 1
         lane.is_probe_out = False
-        self._buffer.note(claim, ACCEPTED, Stage.DOT, PlainReply(text), item.sent_before)
+        self._buffer.note(claim, ACCEPTED, "DOT", PlainReply(text), item.sent_before)
 
     def put_back(self, item: Item, answer: Answer) -> None:
         """Put back a message that its connection did not begin before it ended, for another connection."""

@@ -74,12 +74,10 @@ class Prefetch:
         lane = self._lane
         if number >= lane.connections or (lane.is_probing and lane.is_probe_out):
             return False
-        return bool(self.urgent or (self.bulk and not self._is_reserved(number)))
-
-    def _is_reserved(self, number: int) -> bool:
-        """Whether the connection with this number is reserved for urgent messages."""
-        connections = self._lane.connections
-        return connections > 1 and number < max(1, connections // RESERVED_SHARE)
+        if self.urgent or not self.bulk:
+            return bool(self.urgent)
+        # The first connections are reserved for urgent messages.
+        return number >= max(1, lane.connections // RESERVED_SHARE) or lane.connections == 1
 
     def put_back(self, claim: Claim) -> None:
         """Put back a message that was taken and not begun, at the front of its pile."""
@@ -176,6 +174,10 @@ class Prefetch:
             validator.look_ahead([claim.message.email for claim in claims])
         mailing = self._cache.mailings[claims[0].message.mailing_id]
         is_single = mailing.stream == Mailing.Stream.SINGLE
+        if lane.server.handles_email_validation and not is_single:
+            pile.extend(claims)
+            self.has_work.set()
+            return
         for claim in claims:
             known: AddressProblem | None = NO_PROBLEM
             if is_single and claim.message.copy_of is None:

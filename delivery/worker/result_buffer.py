@@ -14,7 +14,6 @@ from delivery.outcomes.result import Result
 from delivery.outcomes.verdicts import Judgement
 from delivery.worker.lane import HeldLane, wait
 from mail.replies.reply import PlainReply, Reply
-from mail.replies.rules import Stage
 
 # How long results wait to be recorded in a group: a short time while they are few, and longer while many arrive.
 FLUSH_SECONDS, BUSY_FLUSH_SECONDS = 0.05, 0.2
@@ -40,7 +39,7 @@ class ResultBuffer:
         self,
         claim: Claim,
         judgement: Judgement,
-        stage: Stage | None = None,
+        stage: str = "",
         reply: Reply | PlainReply | None = None,
         sent_before: int = 0,
     ) -> None:
@@ -62,12 +61,13 @@ class ResultBuffer:
                 claim.period_id,
                 claim.reserved_at,
                 judgement,
-                stage.value if stage else "",
+                stage,
                 reply,
                 sent_before,
             )
         )
-        self._has_results.set()
+        if len(self._results) == 1:
+            self._has_results.set()
         if len(self._results) == MANY_RESULTS or not self.in_hand:  # Enough for a group, or no others come soon.
             self._is_flush_due.set()
 

@@ -8,7 +8,7 @@ elsewhere.
 import binascii
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mail.addresses import AddressInvalid, Mailbox, are_simple, envelope_address
@@ -39,13 +39,16 @@ def unstructured(name: str, value: str) -> bytes:
     return _fold(name, tokens)
 
 
-def unstructured_lines(name: str, values: Iterable[str]) -> list[str]:
-    """Return :func:`unstructured` for each of many values."""
+def unstructured_lines(name: str, values: Iterable[str], clean: Callable[[str], str]) -> list[str]:
+    """Return :func:`unstructured` for each of many values.
+
+    :param clean: applied to each value before; it leaves plain text as it is.
+    """
     room = _WIDTH - len(name) - 2
     return [
         f"{name}: {value}\r\n"
         if len(value) <= room and _PRINTABLE(value) and "=?" not in value
-        else unstructured(name, value).decode("ascii")
+        else unstructured(name, clean(value)).decode("ascii")
         for value in values
     ]
 

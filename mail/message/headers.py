@@ -118,9 +118,8 @@ class Headers:
             if texts is None or max(map(len, texts)) > _LONGEST_WORDS:
                 return None
             columns.insert(2 * place + 1, texts)
-        return encoding.unstructured_lines(
-            "Subject", map(merge_fields.one_line, map("".join, zip(*columns, strict=False)))
-        )
+        subjects = map("".join, zip(*columns, strict=False))
+        return encoding.unstructured_lines("Subject", subjects, clean=merge_fields.one_line)
 
     def _unsubscribe_columns(self, recipients: Recipients) -> Iterator[str | Sequence[str]]:
         urls = recipients.values["unsubscribe_url"]

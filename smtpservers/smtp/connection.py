@@ -143,7 +143,7 @@ class _SingleMessage:
         self._envelopes = [envelope]
         self._before_dot = before_dot
 
-    def next(self) -> Envelope | None:
+    def next(self, sent_before: int) -> Envelope | None:
         return self._envelopes.pop() if self._envelopes else None
 
     def may_finish(self, envelope: Envelope) -> bool:

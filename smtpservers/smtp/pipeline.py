@@ -51,8 +51,11 @@ E = TypeVar("E", bound=Envelope)
 class Source(Protocol[E]):
     """Supplies a connection with messages and receives their outcomes. No method may block."""
 
-    def next(self) -> E | None:
-        """Return a message whose MAIL may be sent now; None: none at present, :meth:`Pipeline.wake` follows."""
+    def next(self, sent_before: int) -> E | None:
+        """Return a message whose MAIL may be sent now; None: none at present, :meth:`Pipeline.wake` follows.
+
+        :param sent_before: the messages that this connection has carried.
+        """
 
     def may_finish(self, envelope: E) -> bool:
         """Whether the message's final dot may be written; the answer takes effect at once."""
@@ -209,7 +212,7 @@ class Pipeline(Generic[E]):
     def _take(self) -> E | None:
         """Return the next message that this server can take; other messages are answered here."""
         while self.begun < self._endpoint.messages_per_connection:
-            envelope = self.source.next()
+            envelope = self.source.next(self.begun)
             if envelope is None:
                 return None
             size = len(envelope.content)
@@ -327,7 +330,7 @@ class Pipeline(Generic[E]):
         body = self._current.content
         if self._current.needs_stuffing:
             body = _stuffed(body)
-        if len(body) > ONE_WRITE_BYTES or self._wire.is_encrypted or not self._wire.is_drained:
+        if len(body) > ONE_WRITE_BYTES or not self._wire.takes_now:
             self._keep_dot(body)
             return
         tail = self._tail()
@@ -461,7 +464,7 @@ class Pipeline(Generic[E]):
         """Set the deadline for the next reply. One timer checks it regularly: a timer per reply would cost too much."""
         self._timeout = seconds
         self._waits_for = what
-        self._deadline = self._loop.time() + seconds
+        self._deadline = time.monotonic() + seconds
         if self._timer is None:
             self._check_deadline()
 
@@ -469,7 +472,7 @@ class Pipeline(Generic[E]):
         self._timer = None
         if self._is_over or self._wire.lost:
             return
-        if not self.is_idle and self._loop.time() >= self._deadline:
+        if not self.is_idle and time.monotonic() >= self._deadline:
             self._wire.fail(
                 f"the server did not {self._waits_for} within {self._timeout:g} s"
                 if self._waits_for

@@ -57,8 +57,7 @@ class Wire(asyncio.Protocol):
         self.lines_left = 0  # Lines that have arrived and are not processed yet.
         self._replies: deque[tuple[int, list[bytes]]] = deque()
         self._waiter: asyncio.Future[None] | None = None
-        self._writable = asyncio.Event()
-        self._writable.set()
+        self._is_writable = True
 
     # --- what asyncio calls
 
@@ -139,16 +138,16 @@ class Wire(asyncio.Protocol):
         )
 
     def pause_writing(self) -> None:
-        self._writable.clear()
+        self._is_writable = False
 
     def resume_writing(self) -> None:
-        self._writable.set()
+        self._is_writable = True
         if self.listener is not None:
             self.listener.drained()
 
     def _fail(self, why: str) -> None:
         is_news, self.lost = not self.lost, self.lost or why
-        self._writable.set()
+        self._is_writable = True
         self._wake()
         if self.transport is not None and not self.transport.is_closing():
             self.transport.abort()
@@ -177,9 +176,7 @@ class Wire(asyncio.Protocol):
 
     def write_now(self, *parts: bytes) -> int:
         """Write as many bytes of ``parts`` as the kernel takes at once, and return their number; the rest is not
-        buffered.
-
-        Only without TLS, and if the kernel has everything written before.
+        buffered. Only if :attr:`takes_now`.
 
         :raises WireLost: if the connection is gone; then no byte was written.
         """
@@ -194,6 +191,11 @@ class Wire(asyncio.Protocol):
             raise WireLost(self.lost) from None
 
     @property
+    def takes_now(self) -> bool:
+        """Whether :meth:`write_now` may be called."""
+        return self.transport is self._socket and self.is_drained
+
+    @property
     def is_encrypted(self) -> bool:
         """Whether the connection uses TLS."""
         return self.transport is not self._socket
@@ -202,7 +204,7 @@ class Wire(asyncio.Protocol):
     def is_drained(self) -> bool:
         """Whether the kernel has everything written."""
         # TLS reports itself drained while the socket below still holds the last records.
-        return self._writable.is_set() and not (self._socket and self._socket.get_write_buffer_size())
+        return self._is_writable and not (self._socket and self._socket.get_write_buffer_size())
 
     def fail(self, why: str) -> None:
         """Close the connection because it cannot be used any more."""

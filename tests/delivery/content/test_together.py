@@ -9,7 +9,10 @@ import pytest
 from bench.composing import outgoing, standard_mailing, standard_server
 from delivery.content.composer import Composed, Composer
 from delivery.content.message import Outgoing, Person
+from delivery.content.targets import Targets
 from delivery.models import Mailing
+from mail.links import levels
+from mail.links.levels import Level
 from smtpservers.models import SmtpServer
 from tests.mail.message.hostile import TEXTS
 
@@ -63,19 +66,19 @@ ADDRESSES = (
 MESSAGE_IDS = ("<7.%d@shop.example>", "<%d@shop.example>\r\nBcc: eve@evil.example", "%d", "")
 
 
-def alone(composer: Composer, message: Outgoing) -> Composed | str:
+def alone(composer: Composer, message: Outgoing, tracking: Level) -> Composed | str:
     try:
-        return composer.compose(message, NOW)
+        return composer.compose(message, NOW, tracking=tracking)
     except ValueError as error:
         return str(error)
 
 
-def check(composer: Composer, messages: list[Outgoing]) -> int:
+def check(composer: Composer, messages: list[Outgoing], tracking: Level = levels.OFF) -> int:
     """Hold both ways against each other; return how many messages were made together."""
-    together = composer.compose_together(messages, NOW)
+    together = composer.compose_together(messages, NOW, tracking=tracking)
     assert len(together) == len(messages)
     for message, composed in zip(messages, together, strict=True):
-        assert composed is None or composed == alone(composer, message), message
+        assert composed is None or composed == alone(composer, message, tracking), message
     return sum(composed is not None for composed in together)
 
 
@@ -93,10 +96,15 @@ def composer_of(content: str, subject: str, server: str, stream: str = "campaign
         organisation="Shop",
         postal_address="1 Road\nTown",
         sends_copies=server == "copies",
+        tracking=levels.PERSONAL,
+        track_text=True,
         is_tagged=True,
         created_at=NOW,
     )
-    return Composer(mailing, SmtpServer(pk=1, **fields), list_id=3, list_name="News")
+    composer = Composer(mailing, SmtpServer(pk=1, **fields), list_id=3, list_name="News")
+    codes = {(link.part, link.position, link.url): f"{place:a<8}" for place, link in enumerate(composer.links())}
+    composer.count(Targets("g" + "x" * 27, codes))
+    return composer
 
 
 def test_two_thousand_messages_are_the_same() -> None:
@@ -116,8 +124,9 @@ def test_hostile_people_get_what_they_would_get_alone(content: str, server: str)
         composer = composer_of(content, subject, server)
         for share in (0.02, 0.5):  # Of hostile values among usual ones.
             messages = [hostile(dice, number, share) for number in range(AT_ONCE)]
-            check(composer, messages)
-            assert check(composer, messages[:1]) <= 1
+            for tracking in (levels.OFF, levels.ANONYMOUS, levels.PERSONAL):
+                check(composer, messages, tracking)
+                assert check(composer, messages[:1], tracking) <= 1
 
 
 @pytest.mark.parametrize("server", [name for name in SERVERS if name != "copies"])
@@ -127,6 +136,7 @@ def test_usual_people_are_composed_together(server: str) -> None:
         composer = composer_of(content, SUBJECTS[1], server)
         messages = [hostile(dice, number, 0.0) for number in range(AT_ONCE)]
         assert check(composer, messages) == AT_ONCE
+        assert check(composer, messages, levels.PERSONAL) == AT_ONCE
 
 
 def test_one_odd_message_leaves_the_others_together() -> None:
@@ -184,6 +194,8 @@ def hostile(dice: random.Random, number: int, share: float) -> Outgoing:
         last_name=text(dice.choice(["Lee", "", "M\u00fcller"])),
         language=dice.choice(["", "de", "en", "xx"]) if share else "",
         attributes=attributes,
+        open_tracking=dice.choice([levels.UNSET, levels.NONE, levels.YES]),
+        click_tracking=dice.choice([levels.UNSET, levels.NONE, levels.YES]),
     )
     message_id = (dice.choice(MESSAGE_IDS) if dice.random() < share / 4 else MESSAGE_IDS[0]).replace("%d", str(number))
     return Outgoing(

@@ -87,7 +87,7 @@ class Recorder:
             for n in range(messages)
         ]
 
-    def next(self) -> Envelope | None:
+    def next(self, sent_before: int) -> Envelope | None:
         return self._waiting.pop(0) if self._waiting else None
 
     def _number(self, envelope: Envelope) -> int:
