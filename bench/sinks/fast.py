@@ -1,13 +1,15 @@
 """An SMTP server that takes messages as fast as it can, counts them and keeps nothing.
 
-    python -m bench.sinks.fast --port 2600 [--delay 50]
+    python -m bench.sinks.fast --port 2600 [--delay 50] [--watch somebody]
 
 It offers PIPELINING. ``--delay`` stands for the round trip of a far server: what a chunk of input asks for is answered
-so many milliseconds later. ``XSTAT`` tells how many messages and bytes of content came so far.
+so many milliseconds later. ``XSTAT`` tells how many messages and bytes of content came so far. The arrival of messages
+whose RCPT holds the word of ``--watch`` is printed, with the time.
 """
 
 import argparse
 import asyncio
+import time
 
 END = b"\r\n.\r\n"
 OK = b"250 2.0.0 ok\r\n"
@@ -22,6 +24,7 @@ class Session(asyncio.BufferedProtocol):
     """One connection; the counts are those of all connections."""
 
     delay = 0.0
+    watch = b""
     messages = 0
     octets = 0
 
@@ -29,6 +32,7 @@ class Session(asyncio.BufferedProtocol):
         self._buffer = bytearray(256 * 1024)
         self._filled = 0
         self._is_content = False
+        self._watched = b""  # The RCPT of the message that is coming in.
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -53,8 +57,13 @@ class Session(asyncio.BufferedProtocol):
                 Session.messages += 1
                 self._is_content, position = False, end + len(END)
                 answers.append(OK)
+                if self._watched:
+                    print(time.time(), self._watched.decode(), flush=True)
+                    self._watched = b""
             else:
                 verb = bytes(self._buffer[position : position + 4]).upper()
+                if Session.watch and verb == b"RCPT" and Session.watch in self._buffer[position:end]:
+                    self._watched = bytes(self._buffer[position:end]).strip()
                 self._is_content = verb == b"DATA"
                 # Content begins with the line break of its command: a dot may be its first byte.
                 position = end - 1 if self._is_content else end + 1
@@ -85,9 +94,9 @@ class Session(asyncio.BufferedProtocol):
             self._transport.close()
 
 
-async def serve(port: int, delay: float) -> None:
+async def serve(port: int, delay: float, watch: str) -> None:
     """Take mail on ``port``, 0 for any; the port is printed. Ends with the process."""
-    Session.delay = delay
+    Session.delay, Session.watch = delay, watch.encode()
     server = await asyncio.get_running_loop().create_server(Session, "127.0.0.1", port, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
@@ -97,5 +106,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--delay", type=int, default=0, help="milliseconds")
+    parser.add_argument("--watch", default="", help="a word in the recipient")
     options = parser.parse_args()
-    asyncio.run(serve(options.port, options.delay / 1000))
+    asyncio.run(serve(options.port, options.delay / 1000, options.watch))

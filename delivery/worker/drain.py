@@ -28,6 +28,7 @@ from delivery.health import heartbeats
 from delivery.outbox import leases
 from delivery.outbox import plan as outbox_plan
 from delivery.outbox.plan import LaneShare
+from delivery.worker.bell import RING_SECONDS, Bell
 from delivery.worker.lane_worker import LaneWorker
 from delivery.worker.lease_keeper import LeaseKeeper
 
@@ -141,6 +142,7 @@ class _Drain:
         self._is_broken = False  # The database or a lane failed: the drain ends, and the next one starts afresh.
         self._lanes: dict[int, tuple[LaneWorker, asyncio.Task[int]]] = {}
         self._idle_since: dict[int, float] = {}  # When the server of a lane ran out of work.
+        self._has_rung = asyncio.Event()  # Urgent mail is due that no plan has seen.
         self._processes = 1  # Worker processes that send, with this one.
         self._heartbeat_at = -1e9
 
@@ -164,7 +166,8 @@ class _Drain:
 
     async def run(self) -> int:
         lease_keeper = LeaseKeeper(self)
-        watching = [asyncio.create_task(step()) for step in (lease_keeper.keep_leases, lease_keeper.keep_checking)]
+        steps = (lease_keeper.keep_leases, lease_keeper.keep_checking, self._listen)
+        watching = [asyncio.create_task(step()) for step in steps]
         try:
             return await self._send()
         finally:
@@ -174,11 +177,14 @@ class _Drain:
     async def _send(self) -> int:
         sent = 0
         while True:
+            self._has_rung.clear()
             pause = await self._make_plan()
             if not self._lanes:
                 return sent
-            tasks = [task for _, task in self._lanes.values()]
+            ring = asyncio.ensure_future(self._has_rung.wait())
+            tasks = [ring, *(task for _, task in self._lanes.values())]
             await asyncio.wait(tasks, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+            ring.cancel()
             for server_id, (_, task) in list(self._lanes.items()):
                 if not task.done():
                     continue
@@ -189,6 +195,17 @@ class _Drain:
                     await self._store_cause(server_id, error)
                 else:
                     sent += task.result()
+
+    async def _listen(self) -> None:
+        """Have a plan made as soon as urgent mail is due."""
+        bell = Bell()
+        while True:
+            await asyncio.sleep(RING_SECONDS)
+            try:
+                if self._lanes and not self.is_over and await self.for_leases(bell.rings, self.clock()):
+                    self._has_rung.set()
+            except DatabaseProblem as error:
+                log.error("the database does not answer; urgent mail waits for a plan: %s", error)
 
     async def _store_cause(self, server_id: int, error: BaseException) -> None:
         with contextlib.suppress(DatabaseProblem):  # Then people are told of the database instead.

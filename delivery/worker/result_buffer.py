@@ -19,6 +19,7 @@ from mail.replies.reply import PlainReply, Reply
 FLUSH_SECONDS, BUSY_FLUSH_SECONDS = 0.05, 0.2
 FEW_RESULTS, MANY_RESULTS, MOST_RESULTS = 20, 1000, 2000
 
+CAMPAIGN = Mailing.Stream.CAMPAIGN.value
 NOT_BEGUN = results.given_back("Given back before it was begun.")
 
 
@@ -47,7 +48,7 @@ class ResultBuffer:
 
         :param sent_before: the messages that its connection carried before.
         """
-        message = claim.message
+        message, stream = claim.message, self._mailings[claim.message.mailing_id].stream
         self.in_hand.discard(message.pk)
         self.stops.pop(message.pk, None)
         self.noted += 1
@@ -56,7 +57,7 @@ class ResultBuffer:
                 claim.attempt_id,
                 message,
                 message.mailing_id,
-                self._mailings[message.mailing_id].stream,
+                stream,
                 self._lane.server_id,
                 claim.period_id,
                 claim.reserved_at,
@@ -68,7 +69,8 @@ class ResultBuffer:
         )
         if len(self._results) == 1:
             self._has_results.set()
-        if len(self._results) == MANY_RESULTS or not self.in_hand:  # Enough for a group, or no others come soon.
+        # Enough for a group, or no others come soon, or somebody waits for this one.
+        if len(self._results) == MANY_RESULTS or not self.in_hand or stream != CAMPAIGN:
             self._is_flush_due.set()
 
     def give_back(self, claims: Iterable[Claim]) -> None:

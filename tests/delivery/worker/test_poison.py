@@ -152,13 +152,13 @@ def test_what_cannot_be_composed_together_is_composed_one_by_one(
 ) -> None:
     compose = Composer.compose
 
-    def fail(*_: Any) -> Any:
+    def fail(*_: Any, **options: Any) -> Any:
         raise RuntimeError("a mistake of ours")
 
-    def fail_at_person3(self: Composer, message: Any, *args: Any) -> Any:
+    def fail_at_person3(self: Composer, message: Any, *args: Any, **options: Any) -> Any:
         if message.email.startswith("person3."):
             raise RuntimeError("a mistake of ours")
-        return compose(self, message, *args)
+        return compose(self, message, *args, **options)
 
     with running_peer(tmp_path) as peer, monkeypatch.context() as patch:
         make_server(peer.port, max_connections=1)
