@@ -3,8 +3,9 @@ FROM python:3.13.14-slim
 
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 DATA_DIR=/data HOST=0.0.0.0
 WORKDIR /app
-COPY requirements.txt .
+COPY requirements.txt requirements-fast.txt .
 RUN pip install --no-cache-dir --require-hashes -r requirements.txt \
+ && pip install --no-cache-dir --require-hashes -r requirements-fast.txt \
  && useradd --system --uid 10001 --no-create-home brilliance \
  && install --directory --owner=brilliance --mode=0700 /data
 COPY . .

@@ -56,6 +56,7 @@ pins: $(VENV)/.product
 	$(COMPILE) requirements.in -o requirements.txt
 	$(COMPILE) requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) requirements-uv.in -o requirements-uv.txt
+	$(COMPILE) requirements-fast.in -o requirements-fast.txt
 
 # A name on the PATH proves nothing (it may be a shim that fails, or too old), so each candidate is tried.
 # Debian ships python3 without ensurepip, which venv needs.

@@ -9,7 +9,6 @@ every attempt, reply and unit of quota on record. A run whose account is not exa
 """
 
 import argparse
-import asyncio
 import datetime as dt
 import email
 import email.policy
@@ -42,6 +41,7 @@ from delivery.outbox import leases, mailings  # noqa: E402
 from delivery.outbox.snapshot import snapshot  # noqa: E402
 from delivery.outcomes import results  # noqa: E402
 from delivery.tasks import deliver  # noqa: E402
+from delivery.worker import event_loop  # noqa: E402
 from delivery.worker.drain import drain  # noqa: E402
 from mail.message.dkim import Key, Signer  # noqa: E402
 from smtpservers.models import QuotaPeriod, SmtpServer  # noqa: E402
@@ -215,11 +215,11 @@ def send(options: argparse.Namespace) -> dict[str, Any]:
     mailing = queue(people, server)
     queued_seconds = watch.read()["seconds"]
     account = Account(mailing, server, people)
-    asyncio.run(drain(LONGEST, clock=timezone.now, idle_seconds=0.0))  # As a worker has that looked for work before.
+    event_loop.run(drain(LONGEST, clock=timezone.now, idle_seconds=0.0))  # As a worker has that looked for work before.
     _wait_for_go(options)
     called_at, watch = timezone.now(), Stopwatch()
     mailings.resume(mailing.pk)
-    sent = asyncio.run(drain(LONGEST, clock=timezone.now, idle_seconds=0.0, **_signing(options.key)))
+    sent = event_loop.run(drain(LONGEST, clock=timezone.now, idle_seconds=0.0, **_signing(options.key)))
     took = watch.read()
     results.finish_mailings(timezone.now())
     if sent != people:

@@ -1,6 +1,5 @@
 """The Celery tasks of delivery. Each is a hint that work may be due: none is lost with it, since beat sends another."""
 
-import asyncio
 import datetime as dt
 from multiprocessing.sharedctypes import RawValue
 from typing import Any
@@ -15,6 +14,7 @@ from delivery.health import heartbeats
 from delivery.operators import key_notices, notices, restored_copy, session_check, trials
 from delivery.outbox import mailings, plan, status_counts
 from delivery.outcomes import recovery, results, unreachable_domains
+from delivery.worker import event_loop
 from delivery.worker.drain import drain
 
 # Created before the pool forks, so that a drain in a child learns of the shutdown of its parent. It has no lock: a
@@ -80,7 +80,7 @@ def deliver() -> int:
     if is_held:
         return 0
     recovery.sweep_here(now)
-    sent = asyncio.run(
+    sent = event_loop.run(
         drain(
             settings.DRAIN_SECONDS,
             clock=time,

@@ -253,7 +253,7 @@ async def _open(
         began = time.perf_counter()
         try:
             async with asyncio.timeout(seconds):
-                __, wire = await loop.create_connection(Wire, address, endpoint.port)
+                transport, wire = await loop.create_connection(Wire, address, endpoint.port)
         except TimeoutError:
             problem = _(
                 "no answer from %(address)s port %(port)s within %(seconds)s s",
@@ -266,6 +266,11 @@ async def _open(
             what = os.strerror(error.errno).lower() if error.errno else str(error)
             problem = _("%(address)s port %(port)s: %(what)s", address=address, port=endpoint.port, what=what)
             continue
+        if (
+            wire.transport is None
+        ):  # A loop only logs what its protocols raise, and a wait for the greeting would follow.
+            transport.abort()
+            raise RuntimeError("the event loop's connection cannot be used")
         observer(Step("connect", _shown(address, endpoint.port), None, _("connected"), since(began), True))
         if is_implicit:
             await _secure(wire, endpoint, is_near(address), observer)

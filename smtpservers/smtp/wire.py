@@ -9,7 +9,7 @@ import re
 import ssl
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, cast
 
 from mail.replies.reply import Reply
 from words.texts import text as _
@@ -62,11 +62,12 @@ class Wire(asyncio.Protocol):
     # --- what asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        # Not asked for its class: uvloop's transports have the methods of asyncio's, and another class.
+        transport = cast(asyncio.Transport, transport)
         # Drained means handed to the kernel: only then is it certain whether the dot was written.
-        self.transport = self._socket = transport
         transport.set_write_buffer_limits(high=0)
         self._descriptor = transport.get_extra_info("socket").fileno()
+        self.transport = self._socket = transport  # Last: without it the connection is refused by its opener.
 
     def data_received(self, data: bytes) -> None:
         is_between = not (self._buffer or self._lines or self.lost)
