@@ -86,7 +86,7 @@ class CampaignForm(AudienceForm, WritingForm):
             field.choices = [("", gettext("As the lists say")), *ContactList.Tracking.choices]
             most = gettext("This installation counts at most: %(level)s.")
             level = ContactList.Tracking(site().tracking).label
-            field.help_text = format_html("{} {}", field.help_text, most % {"level": level})
+            field.help_text = format_html("{} {}", most % {"level": level}, field.help_text)
 
     def _suggest(self, name: str) -> None:
         """Suggest the servers' values of a UTM parameter that servers do not add to every link by themselves."""

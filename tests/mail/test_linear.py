@@ -12,7 +12,7 @@ from campaigns.markup.visible_links import links_of
 from campaigns.preflight.preview import Preview, links_in
 from mail import merge_fields, plaintext
 from mail.incoming import addresses
-from mail.links import merge_tags, utm
+from mail.links import link_targets, merge_tags, utm
 from mail.message.composition import Rendered
 from mail.records import bimi, spf, tags, transport
 
@@ -22,6 +22,9 @@ READERS: dict[str, Callable[[str], object]] = {
     "tagging of links": lambda source: utm.tag_html(merge_tags.mark_html(source), UTM),
     "tagging of text": lambda source: utm.tag_text(merge_tags.mark_text(source), UTM),
     "names of links": merge_tags.names_of_links,
+    "counted links": link_targets.in_html,
+    "counted links of text": link_targets.in_text,
+    "marks of links": lambda source: link_targets.without_marks(f"data-track{source}"),
     "links that people see": links_of,
     "links of the preview": links_in,
     "remote images of the preview": lambda source: remote_images(f"src={source}"),
