@@ -21,6 +21,7 @@ from brilliance.keys import check_encryption_keys, key_from_environment_or_file
 from brilliance.logs import is_no_probe
 from mail.links import levels
 from mail.reachability import is_protected
+from mail.visits.gateways import Networks
 from words import time_zones
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -86,6 +87,12 @@ TRACKING_URL = env.str("TRACKING_URL", default="").rstrip("/") or BASE_URL
 _tracking = urlsplit(TRACKING_URL)
 if _tracking.scheme not in ("http", "https") or not _tracking.hostname or _tracking.query or _tracking.fragment:
     raise ImproperlyConfigured(f"TRACKING_URL must be an http or https address, not {TRACKING_URL!r}.")
+# Networks that look at links before people do, beside the shipped ones.
+GATEWAY_NETWORKS = env.list("GATEWAY_NETWORKS", default=[])
+try:
+    Networks(GATEWAY_NETWORKS)
+except ValueError as _error:
+    raise ImproperlyConfigured(f"GATEWAY_NETWORKS must be networks such as 192.0.2.0/24: {_error}.") from _error
 
 # --- keys -----------------------------------------------------------------------------------
 

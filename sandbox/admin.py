@@ -13,16 +13,19 @@ from django.urls import URLPattern, path, reverse
 from django.utils.text import format_lazy, slugify
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from adminpages.instants import stamp_exactly
 from adminpages.pages import ModelAdmin
+from sandbox import visitors
 from sandbox.late_delivery import is_listening, near
 from sandbox.mail_view import read
 from sandbox.models import AUTH, PLAIN, STARTTLS, SandboxMail
 from sandbox.specials import LATE_SECONDS, SLOW_SECONDS, Special, special
 from sandbox.store import KEPT
+from sandbox.visitors import Counted, Guise
 
 # Mail is foreign content: no script, no form, nothing of our own origin but the media library. Pictures are part of
 # what it shows.
@@ -48,6 +51,12 @@ EFFECTS = {
 }
 PORTS = {PLAIN: _("Unencrypted"), STARTTLS: "STARTTLS", AUTH: _("With sign-in")}
 
+GUISES = {
+    Guise.PERSON: _("A person"),
+    Guise.APPLE_PRIVACY: _("Apple’s privacy proxy"),
+    Guise.SCANNER: _("A link scanner"),
+}
+
 
 @admin.register(SandboxMail)
 class SandboxMailAdmin(ModelAdmin):
@@ -72,7 +81,10 @@ class SandboxMailAdmin(ModelAdmin):
         return False
 
     def get_urls(self) -> list[URLPattern]:
-        views = (("html", self.html_view), ("raw", self.raw_view), ("download", self.download_view))
+        views = (
+            *(("html", self.html_view), ("raw", self.raw_view), ("download", self.download_view)),
+            ("visit", require_POST(self.visit_view)),
+        )
         own = [
             path(f"<int:mail_id>/{name}/", self.admin_site.admin_view(view), name=f"sandbox_sandboxmail_{name}")
             for name, view in views
@@ -123,11 +135,28 @@ class SandboxMailAdmin(ModelAdmin):
             "mail": mail,
             "port": PORTS.get(mail.listener, mail.listener),
             "reading": reading,
+            "guises": GUISES if any(visitors.counted_in(bytes(mail.content))) else {},
             "size": len(mail.content),
             "fate": EFFECTS.get(special(mail.rcpt_to)),  # type: ignore[arg-type]  # None is in no dictionary
             "has_attachments": any(part.name for part in reading.parts),
         }
         return TemplateResponse(request, "sandbox/mail.html", context)
+
+    def visit_view(self, request: HttpRequest, mail_id: int) -> HttpResponse:
+        """Open the mail and click its links as one of ``GUISES``, in the background."""
+        mail = self._mail(request, mail_id)
+        counted = visitors.counted_in(bytes(mail.content))
+        guise = request.POST.get("as", "")
+        if guise not in GUISES or not any(counted):
+            raise Http404
+        requests = visitors.requests_of(Guise(guise), counted)
+        if not requests:
+            messages.warning(request, gettext("This message has no pixel, so the proxy has nothing to load."))
+        elif visitors.visit(requests):
+            messages.success(request, _said(Guise(guise), counted))
+        else:
+            messages.warning(request, gettext("Too many visitors are at work. Try again in a minute."))
+        return redirect("admin:sandbox_sandboxmail_change", mail.pk)
 
     def html_view(self, request: HttpRequest, mail_id: int) -> HttpResponse:
         """Return the HTML part for the sandboxed frame."""
@@ -173,6 +202,22 @@ class SandboxMailAdmin(ModelAdmin):
             "changelist": changelist,
         }
         return TemplateResponse(request, "sandbox/delete_all.html", context)
+
+
+def _said(guise: Guise, counted: Counted) -> str:
+    """Say what a visitor does, and when reports show it."""
+    number = len(counted.links)
+    if guise is Guise.SCANNER:
+        done = ngettext("A scanner follows %(n)s link.", "A scanner follows %(n)s links at once.", number)
+        text = done % {"n": number}
+    elif guise is Guise.APPLE_PRIVACY:
+        text = gettext("Apple’s privacy proxy loads the pixel.")
+    elif not number:
+        text = gettext("A person opens the message.")
+    else:
+        seconds = {"seconds": visitors.READING_SECONDS}
+        text = gettext("A person opens the message and clicks its first link in %(seconds)s seconds.") % seconds
+    return f"{text} {gettext('Reports show it within seven minutes.')}"
 
 
 def _with_policy(response: HttpResponse, policy: str) -> HttpResponse:

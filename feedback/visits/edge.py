@@ -87,7 +87,7 @@ class Edge:
         self._targets = Targets()
         self._spool = Spool(spool_folder())
         self._networks = NetworkHashes(spool_folder())
-        self._gateways = Networks(shipped_networks())
+        self._gateways = Networks([*shipped_networks(), *settings.GATEWAY_NETWORKS])
         self._wrong = WrongTokens()
         self._caretaker: threading.Thread | None = None
 

@@ -131,6 +131,7 @@ EXPECTED = {
     "admin/sandbox/sandboxmail/<int:mail_id>/html/": PEOPLE,
     "admin/sandbox/sandboxmail/<int:mail_id>/raw/": PEOPLE,
     "admin/sandbox/sandboxmail/<int:mail_id>/download/": PEOPLE,
+    "admin/sandbox/sandboxmail/<int:mail_id>/visit/": PEOPLE,
     "admin/sandbox/sandboxmail/delete_all/": "a",
     "campaigns/<int:campaign_id>/": FLEET,
     "campaigns/<int:campaign_id>/progress.json": FLEET,

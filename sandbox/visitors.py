@@ -1,0 +1,127 @@
+"""Visitors of a received mail: a person, Apple's privacy proxy or a link scanner.
+
+They make real requests, for the pixel and the counted links of this site alone, and only to this machine's own port.
+Each comes from a loopback network of its own, as on the Internet.
+"""
+
+import http.client
+import logging
+import re
+import threading
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from mail.links.tracking import CLICKS, CODE_LETTERS, OPENS, PIXEL_SUFFIX, TOKEN_LETTERS
+from mail.visits.rules import AT_ONCE_SECONDS
+from sandbox.mail_view import read
+
+log = logging.getLogger(__name__)
+
+READING_SECONDS = AT_ONCE_SECONDS + 5  # Even mail that came this moment is then clicked like a person's.
+SCANNER_PAUSE_SECONDS = 0.2
+MOST_LINKS = 50
+MOST_AT_ONCE = 20  # Visitors in one process.
+TIMEOUT_SECONDS = 5.0
+
+CHROME = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
+)
+EDGE = f"{CHROME} Edg/126.0.0.0"
+APPLE_PRIVACY = "Mozilla/5.0"
+
+_TOKEN = rf"[A-Za-z0-9_-]{{{TOKEN_LETTERS}}}"
+_COUNTED = rf"({CLICKS}{_TOKEN}[a-z2-7]{{{CODE_LETTERS}}}|{OPENS}{_TOKEN}{re.escape(PIXEL_SUFFIX)})(?![\w-])"
+_places = threading.Semaphore(MOST_AT_ONCE)
+
+
+class Guise(StrEnum):
+    """Who visits."""
+
+    PERSON = "person"
+    APPLE_PRIVACY = "apple-privacy"
+    SCANNER = "scanner"
+
+
+class PlannedRequest(NamedTuple):
+    """One request of a visitor."""
+
+    seconds: float  # After the beginning.
+    path: str
+    user_agent: str
+    address: str  # On loopback, where the request comes from.
+
+
+class Counted(NamedTuple):
+    """The paths of a mail that are counted."""
+
+    pixel: str  # Empty: none.
+    links: list[str]
+
+
+def counted_in(content: bytes) -> Counted:
+    """Return the pixel and the different counted links of a mail, in their order."""
+    paths = re.findall(re.escape(settings.TRACKING_URL) + _COUNTED, read(content).html or "")
+    pixels = [path for path in paths if path.startswith(OPENS)]
+    links = dict.fromkeys(path for path in paths if path.startswith(CLICKS))
+    return Counted(pixels[0] if pixels else "", list(links)[:MOST_LINKS])
+
+
+def requests_of(guise: Guise, counted: Counted) -> list[PlannedRequest]:
+    """Return what a visitor asks for. Source networks differ by visitor and mail."""
+    address = _address_of(guise, counted)
+    pixel, links = counted
+    if guise is Guise.APPLE_PRIVACY:
+        return [PlannedRequest(0, pixel, APPLE_PRIVACY, address)] if pixel else []
+    if guise is Guise.SCANNER:
+        return [
+            PlannedRequest(place * SCANNER_PAUSE_SECONDS, link, CHROME, address) for place, link in enumerate(links)
+        ]
+    opened = [PlannedRequest(0, pixel, EDGE, address)] if pixel else []
+    return [*opened, *(PlannedRequest(READING_SECONDS, link, EDGE, address) for link in links[:1])]
+
+
+def visit(requests: Sequence[PlannedRequest]) -> bool:
+    """Make the requests in the background, each at its time; False if too many visitors are at work already."""
+    if not _places.acquire(blocking=False):
+        return False
+    threading.Thread(target=_visit, args=(list(requests),), name="sandbox-visitor", daemon=True).start()
+    return True
+
+
+def _visit(requests: list[PlannedRequest]) -> None:
+    begun = time.monotonic()
+    try:
+        for request in sorted(requests):
+            time.sleep(max(begun + request.seconds - time.monotonic(), 0))
+            ask(request)
+    except (OSError, http.client.HTTPException) as error:
+        log.warning("A visitor of the test inbox did not reach this site on port %d: %s", settings.PORT, error)
+    finally:
+        _places.release()
+
+
+def ask(request: PlannedRequest) -> int:
+    """Make one request and return the status of its answer. A redirect isn't followed.
+
+    :raises OSError: or ``HTTPException``, if this site doesn't answer.
+    """
+    host = "127.0.0.1" if settings.HOST in ("0.0.0.0", "") else settings.HOST  # noqa: S104  # compared, not bound
+    source = (request.address, 0) if host == "127.0.0.1" else None
+    connection = http.client.HTTPConnection(host, settings.PORT, timeout=TIMEOUT_SECONDS, source_address=source)
+    try:
+        headers = {"Host": urlsplit(settings.TRACKING_URL).netloc, "User-Agent": request.user_agent}
+        connection.request("GET", request.path, headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def _address_of(guise: Guise, counted: Counted) -> str:
+    network = {Guise.PERSON: 10, Guise.APPLE_PRIVACY: 20, Guise.SCANNER: 30}[guise]
+    number = sum((counted.pixel or "".join(counted.links[:1])).encode()) % 250
+    return f"127.{network}.{number}.1"

@@ -1,0 +1,130 @@
+"""Visitors of received mail make real requests to this site, and to nobody else."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from django.conf import LazySettings
+from django.test import Client
+from django.urls import reverse
+
+from sandbox import visitors
+from sandbox.visitors import Counted, Guise, counted_in, requests_of
+from tests.sandbox.test_pages import make_mail, make_user
+
+SITE = "https://click.example.com"
+TOKEN = "m" + "A" * 27
+LINKS = [f"/c/{TOKEN}{code}" for code in ("abcdefgh", "bbbbbbbb", "cccccccc", "dddddddd")]
+PIXEL = f"/o/{TOKEN}.gif"
+COUNTED = Counted(PIXEL, LINKS)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture(autouse=True)
+def site(settings: LazySettings) -> None:
+    settings.TRACKING_URL = SITE
+
+
+def mail_with(html: str) -> bytes:
+    return f"Subject: Offers\r\nContent-Type: text/html\r\n\r\n{html}\r\n".encode()
+
+
+def counted_mail() -> bytes:
+    return mail_with("".join(f'<a href="{SITE}{link}">x</a>' for link in LINKS) + f'<img src="{SITE}{PIXEL}">')
+
+
+@pytest.fixture
+def asked(settings: LazySettings) -> Iterator[list[tuple[str, str, str, str]]]:
+    """Stand where this site is, and note path, user agent, host and source network of each request."""
+    found: list[tuple[str, str, str, str]] = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            network = self.client_address[0].rpartition(".")[0]
+            found.append((self.path, self.headers["User-Agent"], self.headers["Host"], network))
+            self.send_response(302)
+            self.send_header("Location", "https://elsewhere.example.net/")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        settings.HOST, settings.PORT = "127.0.0.1", server.server_port
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield found
+        server.shutdown()
+        thread.join()
+
+
+def test_the_counted_links_of_this_site_are_found_once_each_and_no_other() -> None:
+    twice = counted_mail() + counted_mail().partition(b"\r\n\r\n")[2]
+    foreign = mail_with(
+        f'<a href="https://example.org{LINKS[0]}"></a><a href="{SITE}/u/token"></a>'
+        f'<a href="{SITE}{LINKS[0]}x"></a><img src="https://example.org{PIXEL}"><a href="{SITE}/c/../admin/"></a>'
+    )
+
+    assert counted_in(twice) == COUNTED
+    assert counted_in(foreign) == Counted("", [])
+    assert counted_in(b"") == Counted("", [])
+
+
+def test_each_visitor_asks_as_the_real_one_does() -> None:
+    person, privacy, scanner = (requests_of(guise, COUNTED) for guise in Guise)
+
+    assert [request.path for request in person] == [PIXEL, LINKS[0]]
+    assert person[1].seconds > 10
+    assert [(request.path, request.user_agent) for request in privacy] == [(PIXEL, "Mozilla/5.0")]
+    assert [request.path for request in scanner] == LINKS
+    assert scanner[-1].seconds < 5
+    assert len({requests[0].address.rpartition(".")[0] for requests in (person, privacy, scanner)}) == 3
+
+
+def test_a_scanner_follows_all_links_and_no_redirect(asked: list[tuple[str, str, str, str]]) -> None:
+    assert visitors.visit(requests_of(Guise.SCANNER, COUNTED))
+
+    wait_until(lambda: len(asked) == len(LINKS))
+    assert [path for path, *_ in asked] == LINKS
+    assert {host for _, _, host, _ in asked} == {"click.example.com"}
+    assert {agent for _, agent, _, _ in asked} == {visitors.CHROME}
+    assert {network.split(".")[1] for *_, network in asked} == {"30"}
+
+
+def test_the_page_of_a_mail_offers_visitors_and_says_what_they_do(
+    client: Client, db: None, asked: list[tuple[str, str, str, str]]
+) -> None:
+    client.force_login(make_user("view_sandboxmail"))
+    mail = make_mail(counted_mail())
+    page = reverse("admin:sandbox_sandboxmail_change", args=[mail.pk])
+
+    before = client.get(page).content.decode()
+    after = client.post(
+        reverse("admin:sandbox_sandboxmail_visit", args=[mail.pk]), {"as": "apple-privacy"}, follow=True
+    )
+
+    assert "Open and click as" in before
+    assert "privacy proxy loads the pixel. Reports show it within seven minutes." in after.content.decode()
+    wait_until(lambda: bool(asked))
+    assert asked[0][:2] == (PIXEL, "Mozilla/5.0")
+
+
+def test_mail_without_counted_links_has_no_visitors(client: Client, db: None) -> None:
+    client.force_login(make_user("view_sandboxmail"))
+    mail = make_mail()
+    visit = reverse("admin:sandbox_sandboxmail_visit", args=[mail.pk])
+
+    assert (
+        "Open and click as"
+        not in client.get(reverse("admin:sandbox_sandboxmail_change", args=[mail.pk])).content.decode()
+    )
+    assert client.post(visit, {"as": "person"}).status_code == 404
+    assert client.get(visit).status_code == 405
