@@ -48,6 +48,9 @@ EFFECTS = {
     Special.UNSUBSCRIBE: format_lazy(
         _("This address unsubscribes by mail after {} seconds, if the message offers that."), LATE_SECONDS
     ),
+    Special.READS: _("This address opens mail and clicks a link, if they are counted."),
+    Special.APPLE_PRIVACY: _("Apple’s privacy proxy loads the pixel of mail to this address, if opens are counted."),
+    Special.LINK_SCANNER: _("A scanner follows every link of mail to this address, if clicks are counted."),
 }
 PORTS = {PLAIN: _("Unencrypted"), STARTTLS: "STARTTLS", AUTH: _("With sign-in")}
 
@@ -147,11 +150,9 @@ class SandboxMailAdmin(ModelAdmin):
         mail = self._mail(request, mail_id)
         counted = visitors.counted_in(bytes(mail.content))
         guise = request.POST.get("as", "")
-        if guise not in GUISES or not any(counted):
-            raise Http404
-        requests = visitors.requests_of(Guise(guise), counted)
+        requests = visitors.requests_of(Guise(guise), counted, mail.rcpt_to) if guise in GUISES else []
         if not requests:
-            messages.warning(request, gettext("This message has no pixel, so the proxy has nothing to load."))
+            messages.warning(request, gettext("This message has nothing that such a visitor would ask for."))
         elif visitors.visit(requests):
             messages.success(request, _said(Guise(guise), counted))
         else:
@@ -216,7 +217,7 @@ def _said(guise: Guise, counted: Counted) -> str:
         text = gettext("A person opens the message.")
     else:
         seconds = {"seconds": visitors.READING_SECONDS}
-        text = gettext("A person opens the message and clicks its first link in %(seconds)s seconds.") % seconds
+        text = gettext("A person opens the message and clicks a link in %(seconds)s seconds.") % seconds
     return f"{text} {gettext('Reports show it within seven minutes.')}"
 
 

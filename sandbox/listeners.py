@@ -27,6 +27,7 @@ from sandbox.mail_view import clean, summary
 from sandbox.models import AUTH, PLAIN, STARTTLS, SandboxMail
 from sandbox.specials import LATE_SECONDS, SLOW_SECONDS, Special, special
 from sandbox.store import Store
+from sandbox.visitors import visit_by
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +110,8 @@ class ListenerHandler:
             self.late.schedule(LateMail(sender, recipient, content), 0)
         elif answer := late_mail.answer(recipient, sender, content, timezone.now()):
             self.late.schedule(answer, LATE_SECONDS)
+        else:
+            visit_by(special(recipient), recipient, content)
 
     def _mails(self, session: Session, envelope: Envelope) -> list[SandboxMail]:
         content = envelope.original_content or b""

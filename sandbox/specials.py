@@ -14,6 +14,10 @@ class Special(StrEnum):
     COMPLAIN = "complain"  # The reader called it spam.
     OUT_OF_OFFICE = "out-of-office"  # The reader's mailbox answers by itself.
     UNSUBSCRIBE = "unsubscribe"  # The reader's mail program writes to the address in List-Unsubscribe.
+    # Accepted, and its pixel and counted links visited some seconds later:
+    READS = "reads"  # By a person, who opens and clicks.
+    APPLE_PRIVACY = "apple-privacy"  # By Apple's privacy proxy, which loads the pixel.
+    LINK_SCANNER = "link-scanner"  # By a mail gateway, which follows every link.
 
 
 SLOW_SECONDS = 3

@@ -9,6 +9,7 @@ import logging
 import re
 import threading
 import time
+import zlib
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
@@ -19,13 +20,14 @@ from django.conf import settings
 from mail.links.tracking import CLICKS, CODE_LETTERS, OPENS, PIXEL_SUFFIX, TOKEN_LETTERS
 from mail.visits.rules import AT_ONCE_SECONDS
 from sandbox.mail_view import read
+from sandbox.specials import Special
 
 log = logging.getLogger(__name__)
 
 READING_SECONDS = AT_ONCE_SECONDS + 5  # Even mail that came this moment is then clicked like a person's.
 SCANNER_PAUSE_SECONDS = 0.2
 MOST_LINKS = 50
-MOST_AT_ONCE = 20  # Visitors in one process.
+MOST_AT_ONCE = 50  # Visitors in one process.
 TIMEOUT_SECONDS = 5.0
 
 CHROME = (
@@ -45,6 +47,14 @@ class Guise(StrEnum):
     PERSON = "person"
     APPLE_PRIVACY = "apple-privacy"
     SCANNER = "scanner"
+
+
+_GUISES = {
+    Special.READS: Guise.PERSON,
+    Special.APPLE_PRIVACY: Guise.APPLE_PRIVACY,
+    Special.LINK_SCANNER: Guise.SCANNER,
+}
+EARLIEST_SECONDS = {Guise.PERSON: 15, Guise.APPLE_PRIVACY: 5, Guise.SCANNER: 2}  # After a mail came.
 
 
 class PlannedRequest(NamedTuple):
@@ -71,9 +81,11 @@ def counted_in(content: bytes) -> Counted:
     return Counted(pixels[0] if pixels else "", list(links)[:MOST_LINKS])
 
 
-def requests_of(guise: Guise, counted: Counted) -> list[PlannedRequest]:
-    """Return what a visitor asks for. Source networks differ by visitor and mail."""
-    address = _address_of(guise, counted)
+def requests_of(guise: Guise, counted: Counted, recipient: str) -> list[PlannedRequest]:
+    """Return what a visitor asks for. The source network and the link that a person clicks differ by recipient."""
+    number = zlib.crc32(recipient.encode())
+    network = list(Guise).index(guise) * 60 + 10 + number % 60
+    address = f"127.{network}.{number // 60 % 250}.1"
     pixel, links = counted
     if guise is Guise.APPLE_PRIVACY:
         return [PlannedRequest(0, pixel, APPLE_PRIVACY, address)] if pixel else []
@@ -82,7 +94,21 @@ def requests_of(guise: Guise, counted: Counted) -> list[PlannedRequest]:
             PlannedRequest(place * SCANNER_PAUSE_SECONDS, link, CHROME, address) for place, link in enumerate(links)
         ]
     opened = [PlannedRequest(0, pixel, EDGE, address)] if pixel else []
-    return [*opened, *(PlannedRequest(READING_SECONDS, link, EDGE, address) for link in links[:1])]
+    clicked = [links[number % len(links)]] if links else []
+    return [*opened, *(PlannedRequest(READING_SECONDS, link, EDGE, address) for link in clicked)]
+
+
+def visit_by(kind: Special | None, recipient: str, content: bytes) -> None:
+    """Have a mail visited some seconds later, if its recipient is one who does that."""
+    if kind not in _GUISES:
+        return
+    guise = _GUISES[kind]
+    wait = EARLIEST_SECONDS[guise]
+    if guise is Guise.PERSON:  # Not all at once.
+        wait += zlib.crc32(recipient.encode()) % 60
+    requests = requests_of(guise, counted_in(content), recipient)
+    if requests:
+        visit([request._replace(seconds=request.seconds + wait) for request in requests])
 
 
 def visit(requests: Sequence[PlannedRequest]) -> bool:
@@ -119,9 +145,3 @@ def ask(request: PlannedRequest) -> int:
         return connection.getresponse().status
     finally:
         connection.close()
-
-
-def _address_of(guise: Guise, counted: Counted) -> str:
-    network = {Guise.PERSON: 10, Guise.APPLE_PRIVACY: 20, Guise.SCANNER: 30}[guise]
-    number = sum((counted.pixel or "".join(counted.links[:1])).encode()) % 250
-    return f"127.{network}.{number}.1"

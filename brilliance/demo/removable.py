@@ -209,6 +209,7 @@ def _clear_settings(demo: DemoData) -> None:
     its = SiteSettings.objects.filter(pk__in=_keys(demo, SiteSettings))
     its.filter(organisation=seed.ORGANISATION).update(organisation="")
     its.filter(postal_address=seed.POSTAL_ADDRESS).update(postal_address="")
+    its.filter(tracking=seed.TRACKING).update(tracking="")
     empty = {field.name: "" for field in SiteSettings._meta.concrete_fields if not field.primary_key}
     its.filter(**empty).delete()
 

@@ -20,11 +20,12 @@ from django.db.models import Model
 from brilliance.roles import ROLES
 from campaigns.lifecycle.states import queue_campaign
 from campaigns.models import Campaign
-from contacts.consent import changes
+from contacts.consent import changes, tracking
 from contacts.models import Contact, ContactList
 from feedback.models import Probe
 from installation.models import SiteSettings
 from mail.addresses import fold
+from mail.links import levels
 from sandbox import certificates, credentials
 from smtpservers.models import SmtpServer
 
@@ -32,6 +33,11 @@ READERS = 500
 FIRST_READERS = 40
 ORGANISATION = "Nordlicht Books"
 POSTAL_ADDRESS = "Nordlicht Books\n12 Harbour Street\n20457 Hamburg, Germany"
+TRACKING = levels.PERSONAL  # The demo's people are nobody's, so that every report can be looked at.
+AGREED = {
+    tracking.OPENS: "I agree that Nordlicht Books notes which of its newsletters I open.",
+    tracking.CLICKS: "I agree that Nordlicht Books notes which links in its newsletters I click.",
+}
 CONTENT = Path(__file__).with_name("seed_content")
 
 FIRST_NAMES = (
@@ -51,6 +57,13 @@ DOMAINS = ("example.com", "example.net", "example.org")
 TROUBLED_READERS = ("bounce.1", "bounce.2", "bounce.3", "bounce.4", "bounce.5", "slow.1", "drop.1")
 # Readers who answer by mail some seconds later.
 ANSWERING_READERS = ("late-bounce.1", "complain.1", "out-of-office.1", "unsubscribe.1")
+# Readers whose opens and clicks the Test inbox makes: people, Apple's privacy proxy, and a scanner.
+VISITING_READERS = (
+    *("reads.ada", "reads.björn", "reads.chiara", "reads.emeka", "reads.hana", "reads.joaquín", "reads.mei"),
+    *("reads.noor", "reads.priya", "reads.zoë", "apple-privacy.hugo", "apple-privacy.lucía", "apple-privacy.omar"),
+    *("link-scanner.rosa", "link-scanner.viktor"),
+)
+NEVER_ASKED = ("reads.noor", "reads.priya", "reads.zoë")  # They are counted without their name.
 PATIENT_READERS = ("full.1", "full.2", "greylist.1", "greylist.2", "greylist.3")
 
 
@@ -99,7 +112,7 @@ def write_sign_ins(path: Path, passwords: dict[str, str]) -> None:
 
 
 def name_organisation() -> SiteSettings:
-    return SiteSettings.objects.create(organisation=ORGANISATION, postal_address=POSTAL_ADDRESS)
+    return SiteSettings.objects.create(organisation=ORGANISATION, postal_address=POSTAL_ADDRESS, tracking=TRACKING)
 
 
 def make_servers(now: dt.datetime) -> list[SmtpServer]:
@@ -205,18 +218,21 @@ def make_readers(now: dt.datetime) -> tuple[list[Contact], tuple[ContactList, Co
     people = [_reader(number, chance) for number in range(READERS - len(TROUBLED_READERS))]
     people += [_special(name) for name in TROUBLED_READERS]
     answering = [_special(name) for name in ANSWERING_READERS]
+    visiting = [_visiting(name) for name in VISITING_READERS]
     patient = [_special(name) for name in PATIENT_READERS]
-    contacts = Contact.objects.bulk_create(people + answering + patient)
+    contacts = Contact.objects.bulk_create(people + answering + visiting + patient)
 
     every = ContactList.objects.create(
         name="Newsletter readers", description="Everyone who reads the newsletter.", is_public=True
     )
-    first = ContactList.objects.create(name="First readers", description="The readers of the first hour.")
+    first = ContactList.objects.create(
+        name="First readers", description="The readers of the first hour.", tracking=TRACKING
+    )
     slow = ContactList.objects.create(
         name="Mailboxes that take their time",
         description="Full mailboxes and greylisting: their mail is deferred and tried again later.",
     )
-    first_members = [*people[: FIRST_READERS - len(answering)], *answering]
+    first_members = [*people[: FIRST_READERS - len(answering) - len(visiting)], *answering, *visiting]
     for contact_list, members in ((every, people), (first, first_members), (slow, patient)):
         changes.subscribe_in_bulk(
             [person.pk for person in members],
@@ -226,6 +242,10 @@ def make_readers(now: dt.datetime) -> tuple[list[Contact], tuple[ContactList, Co
             now=now,
             wording=changes.wording_of(contact_list),
         )
+    for name, person in zip(VISITING_READERS, visiting, strict=True):
+        if name not in NEVER_ASKED:
+            wishes = {tracking.OPENS: True, tracking.CLICKS: True}
+            tracking.decide(person.pk, wishes, method="form", source="demo", now=now, wordings=AGREED)
     return contacts, (every, first, slow)
 
 
@@ -242,6 +262,12 @@ def _reader(number: int, chance: random.Random) -> Contact:
 
 def _special(name: str) -> Contact:
     return _contact(f"{name}@example.org", name.partition(".")[0].capitalize(), "Demo")
+
+
+def _visiting(name: str) -> Contact:
+    first = name.partition(".")[2]
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", name) if letter.isascii())
+    return _contact(f"{plain}@example.net", first.capitalize(), "Demo")
 
 
 def _contact(email: str, first: str = "", last: str = "", attributes: dict[str, str] | None = None) -> Contact:

@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from sandbox import visitors
+from sandbox.specials import special
 from sandbox.visitors import Counted, Guise, counted_in, requests_of
 from tests.sandbox.test_pages import make_mail, make_user
 
@@ -79,9 +80,10 @@ def test_the_counted_links_of_this_site_are_found_once_each_and_no_other() -> No
 
 
 def test_each_visitor_asks_as_the_real_one_does() -> None:
-    person, privacy, scanner = (requests_of(guise, COUNTED) for guise in Guise)
+    person, privacy, scanner = (requests_of(guise, COUNTED, "ann@example.org") for guise in Guise)
 
-    assert [request.path for request in person] == [PIXEL, LINKS[0]]
+    assert person[0].path == PIXEL
+    assert [request.path in LINKS for request in person] == [False, True]
     assert person[1].seconds > 10
     assert [(request.path, request.user_agent) for request in privacy] == [(PIXEL, "Mozilla/5.0")]
     assert [request.path for request in scanner] == LINKS
@@ -90,13 +92,21 @@ def test_each_visitor_asks_as_the_real_one_does() -> None:
 
 
 def test_a_scanner_follows_all_links_and_no_redirect(asked: list[tuple[str, str, str, str]]) -> None:
-    assert visitors.visit(requests_of(Guise.SCANNER, COUNTED))
+    assert visitors.visit(requests_of(Guise.SCANNER, COUNTED, "ann@example.org"))
 
     wait_until(lambda: len(asked) == len(LINKS))
     assert [path for path, *_ in asked] == LINKS
     assert {host for _, _, host, _ in asked} == {"click.example.com"}
     assert {agent for _, agent, _, _ in asked} == {visitors.CHROME}
-    assert {network.split(".")[1] for *_, network in asked} == {"30"}
+    assert len({network for *_, network in asked}) == 1
+
+
+def test_mail_to_some_addresses_is_visited_when_it_comes(asked: list[tuple[str, str, str, str]]) -> None:
+    for address in ("ann@example.org", "link-scanner.1@example.org"):
+        visitors.visit_by(special(address), address, counted_mail())
+
+    wait_until(lambda: len(asked) == len(LINKS))
+    assert [path for path, *_ in asked] == LINKS
 
 
 def test_the_page_of_a_mail_offers_visitors_and_says_what_they_do(
@@ -126,5 +136,5 @@ def test_mail_without_counted_links_has_no_visitors(client: Client, db: None) ->
         "Open and click as"
         not in client.get(reverse("admin:sandbox_sandboxmail_change", args=[mail.pk])).content.decode()
     )
-    assert client.post(visit, {"as": "person"}).status_code == 404
+    assert "nothing that such a visitor" in client.post(visit, {"as": "person"}, follow=True).content.decode()
     assert client.get(visit).status_code == 405

@@ -1,5 +1,6 @@
 """Demo data by a button: it makes no sign-ins, and all of it goes again."""
 
+import datetime as dt
 import html
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -23,17 +24,19 @@ from contacts.consent import changes
 from contacts.models import ConsentEvent, Contact, ContactList, Suppression
 from delivery import tasks
 from delivery.content.return_paths import mailto_domain
-from delivery.models import Batch, Message, Notice
+from delivery.models import Batch, Message, Notice, TrackedTarget
 from delivery.operators import notices
 from feedback import tasks as feedback_tasks
 from feedback.intake import store
-from feedback.models import Feedback, RawReport, Report
+from feedback.models import Feedback, PendingVisit, RawReport, Report, Visit, VisitCount
 from feedback.unsubscribe import unsubscribe
+from feedback.visits.verdicts import judge_for_a_while
 from installation.models import DemoData, SiteSettings
 from mail import verp
 from sandbox import late_mail
 from smtpservers.models import Route, SmtpServer
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
+from tests.feedback.visits.making import ask, click_of, edge_before, gather, group_of, open_of
 from tests.peers.peer import running_peer
 
 MAKE, REMOVE = "/set-up/demo/", "/set-up/demo/remove/"
@@ -82,7 +85,7 @@ def tables() -> dict[str, list[Any]]:
 
 
 def test_all_tables_are_after_it_what_they_were_before(
-    boss: User, client: Client, settings: Any, tmp_path: Path
+    boss: User, client: Client, settings: Any, tmp_path: Path, saved_settings: None
 ) -> None:
     with running_peer(tmp_path) as peer:
         settings.SANDBOX_ENABLED, settings.SANDBOX_PLAIN_PORT = True, peer.port
@@ -101,6 +104,8 @@ def test_all_tables_are_after_it_what_they_were_before(
         leave_traces(boss)
         assert Message.objects.filter(status="accepted").count() >= 40
         answer_late()
+        settings.DATA_DIR = tmp_path
+        visit()
 
         answer = client.post(REMOVE, follow=True)
 
@@ -123,6 +128,23 @@ def leave_traces(boss: User) -> None:
     server.refresh_from_db()
     server.notes = "Other notes"
     server.save()
+
+
+def visit() -> None:
+    """Have readers open and click, one of them by name."""
+    edge, now = edge_before(), timezone.now()
+    for message in Message.objects.filter(email__startswith="reads."):
+        code = TrackedTarget.objects.filter(link__mailing=message.mailing)[0].code
+        group = group_of(message.mailing)
+        for path in (open_of(message), click_of(message, code), f"/o/{group}.gif", f"/c/{group}{code}"):
+            assert ask(edge, path).status in (200, 302)
+    gather(edge, now)
+    assert PendingVisit.objects.exists()
+    judge_for_a_while(lambda: now + dt.timedelta(minutes=6), 60)
+    assert {visit.message.email for visit in Visit.objects.all()} == {
+        contact.email for contact in Contact.objects.filter(click_tracking="yes", email__startswith="reads.")
+    }
+    assert VisitCount.objects.filter(is_personal=False).exists()
 
 
 def answer_late() -> None:
