@@ -50,6 +50,7 @@ EFFECTS = {
     ),
     Special.READS: _("This address opens mail and clicks a link, if they are counted."),
     Special.APPLE_PRIVACY: _("Apple’s privacy proxy loads the pixel of mail to this address, if opens are counted."),
+    Special.GMAIL_PROXY: _("Gmail’s proxy loads the pixel of mail to this address, if opens are counted."),
     Special.LINK_SCANNER: _("A scanner follows every link of mail to this address, if clicks are counted."),
 }
 PORTS = {PLAIN: _("Unencrypted"), STARTTLS: "STARTTLS", AUTH: _("With sign-in")}

@@ -17,6 +17,7 @@ class Special(StrEnum):
     # Accepted, and its pixel and counted links visited some seconds later:
     READS = "reads"  # By a person, who opens and clicks.
     APPLE_PRIVACY = "apple-privacy"  # By Apple's privacy proxy, which loads the pixel.
+    GMAIL_PROXY = "gmail-proxy"  # By Gmail's image proxy, so soon that nobody knows who is behind it.
     LINK_SCANNER = "link-scanner"  # By a mail gateway, which follows every link.
 
 

@@ -1,4 +1,4 @@
-"""Visitors of a received mail: a person, Apple's privacy proxy or a link scanner.
+"""Visitors of a received mail: a person, a proxy of Apple or Gmail, or a link scanner.
 
 They make real requests, for the pixel and the counted links of this site alone, and only to this machine's own port.
 Each comes from a loopback network of its own, as on the Internet.
@@ -35,6 +35,7 @@ CHROME = (
 )
 EDGE = f"{CHROME} Edg/126.0.0.0"
 APPLE_PRIVACY = "Mozilla/5.0"
+GMAIL_PROXY = "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)"
 
 _TOKEN = rf"[A-Za-z0-9_-]{{{TOKEN_LETTERS}}}"
 _COUNTED = rf"({CLICKS}{_TOKEN}[a-z2-7]{{{CODE_LETTERS}}}|{OPENS}{_TOKEN}{re.escape(PIXEL_SUFFIX)})(?![\w-])"
@@ -47,14 +48,22 @@ class Guise(StrEnum):
     PERSON = "person"
     APPLE_PRIVACY = "apple-privacy"
     SCANNER = "scanner"
+    GMAIL_PROXY = "gmail-proxy"
 
 
 _GUISES = {
     Special.READS: Guise.PERSON,
     Special.APPLE_PRIVACY: Guise.APPLE_PRIVACY,
+    Special.GMAIL_PROXY: Guise.GMAIL_PROXY,
     Special.LINK_SCANNER: Guise.SCANNER,
 }
-EARLIEST_SECONDS = {Guise.PERSON: 15, Guise.APPLE_PRIVACY: 5, Guise.SCANNER: 2}  # After a mail came.
+_PROXIES = {Guise.APPLE_PRIVACY: APPLE_PRIVACY, Guise.GMAIL_PROXY: GMAIL_PROXY}  # They load pixels alone.
+EARLIEST_SECONDS = {
+    Guise.PERSON: 15,
+    Guise.APPLE_PRIVACY: 5,
+    Guise.GMAIL_PROXY: 20,
+    Guise.SCANNER: 2,
+}  # After a mail came.
 
 
 class PlannedRequest(NamedTuple):
@@ -87,8 +96,8 @@ def requests_of(guise: Guise, counted: Counted, recipient: str) -> list[PlannedR
     network = list(Guise).index(guise) * 60 + 10 + number % 60
     address = f"127.{network}.{number // 60 % 250}.1"
     pixel, links = counted
-    if guise is Guise.APPLE_PRIVACY:
-        return [PlannedRequest(0, pixel, APPLE_PRIVACY, address)] if pixel else []
+    if guise in _PROXIES:
+        return [PlannedRequest(0, pixel, _PROXIES[guise], address)] if pixel else []
     if guise is Guise.SCANNER:
         return [
             PlannedRequest(place * SCANNER_PAUSE_SECONDS, link, CHROME, address) for place, link in enumerate(links)

@@ -57,11 +57,11 @@ DOMAINS = ("example.com", "example.net", "example.org")
 TROUBLED_READERS = ("bounce.1", "bounce.2", "bounce.3", "bounce.4", "bounce.5", "slow.1", "drop.1")
 # Readers who answer by mail some seconds later.
 ANSWERING_READERS = ("late-bounce.1", "complain.1", "out-of-office.1", "unsubscribe.1")
-# Readers whose opens and clicks the Test inbox makes: people, Apple's privacy proxy, and a scanner.
+# Readers whose opens and clicks the Test inbox makes: people, proxies and a scanner.
 VISITING_READERS = (
     *("reads.ada", "reads.björn", "reads.chiara", "reads.emeka", "reads.hana", "reads.joaquín", "reads.mei"),
     *("reads.noor", "reads.priya", "reads.zoë", "apple-privacy.hugo", "apple-privacy.lucía", "apple-privacy.omar"),
-    *("link-scanner.rosa", "link-scanner.viktor"),
+    *("gmail-proxy.quentin", "gmail-proxy.wanjiru", "link-scanner.rosa", "link-scanner.viktor"),
 )
 NEVER_ASKED = ("reads.noor", "reads.priya", "reads.zoë")  # They are counted without their name.
 PATIENT_READERS = ("full.1", "full.2", "greylist.1", "greylist.2", "greylist.3")

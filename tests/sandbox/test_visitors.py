@@ -80,7 +80,7 @@ def test_the_counted_links_of_this_site_are_found_once_each_and_no_other() -> No
 
 
 def test_each_visitor_asks_as_the_real_one_does() -> None:
-    person, privacy, scanner = (requests_of(guise, COUNTED, "ann@example.org") for guise in Guise)
+    person, privacy, scanner, gmail = (requests_of(guise, COUNTED, "ann@example.org") for guise in Guise)
 
     assert person[0].path == PIXEL
     assert [request.path in LINKS for request in person] == [False, True]
@@ -88,7 +88,8 @@ def test_each_visitor_asks_as_the_real_one_does() -> None:
     assert [(request.path, request.user_agent) for request in privacy] == [(PIXEL, "Mozilla/5.0")]
     assert [request.path for request in scanner] == LINKS
     assert scanner[-1].seconds < 5
-    assert len({requests[0].address.rpartition(".")[0] for requests in (person, privacy, scanner)}) == 3
+    assert [request.path for request in gmail] == [PIXEL]
+    assert len({requests[0].address.rpartition(".")[0] for requests in (person, privacy, scanner, gmail)}) == 4
 
 
 def test_a_scanner_follows_all_links_and_no_redirect(asked: list[tuple[str, str, str, str]]) -> None:
