@@ -33,6 +33,7 @@ FRAME_POLICY = (
     f"sandbox; default-src 'none'; img-src data: https: {settings.BASE_URL}/media/;"
     " style-src 'unsafe-inline'; frame-ancestors 'self'"
 )
+NO_PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
 RAW_POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
 
 EFFECTS = {
@@ -162,7 +163,10 @@ class SandboxMailAdmin(ModelAdmin):
 
     def html_view(self, request: HttpRequest, mail_id: int) -> HttpResponse:
         """Return the HTML part for the sandboxed frame."""
-        page = read(bytes(self._mail(request, mail_id).content)).html_with_pictures()
+        content = bytes(self._mail(request, mail_id).content)
+        page = read(content).html_with_pictures()
+        if pixel := visitors.counted_in(content).pixel:  # A look from here is no open.
+            page = page.replace(f"{settings.TRACKING_URL}{pixel}", NO_PIXEL)
         response = HttpResponse(page.encode("utf-8", "replace"), content_type="text/html; charset=utf-8")
         return _with_policy(response, FRAME_POLICY)
 

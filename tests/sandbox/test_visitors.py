@@ -128,6 +128,16 @@ def test_the_page_of_a_mail_offers_visitors_and_says_what_they_do(
     assert asked[0][:2] == (PIXEL, "Mozilla/5.0")
 
 
+def test_a_look_at_the_mail_is_no_open(client: Client, db: None) -> None:
+    client.force_login(make_user("view_sandboxmail"))
+    mail = make_mail(counted_mail())
+
+    shown = client.get(reverse("admin:sandbox_sandboxmail_html", args=[mail.pk])).content.decode()
+
+    assert PIXEL not in shown
+    assert f"{SITE}{LINKS[0]}" in shown
+
+
 def test_mail_without_counted_links_has_no_visitors(client: Client, db: None) -> None:
     client.force_login(make_user("view_sandboxmail"))
     mail = make_mail()
