@@ -90,6 +90,7 @@ class Edge:
         self._gateways = Networks([*shipped_networks(), *settings.GATEWAY_NETWORKS])
         self._wrong = WrongTokens()
         self._caretaker: threading.Thread | None = None
+        self._starting = threading.Lock()
 
     def __call__(self, wsgi: Environ, start: Start) -> Iterable[bytes]:
         path = wsgi.get("PATH_INFO", "")
@@ -133,8 +134,13 @@ class Edge:
         line = Line(int(time.time()), token, code, noted, self._networks.of(origin))
         self._spool.append(written_line(line))
         if self._caretaker is None or not self._caretaker.is_alive():  # No thread outlives a fork.
-            self._caretaker = threading.Thread(target=self._take_care, name="spool", daemon=True)
-            self._caretaker.start()
+            self._start_caretaker()
+
+    def _start_caretaker(self) -> None:
+        with self._starting:
+            if self._caretaker is None or not self._caretaker.is_alive():  # Another thread may have been first.
+                self._caretaker = threading.Thread(target=self._take_care, name="spool", daemon=True)
+                self._caretaker.start()
 
     def _take_care(self) -> None:
         stand_in = StandIn()

@@ -3,6 +3,7 @@
 import os
 import resource
 import stat
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -263,6 +264,21 @@ def test_a_known_link_works_without_the_database_and_an_unknown_one_is_asked_aga
 def test_the_busy_page_speaks_the_language_of_the_browser_and_asks_again() -> None:
     assert "Einen Moment, bitte." in busy_page("de-AT,de;q=0.9,en;q=0.5").decode()
     assert '<a href="">Try again now</a>' in busy_page("xx, <script>").decode()
+
+
+def test_one_thread_of_a_process_tends_the_spool(mailing: Mailing, monkeypatch: pytest.MonkeyPatch) -> None:
+    edge, path, ended, started = edge_before(), open_of(message_to(mailing)), threading.Event(), []
+    monkeypatch.setattr(edge, "_take_care", lambda: (started.append(1), ended.wait(30)))
+    threads = [threading.Thread(target=ask, args=(edge, path)) for _ in range(16)]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ask(edge, path)
+    ended.set()
+
+    assert len(started) == 1
 
 
 # --- wrong tokens
