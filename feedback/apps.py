@@ -22,6 +22,7 @@ class FeedbackConfig(AppConfig):
         from delivery.health.readiness import CHECKS
         from delivery.operators.receipts import RECEIPTS
         from delivery.operators.restored_copy import CATCH_UPS
+        from delivery.records.visits import VISIT_SUMS
         from domains.reports.uploads import READERS
         from encryption.rotation import OTHER_SECRETS
         from feedback.intake.store import oldest_waiting, reseal
@@ -33,6 +34,7 @@ class FeedbackConfig(AppConfig):
         from feedback.records.late_figures import late_counts
         from feedback.records.segment_fields import FEEDBACK
         from feedback.records.still_suppressed import at_providers
+        from feedback.records.visit_figures import visit_sums
         from feedback.records.visit_segments import VISIT_KINDS
         from feedback.reports.reader import read_upload
         from feedback.unsubscribe import count_unsubscribed
@@ -52,6 +54,7 @@ class FeedbackConfig(AppConfig):
         READERS.register("feedback", read_upload)
         RECEIPTS.register("mailboxes", receipt_of)
         SUPPRESSED_ELSEWHERE.register("providers", at_providers)
+        VISIT_SUMS.register("visits", visit_sums)
         SECTION_BUILDERS.register("feedback", feedback_of)
         PERSONAL_DATA.register("feedback", erasure.PART)
         for rule in retention.RULES:
