@@ -13,6 +13,7 @@ from campaigns.views import (
     review,
     send_tests,
     variants,
+    visits,
 )
 
 app_name = "campaigns"
@@ -60,6 +61,7 @@ urlpatterns = [
     path("<int:campaign_id>/variants/choose/", variants.choose, name="choose"),
     path("<int:campaign_id>/report/", figures.campaign_report, name="report"),
     path("<int:campaign_id>/report/<slug:table>.csv", figures.campaign_csv, name="report_csv"),
+    path("<int:campaign_id>/report/opens-clicks/<slug:table>.csv", visits.campaign_csv, name="visits_csv"),
     path("<int:campaign_id>/recipients/", recipients.recipients, name="recipients"),
     path("<int:campaign_id>/recipients/export/", recipients.export, name="export"),
     path("recipients/<int:message_id>/", recipients.recipient, name="recipient"),

@@ -112,7 +112,15 @@ PLACES = (
             Tab(_("Unsubscribes"), "admin:feedback_feedback_changelist", ("feedback.view_feedback",)),
         ),
     ),
-    Place(_("Reports"), "monitoring", (Tab(_("Reports"), "reports:figures", ("campaigns.view_progress",)),)),
+    Place(
+        _("Reports"),
+        "monitoring",
+        (
+            Tab(_("Reports"), "reports:figures", ("campaigns.view_progress",), label=_("Sending")),
+            Tab(_("Opens and clicks"), "reports:visits", ("campaigns.view_progress",)),
+            Tab(_("Compare campaigns"), "reports:compare", ("campaigns.view_progress",), label=_("Compare")),
+        ),
+    ),
     Place(
         _("Servers"),
         "dns",

@@ -21,11 +21,13 @@ from campaigns.models import Campaign, transitions
 from campaigns.preflight.question import STALE
 from campaigns.reports import charts, pace
 from campaigns.reports.cache import remembered
-from campaigns.reports.report import report, retriable, unsent
+from campaigns.reports.report import Report, report, retriable, unsent
+from campaigns.reports.visits import VisitTotal, visit_total
 from campaigns.schedule import mailings
 from campaigns.tasks import have_counted, ring
 from campaigns.views.pages import campaign_or_404, is_outdated, log, page, queued_in_words, written_or_404
 from delivery import clock
+from delivery.models import Message
 from smtpservers.routing.candidates import server_choices
 from words.numbers import counted
 
@@ -42,6 +44,7 @@ def _progress_context(request: HttpRequest, campaign: Campaign) -> dict[str, Any
     return {
         "campaign": campaign,
         "report": figures,
+        "visits": visits_so_far(campaign, figures) if figures.total else None,
         "may_see_recipients": may_see_recipients,
         "may_pause": request.user.has_perm("campaigns.pause_campaign"),
         "may_queue": request.user.has_perm("campaigns.queue_campaign"),
@@ -54,6 +57,14 @@ def _progress_context(request: HttpRequest, campaign: Campaign) -> dict[str, Any
         "can_cancel": campaign.status in transitions.before(Status.CANCELLED),
         "expected": None if figures.total else _expected(campaign, now),
     }
+
+
+def visits_so_far(campaign: Campaign, found: Report) -> VisitTotal:
+    """Return the opens and clicks of a campaign so far."""
+    mailing_ids = mailings.mailing_ids(campaign)
+    accepted = sum(share.count for share in found.statuses if share.key == Message.Status.ACCEPTED)
+    key = f"visits-{'-'.join(map(str, mailing_ids))}-{accepted}"
+    return remembered(key, lambda: visit_total(campaign, mailing_ids, accepted))
 
 
 def _expected(campaign: Campaign, now: dt.datetime) -> int | None:

@@ -1,0 +1,346 @@
+"""Reports of opens and clicks tell people from clicks, machines from people, and what nobody knows from both."""
+
+import csv
+import datetime as dt
+import io
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from campaigns.models import Campaign, Tally
+from campaigns.reports.side_by_side import compare_campaigns
+from campaigns.reports.visits import Visited, VisitTotal, first_hours, visit_total, why_off
+from contacts.models import ContactList
+from delivery.models import Mailing, MailingOutcome, Message
+from feedback.models import Feedback, VisitCount
+from installation.models import SiteSettings
+from smtpservers.models import SmtpServer
+from tests.campaigns.conftest import client_of
+
+pytestmark = pytest.mark.django_db
+NOW = dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC)
+HOUR = dt.timedelta(hours=1)
+PERIOD = "?from=2026-11-30&to=2026-12-01"
+
+
+@pytest.fixture
+def sent(campaign: Campaign, server: SmtpServer) -> Campaign:
+    """A campaign of which 200 messages were accepted, of people who agreed to be counted."""
+    return send(campaign, server)
+
+
+def send(campaign: Campaign, server: SmtpServer, level: str = "personal", number: int = 200) -> Campaign:
+    mailing = Mailing.objects.create(stream="campaign", name=campaign.name, subject="Snow", tracking=level)
+    Campaign.objects.filter(pk=campaign.pk).update(mailing=mailing, status="finished", starts_at=NOW)
+    Message.objects.bulk_create(
+        Message(mailing=mailing, email=f"p{each}@village.net", email_key=f"p{each}@village.net", status="accepted")
+        for each in range(number)
+    )
+    MailingOutcome.objects.create(
+        mailing=mailing, server_name=server.name, outcome="accepted", minute_at=NOW, first_at=NOW, number=number
+    )
+    for provider, part in (("google.com", number - 5), ("village.net", 5)):
+        Tally.objects.create(
+            day=NOW.date(),
+            mailing_id=mailing.pk,
+            server_name=server.name,
+            provider=provider,
+            outcome="accepted",
+            number=part,
+        )
+    return Campaign.objects.get(pk=campaign.pk)
+
+
+def visited(
+    campaign: Campaign, kind: str, visitor: str, loads: int, people: int | None = None, **fields: object
+) -> None:
+    """Store a count.
+
+    :param people: None: counted without the recipient.
+    """
+    assert campaign.mailing is not None
+    VisitCount.objects.create(
+        mailing=campaign.mailing,
+        kind=kind,
+        visitor=visitor,
+        loads=loads,
+        people=people or 0,
+        is_personal=people is not None,
+        **{"quarter_at": NOW, "family": "chrome", **fields},
+    )
+
+
+def total(campaign: Campaign) -> VisitTotal:
+    assert campaign.mailing_id is not None
+    return visit_total(campaign, [campaign.mailing_id], 200)
+
+
+def test_people_count_once_and_machines_are_none_of_them(sent: Campaign) -> None:
+    visited(sent, "click", "human", 30, 20)
+    visited(sent, "click", "machine", 400, 150)
+    visited(sent, "click", "unknown", 7, 6)
+    visited(sent, "open", "human", 90, 80)
+    visited(sent, "open", "machine", 110, 100, family="apple privacy")
+
+    found = total(sent)
+
+    assert found.counted == "personal"
+    assert found.line.clicks == Visited(people=20, human=30, machine=400, unknown=7)
+    assert (found.line.clicked_percent, found.line.opened_percent, found.line.click_to_open) == ("10%", "40%", "25%")
+    assert found.apple_percent == "55%"
+
+
+def test_what_is_counted_without_the_person_is_no_person(sent: Campaign) -> None:
+    Mailing.objects.update(tracking="anonymous")
+    visited(sent, "click", "human", 30)
+    visited(sent, "open", "human", 90)
+
+    found = total(sent)
+
+    assert found.counted == "anonymous"
+    assert not found.knows_people
+    assert found.line.clicks == Visited(human=30, unnamed=30)
+    assert (found.line.clicks_percent, found.line.click_to_open) == ("15%", "")
+
+
+def test_people_and_nameless_clicks_of_one_campaign_stay_apart(sent: Campaign) -> None:
+    visited(sent, "click", "human", 30, 20)
+    visited(sent, "click", "human", 5)
+
+    found = total(sent)
+
+    assert found.counted == "mixed"
+    assert found.line.clicks == Visited(people=20, human=35, unnamed=5)
+
+
+def test_a_person_is_not_lost_among_the_links(sent: Campaign) -> None:
+    visited(sent, "click", "human", 30, 20)
+    visited(sent, "click", "human", 18, 15, link_id=1)
+    visited(sent, "click", "human", 12, 11, link_id=2)
+
+    assert total(sent).line.clicks == Visited(people=20, human=30)
+
+
+@pytest.mark.parametrize(
+    ("installation", "of_list", "of_campaign", "because"),
+    [
+        ("", "personal", "", "An administrator can change that"),
+        ("off", "personal", "personal", "An administrator can change that"),
+        ("personal", "personal", "off", "this campaign is set to Off"),
+        ("personal", "off", "", "News is set to Off. Whoever edits lists"),
+        ("personal", "personal", "", "Later campaigns may be."),
+    ],
+)
+def test_a_report_says_why_nothing_was_counted_and_who_may_change_it(
+    sent: Campaign,
+    marketer: Client,
+    saved_settings: None,
+    installation: str,
+    of_list: str,
+    of_campaign: str,
+    because: str,
+) -> None:
+    SiteSettings.objects.create(tracking=installation)
+    ContactList.objects.update(tracking=of_list)
+    Campaign.objects.update(tracking=of_campaign)
+    Mailing.objects.update(tracking="off")
+
+    found = total(Campaign.objects.get())
+
+    assert found.counted == "off"
+    assert because in found.why_off
+    for page in ("campaigns:report", "campaigns:progress"):
+        assert found.why_off in marketer.get(reverse(page, args=[sent.pk])).content.decode().replace("&#x27;", "'")
+
+
+def test_what_was_counted_stays_when_the_installation_stops(sent: Campaign, saved_settings: None) -> None:
+    visited(sent, "click", "human", 30, 20)
+    SiteSettings.objects.create(tracking="off")
+
+    assert total(sent).line.clicks.people == 20
+    assert why_off(sent)
+
+
+def test_the_first_hours_begin_with_the_first_accepted_message(sent: Campaign) -> None:
+    visited(sent, "click", "machine", 9, 9)
+    visited(sent, "click", "human", 3, 3, quarter_at=NOW + 2 * HOUR)
+    visited(sent, "open", "human", 4, 4, quarter_at=NOW + 71.75 * HOUR)
+    visited(sent, "open", "human", 5, 5, quarter_at=NOW + 72 * HOUR)
+    assert sent.mailing_id is not None
+
+    hours = first_hours([sent.mailing_id])
+
+    assert len(hours) == 72
+    assert hours[0].at == NOW
+    assert (hours[0].clicks.machine, hours[2].clicks.human, hours[71].opens.human) == (9, 3, 4)
+    assert sum(hour.opens.human for hour in hours) == 4
+
+
+# --- pages
+
+
+def test_the_progress_page_reads_neither_visits_nor_messages(sent: Campaign, marketer: Client) -> None:
+    visited(sent, "click", "human", 30, 20)
+    url = reverse("campaigns:progress_json", args=[sent.pk])
+    marketer.get(url)
+
+    with CaptureQueriesContext(connection) as queries:
+        figures = marketer.get(url).json()["figures"]
+
+    assert "20 people" in figures
+    asked = [query["sql"] for query in queries if 'FROM "feedback_visit"' in query["sql"]]
+    assert asked == []
+    assert len([query for query in queries if "feedback_visitcount" in query["sql"]]) == 1
+
+
+def test_the_report_costs_as_many_queries_with_many_counts_as_with_few(
+    sent: Campaign, marketer: Client, server: SmtpServer
+) -> None:
+    def cost() -> int:
+        with CaptureQueriesContext(connection) as queries:
+            assert marketer.get(reverse("campaigns:report", args=[sent.pk])).status_code == 200
+        return len(queries)
+
+    visited(sent, "click", "human", 1, 1, server_id=server.pk)
+    cost()
+    few = cost()
+    for number in range(30):
+        other = SmtpServer.objects.create(name=f"S{number}", host="localhost", mail_from="a@example.com")
+        visited(
+            *(sent, "click", "human", 1, 1),
+            server_id=other.pk,
+            provider=f"d{number}.net",
+            quarter_at=NOW + number * HOUR,
+        )
+
+    assert cost() == few
+
+
+def test_roles_see_figures_and_small_domains_only_with_the_recipients(
+    sent: Campaign, people: dict[str, User], server: SmtpServer
+) -> None:
+    visited(sent, "click", "human", 3, 3, provider="village.net", server_id=server.pk)
+    visited(sent, "click", "human", 2, 2, provider="google.com", server_id=server.pk)
+    urls = [
+        reverse("campaigns:report", args=[sent.pk]),
+        reverse("campaigns:visits_csv", args=[sent.pk, "providers"]),
+        reverse("reports:visits") + PERIOD,
+        reverse("reports:visits_csv", args=["providers"]) + PERIOD,
+        reverse("reports:compare"),
+    ]
+    for url in urls:
+        for role, user in people.items():
+            answer = client_of(user).get(url)
+            assert answer.status_code == 200, (url, role)
+            names_it = b"village.net" in answer.getvalue()
+            assert names_it == (role in ("admin", "marketer") and "compare" not in url), (url, role)
+            assert b"p1@" not in answer.getvalue()
+        assert Client().get(url).status_code == 302
+
+
+def test_a_period_counts_days_of_the_site_and_adds_up(sent: Campaign, marketer: Client, server: SmtpServer) -> None:
+    visited(sent, "click", "human", 3, 2, server_id=server.pk, provider="google.com")
+    visited(sent, "click", "machine", 5, 5, quarter_at=NOW + 12 * HOUR, server_id=server.pk)
+    visited(sent, "open", "human", 4, quarter_at=NOW + 12 * HOUR)
+    visited(sent, "click", "human", 9, 9, quarter_at=NOW + 48 * HOUR)
+
+    tables = marketer.get(reverse("reports:visits") + PERIOD).context["tables"]
+
+    assert tables.total.clicks == Visited(people=2, human=3, machine=5)
+    assert tables.total.opens == Visited(human=4, unnamed=4)
+    assert [(line.key, line.clicks.loads) for line in tables.days] == [("2026-11-30", 3), ("2026-12-01", 5)]
+    assert [(line.label, line.accepted, line.clicks.loads) for line in tables.servers] == [
+        ("Alpha", 0, 8),
+        ("deleted or unknown server", 0, 0),
+    ]
+    for table in (tables.days, tables.servers, tables.providers, tables.campaigns):
+        assert sum(line.clicks.loads for line in table) == 8
+        assert sum(line.opens.loads for line in table) == 4
+
+
+@pytest.mark.parametrize("query", ["?from=0001-01-01&to=9999-12-31", "?from=9999-12-31&to=9999-12-31", "?server=gone"])
+def test_no_period_is_too_long_and_no_server_too_strange(sent: Campaign, marketer: Client, query: str) -> None:
+    visited(sent, "click", "human", 3, 2)
+
+    assert marketer.get(reverse("reports:visits") + query).status_code == 200
+
+
+def test_files_are_safe_in_a_spreadsheet_and_have_numbers_of_people(sent: Campaign, marketer: Client) -> None:
+    Campaign.objects.update(name="=Winter")
+    visited(sent, "click", "human", 30, 20)
+    visited(sent, "click", "machine", 400, 150)
+
+    url = reverse("reports:visits_csv", args=["campaigns"]) + PERIOD
+    rows = list(csv.reader(io.StringIO(marketer.get(url).getvalue().decode("utf-8-sig"))))
+
+    assert rows[1:] == [["'=Winter", "20", "30", "400", "0", "0", "0", "0", "0"]]
+    assert rows[0][:3] == ["campaign", "clicked", "clicks by people"]
+    assert marketer.get(reverse("reports:visits_csv", args=["people"])).status_code == 404
+
+
+def test_a_campaigns_file_has_what_each_server_accepted(sent: Campaign, marketer: Client, server: SmtpServer) -> None:
+    visited(sent, "click", "human", 30, 20, server_id=server.pk)
+
+    url = reverse("campaigns:visits_csv", args=[sent.pk, "servers"])
+    rows = list(csv.reader(io.StringIO(marketer.get(url).getvalue().decode("utf-8-sig"))))
+
+    assert rows[0][:4] == ["server", "accepted", "clicked", "clicks by people"]
+    assert rows[1:] == [["Alpha", "200", "20", "30", "0", "0", "0", "0", "0", "0"]]
+
+
+# --- side by side
+
+
+def test_campaigns_are_compared_by_what_is_known_of_each(sent: Campaign, server: SmtpServer) -> None:
+    visited(sent, "click", "human", 30, 20)
+    visited(sent, "open", "human", 90, 80)
+    other = send(Campaign.objects.create(name="Spring"), server, "anonymous", 100)
+    visited(other, "click", "human", 40)
+    silent = send(Campaign.objects.create(name="Summer"), server, "off", 100)
+    message = Message.objects.filter(mailing=silent.mailing).first()
+    Feedback.objects.create(kind="complaint", channel="arf", message=message, email="a@village.net", received_at=NOW)
+
+    found = compare_campaigns([sent, other, silent])
+
+    assert [(each.name, each.counted, each.accepted) for each in found] == [
+        ("Winter sale", "personal", 200),
+        ("Spring", "anonymous", 100),
+        ("Summer", "off", 100),
+    ]
+    assert [(each.clicks.number, each.clicks.words, each.clicks.width) for each in found] == [
+        (20, "10%", 25),
+        (40, "40%", 100),
+        (0, "0%", 0),
+    ]
+    assert [each.click_to_open.words for each in found] == ["25%", "", ""]
+    assert [(each.complaints.number, each.complaints.words) for each in found] == [
+        (0, "0.00%"),
+        (0, "0.00%"),
+        (1, "1.00%"),
+    ]
+
+
+def test_the_comparison_takes_the_chosen_campaigns_and_costs_no_more_for_many(
+    sent: Campaign, server: SmtpServer, marketer: Client
+) -> None:
+    def cost(url: str) -> int:
+        marketer.get(url)
+        with CaptureQueriesContext(connection) as queries:
+            assert marketer.get(url).status_code == 200
+        return len(queries)
+
+    others = [send(Campaign.objects.create(name=f"C{number}"), server, number=6) for number in range(12)]
+    url = reverse("reports:compare")
+
+    two = f"{url}?campaign={sent.pk}&campaign={others[0].pk}&campaign=x&campaign={10**30}"
+    assert {each.name for each in marketer.get(two).context["compared"]} == {"Winter sale", "C0"}
+    assert len(marketer.get(url).context["compared"]) == 10
+    assert cost(url) == cost(two)
+
+
+def test_nothing_sent_is_nothing_to_compare(marketer: Client) -> None:
+    assert "No campaigns to compare yet." in marketer.get(reverse("reports:compare")).content.decode()
