@@ -9,13 +9,15 @@ from django.db.models.functions import StrIndex, Substr
 from campaigns.models import Tally
 from campaigns.reports.providers import is_at, name_of
 from contacts.transfer.export_contacts import table
-from delivery.models import Attempt, Message
+from delivery.models import Attempt, Mailing, Message
 from delivery.records import figures, search
 from mail.addresses import normalise
+from mail.links.levels import PERSONAL
 from mail.replies.words import meaning_of, rules_of
 
 MOST_COUNTED = 10_000  # Counting stops here. Nobody reads more pages, and counting a million matches is slow.
 AT_ONCE = 2_000
+VISITED = {"clicked": "first_clicked_at", "opened": "first_opened_at"}
 HEADINGS = ("recipient", "status", "server", "tries", "last change (UTC)", "answer or reason", "Message-ID")
 
 
@@ -29,6 +31,7 @@ class Filter:
     answer: str = ""  # The key of a meaning of mail.replies.words.
     reply: str = ""  # Text anywhere in the last answer, in upper or lower case.
     sought: str = ""  # Text anywhere in the address.
+    visited: str = ""  # One of ``VISITED``: people who are known to have done so, no programs.
 
     @property
     def is_empty(self) -> bool:
@@ -49,6 +52,7 @@ class Filter:
             "answer": self.answer,
             "reply": self.reply,
             "address": self.sought,
+            "opens and clicks": self.visited,
         }
         chosen = [name for name, value in named.items() if value]
         return f"those filtered by {', '.join(chosen)}" if chosen else "all"
@@ -74,6 +78,8 @@ def fitting(mailing_ids: Collection[int], given: Filter) -> QuerySet[Message]:
         rows = rows.exclude(reason="").filter(Exists(last.filter(rule__in=rules_of(given.answer))))
     if given.reply:
         rows = rows.exclude(reason="").filter(reason__icontains=given.reply)
+    if given.visited in VISITED:
+        rows = rows.filter(**{f"{VISITED[given.visited]}__isnull": False})  # Uses a partial index.
     if given.sought:
         rows = rows.filter(email_key__contains=normalise(given.sought).lower())
     return rows
@@ -85,6 +91,11 @@ def count(mailing_ids: Collection[int], given: Filter) -> int:
         counts = [figures.counts(mailing_id) for mailing_id in mailing_ids]
         return sum(found[given.status] if given.status in found else sum(found.values()) for found in counts)
     return fitting(mailing_ids, given).order_by()[:MOST_COUNTED].count()
+
+
+def are_people_known(mailing_ids: Collection[int]) -> bool:
+    """Whether opens and clicks of these mailings are counted by recipient, for those who agreed."""
+    return Mailing.objects.filter(pk__in=list(mailing_ids), tracking=PERSONAL).exists()
 
 
 def providers_among(mailing_ids: Collection[int]) -> list[tuple[str, str]]:
@@ -106,15 +117,18 @@ def write_csv(mailing_ids: Collection[int], given: Filter) -> Iterator[str]:
 
     The rows are read in slices by id, so that no query takes long and memory stays small.
     """
-    return table(HEADINGS, _cells(mailing_ids, given))
+    knows_people = are_people_known(mailing_ids)
+    headings = (*HEADINGS, *(f"{name} (UTC)" for name in VISITED)) if knows_people else HEADINGS
+    return table(headings, _cells(mailing_ids, given, knows_people))
 
 
-def _cells(mailing_ids: Collection[int], given: Filter) -> Iterator[Iterable[str]]:
+def _cells(mailing_ids: Collection[int], given: Filter, knows_people: bool) -> Iterator[Iterable[str]]:
     after = 0
     while rows := list(fitting(mailing_ids, given).filter(pk__gt=after)[:AT_ONCE]):
         figures.show_claimed(rows)
         for row in rows:
-            cells = (
+            visits = [getattr(row, column) for column in VISITED.values()] if knows_people else []
+            yield (
                 row.email,
                 row.status,
                 row.server.name if row.server else "",
@@ -122,6 +136,6 @@ def _cells(mailing_ids: Collection[int], given: Filter) -> Iterator[Iterable[str
                 f"{row.changed_at:%Y-%m-%d %H:%M:%S}",
                 row.reason,
                 row.message_id,
+                *(f"{at:%Y-%m-%d %H:%M:%S}" if at else "" for at in visits),
             )
-            yield cells
         after = rows[-1].pk

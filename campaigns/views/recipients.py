@@ -27,9 +27,8 @@ RECIPIENTS_PER_PAGE = 50
 
 
 def _filter(query: QueryDict, servers: list[tuple[int, str]]) -> Filter:
-    status, server, provider, answer, reply, sought = (
-        query.get(name, "").strip()[:320] for name in ("status", "server", "provider", "answer", "reply", "q")
-    )
+    names = ("status", "server", "provider", "answer", "reply", "q", "visited")
+    status, server, provider, answer, reply, sought, visited = (query.get(name, "").strip()[:320] for name in names)
     if server.isdecimal() and server not in {str(pk) for pk, _ in servers}:
         server = "none"  # Matches nobody. A large number might not fit into the column.
     elif not server.isdecimal():
@@ -41,6 +40,7 @@ def _filter(query: QueryDict, servers: list[tuple[int, str]]) -> Filter:
         answer=answer,
         reply=reply,
         sought=sought,
+        visited=visited if visited in reports_recipients.VISITED else "",
     )
 
 
@@ -89,6 +89,7 @@ def recipients(request: HttpRequest, campaign_id: int) -> HttpResponse:
         "providers": reports_recipients.providers_among(mailing_ids),
         "answers": reports_recipients.answers_among(mailing_ids),
         "given": given,
+        "knows_people": reports_recipients.are_people_known(mailing_ids),
         "query": query.urlencode(),
         "may_export": request.user.has_perm("contacts.export_contact"),
     }

@@ -499,6 +499,14 @@ class Migration(migrations.Migration):
             model_name='message',
             index=models.Index(fields=['email_key'], name='message_story'),
         ),
+        migrations.AddIndex(
+            model_name='message',
+            index=models.Index(condition=models.Q(('first_clicked_at__isnull', False)), fields=['mailing', 'id'], name='message_clicked'),
+        ),
+        migrations.AddIndex(
+            model_name='message',
+            index=models.Index(condition=models.Q(('first_opened_at__isnull', False)), fields=['mailing', 'id'], name='message_opened'),
+        ),
         migrations.AddConstraint(
             model_name='message',
             constraint=models.UniqueConstraint(condition=models.Q(('copy_of', None)), fields=('mailing', 'email_key'), name='one_message_each'),

@@ -198,6 +198,13 @@ class Message(models.Model):
                 fields=["mailing", "due_at"], condition=models.Q(due_at__isnull=False), name="message_by_due"
             ),
             models.Index(fields=["email_key"], name="message_story"),  # All mail to one person.
+            # Lists of recipients who clicked or opened. Only the first visit of a person writes to one of them.
+            models.Index(
+                fields=["mailing", "id"], condition=models.Q(first_clicked_at__isnull=False), name="message_clicked"
+            ),
+            models.Index(
+                fields=["mailing", "id"], condition=models.Q(first_opened_at__isnull=False), name="message_opened"
+            ),
         ]
         permissions = [
             ("resend_message", "Can resend unconfirmed and failed messages"),

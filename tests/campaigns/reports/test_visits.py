@@ -12,6 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from campaigns.models import Campaign, Tally
+from campaigns.reports.recipients import Filter, fitting
+from campaigns.reports.recipients import write_csv as recipients_csv
 from campaigns.reports.side_by_side import compare_campaigns
 from campaigns.reports.visits import Visited, VisitTotal, first_hours, visit_total, why_off
 from contacts.models import ContactList
@@ -344,3 +346,64 @@ def test_the_comparison_takes_the_chosen_campaigns_and_costs_no_more_for_many(
 
 def test_nothing_sent_is_nothing_to_compare(marketer: Client) -> None:
     assert "No campaigns to compare yet." in marketer.get(reverse("reports:compare")).content.decode()
+
+
+# --- recipients
+
+
+@pytest.fixture
+def met(sent: Campaign) -> Campaign:
+    """A campaign of which one recipient clicked, and another one opened."""
+    Message.objects.filter(email="p1@village.net").update(first_clicked_at=NOW + HOUR, first_opened_at=NOW)
+    Message.objects.filter(email="p2@village.net").update(first_opened_at=NOW + 2 * HOUR)
+    return sent
+
+
+@pytest.mark.parametrize(
+    ("visited", "found"),
+    [
+        ("clicked", ["p1@village.net"]),
+        ("opened", ["p1@village.net", "p2@village.net"]),
+        ("opened&status=bounced", []),
+    ],
+)
+def test_recipients_are_filtered_by_what_people_did(
+    met: Campaign, marketer: Client, visited: str, found: list[str]
+) -> None:
+    page = marketer.get(reverse("campaigns:recipients", args=[met.pk]) + f"?visited={visited}")
+
+    assert [row.email for row in page.context["rows"]] == found
+
+
+def test_a_filter_by_clicks_reads_an_index_that_other_messages_are_not_in(met: Campaign) -> None:
+    assert met.mailing_id is not None
+    if connection.vendor == "postgresql":  # It would rather read a table of so few rows as a whole.
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off")
+
+    plan = fitting([met.mailing_id], Filter(visited="clicked")).order_by("pk")[:51].explain()
+
+    assert "message_clicked" in plan
+
+
+def test_recipients_are_exported_with_their_clicks_at_the_personal_level_alone(met: Campaign) -> None:
+    assert met.mailing_id is not None
+
+    personal = list(csv.DictReader(io.StringIO("".join(recipients_csv([met.mailing_id], Filter(visited="opened"))))))
+    Mailing.objects.update(tracking="anonymous")
+    anonymous = list(csv.DictReader(io.StringIO("".join(recipients_csv([met.mailing_id], Filter())))))
+
+    assert [(row["clicked (UTC)"], row["opened (UTC)"]) for row in personal] == [
+        ("2026-11-30 13:00:00", "2026-11-30 12:00:00"),
+        ("", "2026-11-30 14:00:00"),
+    ]
+    assert "clicked (UTC)" not in anonymous[0]
+
+
+def test_only_the_personal_level_offers_the_filter(met: Campaign, marketer: Client) -> None:
+    url = reverse("campaigns:recipients", args=[met.pk])
+    assert 'name="visited"' in marketer.get(url).content.decode()
+
+    Mailing.objects.update(tracking="anonymous")
+
+    assert 'name="visited"' not in marketer.get(url).content.decode()
