@@ -5,6 +5,7 @@ from django.urls import path
 from campaigns.views import (
     archive,
     audience,
+    click_map,
     content,
     figures,
     preview,
@@ -61,6 +62,9 @@ urlpatterns = [
     path("<int:campaign_id>/variants/choose/", variants.choose, name="choose"),
     path("<int:campaign_id>/report/", figures.campaign_report, name="report"),
     path("<int:campaign_id>/report/<slug:table>.csv", figures.campaign_csv, name="report_csv"),
+    path("<int:campaign_id>/clicks/", click_map.click_map, name="click_map"),
+    path("<int:campaign_id>/clicks/html/", click_map.click_map_html, name="click_map_html"),
+    path("<int:campaign_id>/clicks/links.csv", click_map.links_csv, name="links_csv"),
     path("<int:campaign_id>/report/opens-clicks/<slug:table>.csv", visits.campaign_csv, name="visits_csv"),
     path("<int:campaign_id>/recipients/", recipients.recipients, name="recipients"),
     path("<int:campaign_id>/recipients/export/", recipients.export, name="export"),
