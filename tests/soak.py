@@ -336,6 +336,8 @@ def _let_time_pass(mailing_id: int, crowd: Any) -> None:
 
 def _servers(ports: Sequence[int], quotas: Sequence[int] = (), **fields: Any) -> dict[int, Any]:
     """Return a server row for each port."""
+    from django.utils import timezone
+
     from smtpservers.models import Route, SmtpServer
     from tests.delivery.making import make_server
 
@@ -343,10 +345,10 @@ def _servers(ports: Sequence[int], quotas: Sequence[int] = (), **fields: Any) ->
     Route.objects.update_or_create(is_default=True, defaults={"name": "Default", "strategy": "weighted"})
     SmtpServer.objects.update(is_active=False)  # Those of the part before.
     found = {}
+    fields |= {"timeout_seconds": 2, "tested_at": timezone.now()}  # An untested server sends nothing.
     for position, port in enumerate(ports):
         quota = quotas[position] if quotas else None
-        name = f"Server {port}"
-        found[port] = make_server(port, name, timeout_seconds=2, max_per_month=quota, display_order=position, **fields)
+        found[port] = make_server(port, f"Server {port}", max_per_month=quota, display_order=position, **fields)
     return found
 
 
