@@ -3,6 +3,7 @@
 import db.keys
 import delivery.models.outbox
 import django.db.models.deletion
+import django.db.models.functions.comparison
 import django.db.models.functions.datetime
 import uuid
 from django.conf import settings
@@ -497,10 +498,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='message',
-            index=models.Index(fields=['email_key'], name='message_story'),
-        ),
-        migrations.AddIndex(
-            model_name='message',
             index=models.Index(condition=models.Q(('first_clicked_at__isnull', False)), fields=['mailing', 'id'], name='message_clicked'),
         ),
         migrations.AddIndex(
@@ -509,7 +506,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='message',
-            constraint=models.UniqueConstraint(condition=models.Q(('copy_of', None)), fields=('mailing', 'email_key'), name='one_message_each'),
+            constraint=models.UniqueConstraint(models.F('email_key'), models.F('mailing'), django.db.models.functions.comparison.Coalesce('copy_of', 0), models.F('copy_kind'), name='one_message_each'),
         ),
         migrations.AddConstraint(
             model_name='message',

@@ -4,7 +4,7 @@ import uuid
 
 from django.conf import settings
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 
 from contacts.models import Contact, ContactList
@@ -179,10 +179,11 @@ class Message(models.Model):
     class Meta:
         ordering = ["id"]
         constraints = [
-            # Two constraints, because NULLs are never equal in SQL.
+            # Also finds all mail to one person. Zero instead of NULL, because NULLs are never equal in SQL.
             models.UniqueConstraint(
-                fields=["mailing", "email_key"], condition=models.Q(copy_of=None), name="one_message_each"
+                "email_key", "mailing", Coalesce("copy_of", 0), "copy_kind", name="one_message_each"
             ),
+            # Finds the copies of a message, too.
             models.UniqueConstraint(
                 fields=["copy_of", "copy_kind", "email_key"], condition=~models.Q(copy_of=None), name="one_copy_each"
             ),
@@ -197,7 +198,6 @@ class Message(models.Model):
             models.Index(  # Claims of messages that were deferred, or released by a worker.
                 fields=["mailing", "due_at"], condition=models.Q(due_at__isnull=False), name="message_by_due"
             ),
-            models.Index(fields=["email_key"], name="message_story"),  # All mail to one person.
             # Lists of recipients who clicked or opened. Only the first visit of a person writes to one of them.
             models.Index(
                 fields=["mailing", "id"], condition=models.Q(first_clicked_at__isnull=False), name="message_clicked"

@@ -16,6 +16,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from contacts.models import Contact
 from delivery.models import Attempt, Batch, Chunk, Lane, Mailing, Message
 from delivery.outbox import claims as outbox_claims
 from delivery.outbox import leases, mailings, plan, status_counts
@@ -447,3 +448,49 @@ def test_a_snapshot_that_was_cut_off_goes_on_where_it_ended(monkeypatch: pytest.
     covered = [pk for chunk in Chunk.objects.order_by("pk") for pk in range(chunk.next_id, chunk.last_id + 1)]
     assert covered == list(mailing.messages.order_by("pk").values_list("pk", flat=True))
     assert len(covered) == 100
+
+
+def test_an_address_that_moves_to_a_later_contact_meanwhile_gets_one_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    mailing = make_mailing(make_list(10))
+    late = list(mailing.messages.order_by("pk")[5:])
+    Chunk.objects.all().delete()
+    Message.objects.filter(pk__in=[message.pk for message in late]).delete()
+    Mailing.objects.filter(pk=mailing.pk).update(is_snapshotted=False, snapshot_next=late[0].contact_id)
+    first, last = Contact.objects.order_by("pk")[0], Contact.objects.order_by("-pk")[0]
+    moved = first.email
+    for contact, email in ((first, "elsewhere@customer.example"), (last, moved)):
+        contact.email = email
+        contact.save()
+
+    snapshot(mailing.pk, timezone.now())
+
+    assert [message.contact for message in mailing.messages.filter(email_key=moved)] == [first]
+    assert mailing.messages.count() == 9
+
+
+@committed
+def test_whoever_queues_and_wherever_addresses_move_none_gets_two_mails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("delivery.outbox.snapshot.SLICE_CONTACTS", 10)
+    mailing = make_mailing(make_list(300))
+    Message.objects.all().delete()
+    Chunk.objects.all().delete()
+    Mailing.objects.filter(pk=mailing.pk).update(is_snapshotted=False, snapshot_next=None)
+    contacts = list(Contact.objects.order_by("pk"))
+
+    def act(index: int) -> None:
+        if index < 3:
+            snapshot(mailing.pk, timezone.now())
+            return
+        for one, other in zip(contacts[::9], reversed(contacts[::9]), strict=True):
+            emails = one.email, other.email
+            for contact, email in ((one, f"aside{one.pk}@x.example"), (other, emails[0]), (one, emails[1])):
+                contact.email = email
+                contact.save()
+
+    at_once(4, act)
+
+    keys = Counter(mailing.messages.values_list("email_key", flat=True))
+    assert set(keys.values()) == {1}
+    assert max(Counter(mailing.messages.values_list("contact", flat=True)).values()) == 1
+    assert 260 < len(keys) <= 300
+    assert sum(mailing.chunks.values_list("messages", flat=True)) == len(keys)
