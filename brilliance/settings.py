@@ -237,7 +237,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {}
 if BROKER_URL.startswith("brilliance-fs:"):
     import brilliance.broker.fsbroker  # noqa: F401  # registers the transport's name
 
-    CELERY_BROKER_TRANSPORT_OPTIONS = {"folder": str(DATA_DIR / "broker"), "polling_interval": 0.2}
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"folder": str(DATA_DIR / "broker"), "polling_interval": 0.05}
     CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # It needs to reach all workers at once.
 CELERY_BEAT_SCHEDULER = "brilliance.broker.metronome:Metronome"  # Keeps no file: the database knows what is due.
 CELERY_BEAT_SCHEDULE = {  # In seconds.

@@ -11,13 +11,15 @@ from campaigns.reports import tally as reports_tally
 from campaigns.schedule import schedule
 from contacts.segments.audience import Audience
 from delivery import clock, hints
+from delivery.tasks import deliver
 
 
 @shared_task(name="campaigns.tasks.start_due_campaigns")
 def start_due_campaigns() -> None:
     """Start due campaigns, apply sending hours, open the rest of A/B tests, and finish completed campaigns."""
     now = clock.now()
-    states.start_due_campaigns(now)
+    if states.start_due_campaigns(now):
+        hints.ring(deliver)  # At once: the first mail must not wait for beat.
     schedule.keep_hours(now)
     run.open_rests(now)
     settled = states.settle_cancelled(now)

@@ -13,6 +13,7 @@ from django.utils import timezone
 from campaigns import tasks
 from campaigns.lifecycle import states
 from campaigns.models import Campaign
+from delivery import hints
 from delivery.models import Mailing
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
@@ -36,6 +37,17 @@ def test_one_tick_starts_what_is_due_and_the_next_closes_what_is_done(
     tasks.start_due_campaigns()
     campaign.refresh_from_db()
     assert campaign.status == "finished"
+
+
+@pytest.mark.django_db
+def test_a_start_wakes_the_sending_worker_at_once(campaign: Campaign, people: dict[str, User]) -> None:
+    states.queue_campaign(campaign.pk, people["marketer"], timezone.now() - dt.timedelta(seconds=1))
+    before = hints.waiting("deliver")
+
+    tasks.start_due_campaigns()
+    tasks.start_due_campaigns()
+
+    assert hints.waiting("deliver") == before + 1
 
 
 def test_without_a_broker_the_click_still_counts(settings, caplog) -> None:
