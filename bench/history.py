@@ -3,9 +3,9 @@
     DATABASE_URL=postgres://user:password@127.0.0.1/brilliance python -m bench.history [--messages 10000000]
 
 Makes a database beside the one of DATABASE_URL, fills it by a few statements, asks for every list, filter and search
-as an administrator would, prints the slowest, and deletes the database. Ends with 1 if an answer took longer than
---most seconds. Ten million messages take about 15 GB while it runs. --keep leaves the database for another walk, and
---again walks through one that was kept.
+as an administrator would, prints the slowest, erases a person, deletes a server, and deletes the database. Ends with 1
+if an answer took longer than --most seconds. Ten million messages take about 15 GB while it runs. --keep leaves the
+database for another walk, and --again walks through one that was kept. --farewells leaves the pages out.
 """
 
 import argparse
@@ -27,7 +27,8 @@ from django.test import Client  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from campaigns.models import Campaign  # noqa: E402
-from contacts.models import ContactList  # noqa: E402
+from contacts.models import Contact, ContactList  # noqa: E402
+from contacts.privacy import erasure  # noqa: E402
 from delivery.models import Mailing, Message  # noqa: E402
 from smtpservers.models import SmtpServer  # noqa: E402
 
@@ -41,6 +42,7 @@ def main() -> None:
     usual = 10_000_000 if connection.vendor == "postgresql" else 1_000_000
     parser.add_argument("--messages", type=int, default=usual)
     parser.add_argument("--most", type=float, default=2.0, help="seconds an answer may take")
+    parser.add_argument("--farewells", action="store_true", help="only erase a person and delete a server")
     parser.add_argument("--keep", action="store_true", help="leave the database")
     parser.add_argument("--again", action="store_true", help="walk through the one that was kept")
     options = parser.parse_args()
@@ -53,7 +55,8 @@ def main() -> None:
             print(
                 f"{connection.vendor}, {Message.objects.count():,} messages, {time.monotonic() - started:.0f} s to fill"
             )
-        slow = walk(options.most)
+        slow = walk(options.most) if not options.farewells else 0
+        slow += farewells(options.most)
     finally:
         if not options.keep:
             connection.creation.destroy_test_db(kept, verbosity=0)
@@ -132,9 +135,12 @@ def _send(number: int, people: int, subscribed: ContactList, servers: list[int])
         f"""
         INSERT INTO delivery_batch (id, mailing_id, server_id, server_name, lane_token, choice, started_at,
             header_from, settings_used, return_path, is_return_path_tagged, claims, open_count, is_cut)
-        SELECT DISTINCT {_BATCH}, {mailing.pk}, server_id, 'Server', {_TOKEN}, '', {_NOW}, 'Shop <news@example.com>',
-            '{{}}', 'b@example.com', {_FALSE}, '[]', 0, {_FALSE} FROM delivery_message
-        WHERE id BETWEEN {first} AND {last} AND attempt_count > 0
+        SELECT batch, {mailing.pk}, server_id, 'Server', {_TOKEN}, '', {_NOW}, 'Shop <news@example.com>',
+            '{{}}', 'b@example.com', {_FALSE}, '[]', 0, {_FALSE}
+        FROM (
+            SELECT DISTINCT {_BATCH} AS batch, server_id FROM delivery_message
+            WHERE id BETWEEN {first} AND {last} AND attempt_count > 0
+        ) AS made
         """  # noqa: S608
     )
     _run(
@@ -202,6 +208,27 @@ def walk(most: float) -> int:
     for seconds, status, _, url in sorted(told, reverse=True)[:15]:
         print(f"{seconds:7.2f} s  {status}  {url}")
     return len(slow)
+
+
+def farewells(most: float) -> int:
+    """Erase a person and delete the server that sent most, as pages do; return how many of the two took too long."""
+    client = Client(SERVER_NAME="localhost")
+    user = get_user_model().objects.get(username="bench")
+    client.force_login(user)
+    contact = Contact.objects.order_by("pk")[Contact.objects.count() // 2]
+    started = time.monotonic()
+    outcome = erasure.erase(erasure.subject_of(contact), user, timezone.now())
+    took = [time.monotonic() - started]
+    print(f"{took[-1]:7.2f} s  to erase a person: {outcome.sentence} {outcome.counts}")
+    server = SmtpServer.objects.order_by("pk")[1]
+    page = f"/admin/smtpservers/smtpserver/{server.pk}/delete/"
+    started = time.monotonic()
+    client.get(page)
+    client.post(page, {"post": "yes"})
+    took.append(time.monotonic() - started)
+    assert not SmtpServer.objects.filter(pk=server.pk).exists()
+    print(f"{took[-1]:7.2f} s  to delete a server")
+    return sum(each > most for each in took)
 
 
 def addresses() -> Iterator[str]:
