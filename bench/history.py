@@ -130,6 +130,7 @@ def _send(number: int, people: int, subscribed: ContactList, servers: list[int])
         """  # noqa: S608
     )
     first, last = _bounds(mailing)
+    batch = f"({mailing.pk} * 1000000 + id / 2000) * 100 + server_id % 100"
     # A batch holds what one server sent among two thousand messages.
     _run(
         f"""
@@ -138,7 +139,7 @@ def _send(number: int, people: int, subscribed: ContactList, servers: list[int])
         SELECT batch, {mailing.pk}, server_id, 'Server', {_TOKEN}, '', {_NOW}, 'Shop <news@example.com>',
             '{{}}', 'b@example.com', {_FALSE}, '[]', 0, {_FALSE}
         FROM (
-            SELECT DISTINCT {_BATCH} AS batch, server_id FROM delivery_message
+            SELECT DISTINCT {batch} AS batch, server_id FROM delivery_message
             WHERE id BETWEEN {first} AND {last} AND attempt_count > 0
         ) AS made
         """  # noqa: S608
@@ -147,7 +148,7 @@ def _send(number: int, people: int, subscribed: ContactList, servers: list[int])
         f"""
         INSERT INTO delivery_attempt (message_id, number, batch_id, finished_at, outcome, stage, code, reply, rule,
             envelope_from)
-        SELECT id, 1, {_BATCH}, {_NOW},
+        SELECT id, 1, {batch}, {_NOW},
             CASE WHEN status IN ('accepted', 'bounced', 'deferred') THEN status ELSE 'failed' END, 'DOT', 250, 'ok',
             CASE status WHEN 'accepted' THEN '' ELSE '5xx-rcpt' END, ''
         FROM delivery_message WHERE id BETWEEN {first} AND {last} AND attempt_count > 0
@@ -166,7 +167,6 @@ def _bounds(mailing: Mailing) -> tuple[int, int]:
 IS_POSTGRESQL = connection.vendor == "postgresql"
 _NOW = "now()" if IS_POSTGRESQL else "CURRENT_TIMESTAMP"
 _FALSE = "FALSE" if IS_POSTGRESQL else "0"
-_BATCH = "id / 2000 * 100 + server_id % 100"  # Of a message, unique for its server.
 _TOKEN = f"'{'0' * 32}'"
 
 

@@ -29,11 +29,13 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from bench.processes import ROOT, Failed
 from brilliance.demo.supervisor import web, worker
 from campaigns.models import Campaign
 from contacts.models import ContactList
+from delivery.models import Batch
 
 PEOPLE = 500
 PATIENCE = 180.0  # Seconds for the processes to be ready, and for a campaign to begin or to be over.
@@ -114,15 +116,19 @@ def _once(number: int, cookies: str) -> float:
     _, page, more = _request("GET", reverse("campaigns:review", args=[campaign.pk]), cookies)
     body = urlencode(_Form(page).fields)
     _Sink.has_come.clear()
-    began = time.monotonic()
+    began, began_at = time.monotonic(), timezone.now()
     status, page, _ = _request("POST", reverse("campaigns:queue", args=[campaign.pk]), f"{cookies}; {more}", body)
     answered = time.monotonic()
     if status != 302 or not _Sink.has_come.wait(PATIENCE):
         campaign.refresh_from_db()
         raise Failed(f"the page said {status}, and the campaign is {campaign.status}: {campaign.returned_reason}")
     # Each line is a figure of its own, so that a run that is cut off leaves some.
-    print(f"{_Sink.came_at - began:.3f} s, the page answered after {answered - began:.3f} s", flush=True)
+    print(f"{_Sink.came_at - began:.3f} s; the page answered after {answered - began:.3f} s", end="", flush=True)
     _wait("the campaign", lambda: Campaign.objects.filter(pk=campaign.pk, status="finished").exists())
+    campaign.refresh_from_db()
+    batch = Batch.objects.filter(mailing=campaign.mailing_id).earliest("pk")
+    steps = {"a worker began": batch.mailing.created_at, "messages were claimed": batch.started_at}
+    print("".join(f", {what} after {(at - began_at).total_seconds():.3f} s" for what, at in steps.items()), flush=True)
     return _Sink.came_at - began
 
 
