@@ -42,7 +42,7 @@ WITHIN_SENTENCES = {"a", "b", "br", "code", "em", "i", "span", "strong", "time"}
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 # Strangers' pages speak eight languages by tables of their own; machines and files read the others.
 FOREIGN = re.compile(
-    r"^/(subscribe|s/|u/|p/|t/|v/|c/|archive|campaigns/\d+/preview/html|unsubscribe|preferences|confirm|media|healthz|readyz|static)"
+    r"^/(subscribe|s/|u/|p/|t/|v/|c/|archive|campaigns/\d+/(preview|clicks)/html|unsubscribe|preferences|confirm|media|healthz|readyz|static)"
 )
 
 
