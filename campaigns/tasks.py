@@ -16,11 +16,12 @@ from delivery.tasks import deliver
 
 @shared_task(name="campaigns.tasks.start_due_campaigns")
 def start_due_campaigns() -> None:
-    """Start due campaigns, apply sending hours, open the rest of A/B tests, and finish completed campaigns."""
+    """Start due campaigns, apply sending hours, go on with A/B tests, and finish completed campaigns."""
     now = clock.now()
     if states.start_due_campaigns(now):
         hints.ring(deliver)  # At once: the first mail must not wait for beat.
     schedule.keep_hours(now)
+    run.decide(now)
     run.open_rests(now)
     settled = states.settle_cancelled(now)
     states.follow_pauses()

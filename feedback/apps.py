@@ -11,6 +11,7 @@ class FeedbackConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from campaigns.ab_test.winner import MAILING_VISITS
         from campaigns.preflight.checks.receivers import OLDEST_UNREAD
         from campaigns.reports.figures import LATE_COUNTS
         from campaigns.reports.report import LATE_OUTCOMES
@@ -29,7 +30,7 @@ class FeedbackConfig(AppConfig):
         from feedback.mailboxes.restored import read_again
         from feedback.mailboxes.seed_tests import receipt_of
         from feedback.records import erasure, retention
-        from feedback.records.campaign_report import count_auto_replies, count_complaints
+        from feedback.records.campaign_report import count_auto_replies, count_complaints, visits_by_people
         from feedback.records.contact_page import feedback_of
         from feedback.records.late_figures import late_counts
         from feedback.records.segment_fields import FEEDBACK
@@ -45,6 +46,7 @@ class FeedbackConfig(AppConfig):
         CONDITION_KINDS.register("feedback", FEEDBACK)
         for name, kind in VISIT_KINDS.items():
             CONDITION_KINDS.register(name, kind)
+        MAILING_VISITS.register("feedback", visits_by_people)
         OTHER_SECRETS.register("raw reports", reseal)
         OLDEST_UNREAD.register("feedback", oldest_waiting)
         LATE_COUNTS.register("feedback", late_counts)

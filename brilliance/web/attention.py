@@ -118,7 +118,7 @@ def rows(obstacles: list[str], mailings: list[Mailing], user: Person, now: dt.da
 
 
 def _campaigns(user: Person, now: dt.datetime) -> Iterator[Row]:
-    """Yield one row for the campaigns that missed their start, and one for those that became drafts again."""
+    """Yield one row each for campaigns that missed their start, became drafts again, or need a winner chosen."""
     if not user.has_perm("campaigns.view_progress"):
         return
     missed = list(
@@ -130,6 +130,14 @@ def _campaigns(user: Person, now: dt.datetime) -> Iterator[Row]:
     returned = list(Campaign.objects.filter(status=Campaign.Status.DRAFT).exclude(returned_reason=""))
     if returned:
         yield _row_of(returned, f"{_('Not sent, and a draft again.')} {returned[0].returned_reason}")
+
+    under_way = Campaign.objects.filter(status__in=(Campaign.Status.SENDING, Campaign.Status.PAUSED))
+    undecided = list(
+        under_way.filter(experiment__winner=None).exclude(experiment__undecided="").select_related("experiment")
+    )
+    if undecided:
+        reason = undecided[0].experiment.get_undecided_display()
+        yield _row_of(undecided, _("Choose the winner of the A/B test. %(reason)s") % {"reason": reason})
 
 
 def _row_of(campaigns: list[Campaign], text: str) -> Row:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from campaigns.ab_test import winner
 from campaigns.ab_test.variants import as_campaign, experiment_of
-from campaigns.models import Campaign
+from campaigns.models import Campaign, Experiment
 from delivery.models import Message
 from delivery.records import figures
 
@@ -27,6 +28,8 @@ class Compared:
     messages: int  # Without suppressed ones.
     accepted: int
     refused: int  # Bounced, failed or expired.
+    visits: int | None  # Clicks by people, or opens if they decide; None: not counted.
+    rate: str  # The same per accepted message, in words.
     late: tuple[tuple[str, int], ...]  # Feedback that came later, such as unsubscribes: name and number.
     is_winner: bool
 
@@ -44,6 +47,10 @@ class Comparison:
     can_choose: bool
     winner: str
     is_rest_open: bool
+    by_opens: bool
+    is_automatic: bool
+    undecided: str  # Why a person has to choose after all.
+    verdict: str  # Which variant is ahead, and whether that may be chance; empty before the start.
     unapproved: int | None  # Recipients including the rest, if a second person has to choose.
 
     @property
@@ -62,7 +69,10 @@ def compare(campaign: Campaign, now: dt.datetime, late: Late) -> Comparison | No
         return None
     compared = []
     sampled = 0
-    for variant in experiment.variants.all():
+    variants = list(experiment.variants.select_related("mailing"))
+    by_opens = experiment.winner_by == Experiment.WinnerBy.OPENS
+    standings = winner.standings(variants, by_opens=by_opens)
+    for place, variant in enumerate(variants):
         counts = figures.counts(variant.mailing_id) if variant.mailing_id is not None else {}
         refused = sum(counts.get(status, 0) for status in (Message.Status.BOUNCED, Message.Status.FAILED, "expired"))
         says = as_campaign(campaign, variant)
@@ -78,11 +88,13 @@ def compare(campaign: Campaign, now: dt.datetime, late: Late) -> Comparison | No
                 messages,
                 counts.get(Message.Status.ACCEPTED, 0),
                 refused,
+                standings[place].visits if standings else None,
+                percent(standings[place].rate) if standings else "",
                 tuple(late([variant.mailing_id] if variant.mailing_id is not None else [])),
                 experiment.winner_id == variant.pk,
             )
         )
-    ripe_at = experiment.begun_at + dt.timedelta(hours=experiment.wait_hours) if experiment.begun_at else None
+    ripe_at = experiment.ripe_at
     is_on_its_way = campaign.status in (Campaign.Status.SENDING, Campaign.Status.PAUSED)
     is_preparing = is_on_its_way and experiment.winner is not None and not experiment.is_rest_open
     if is_preparing and campaign.mailing_id is not None:
@@ -98,8 +110,33 @@ def compare(campaign: Campaign, now: dt.datetime, late: Late) -> Comparison | No
         can_choose,
         str(experiment.winner) if experiment.winner else "",
         experiment.is_rest_open,
+        by_opens,
+        experiment.winner_by != Experiment.WinnerBy.HAND,
+        experiment.get_undecided_display() if can_choose else "",
+        verdict(standings, {variant.pk: str(variant) for variant in variants}) if experiment.begun_at else "",
         experiment.unapproved if can_choose else None,
     )
+
+
+def verdict(standings: list[winner.Standing] | None, letters: dict[int, str]) -> str:
+    """Return which variant is ahead, and whether the lead is more than chance, in sentences."""
+    if standings is None:
+        return _("Visits aren't counted for this campaign, so they can't tell which variant is better.")
+    found = winner.leader(standings)
+    if found == Experiment.Undecided.FEW:
+        said = _("Too few visits to tell which variant is better.")
+    elif isinstance(found, Experiment.Undecided) or not winner.is_clear(standings):
+        said = _("Too close to call: the difference may be chance.")
+    else:
+        said = _("Variant %(letter)s is ahead, and by more than chance.") % {"letter": letters[found]}
+    if any(each.loads for each in standings):
+        said += " " + _("Clicks without a name are an upper bound: one person may click several times.")
+    return said
+
+
+def percent(share: float) -> str:
+    """Return a share as percent, with one decimal place as small differences decide."""
+    return f"{share:.1%}"
 
 
 def summary(comparison: Comparison, settled: int, total: int) -> str:

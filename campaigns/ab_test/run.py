@@ -1,4 +1,4 @@
-"""The run of an A/B test: the sample is sent, a person chooses, the rest gets the winner. Nobody gets two variants.
+"""The run of an A/B test: the sample is sent, a winner is chosen, the rest gets it. Nobody gets two variants.
 
 Each variant has its own mailing to a part of the sample. The rest gets one more mailing, made when the winner is
 known. So delivery knows nothing of tests. Nobody gets more than one message, even if a worker dies in between or a
@@ -22,7 +22,7 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from campaigns.ab_test import split
+from campaigns.ab_test import split, winner
 from campaigns.ab_test.variants import as_campaign
 from campaigns.audience import allowances
 from campaigns.audience.audience import audience_of, gone
@@ -64,6 +64,13 @@ REPEATED = (
     "site_language",
 )
 ON_ITS_WAY = (Status.SENDING, Status.PAUSED)
+# Why a person has to choose, as notices say it.
+_ENGLISH = {
+    Experiment.Undecided.UNCOUNTED: "Visits aren't counted for this campaign.",
+    Experiment.Undecided.FEW: "There were too few visits to choose by.",
+    Experiment.Undecided.TIE: "Two variants are equally good.",
+    Experiment.Undecided.REFUSED: "A list or segment of the campaign is gone.",
+}
 
 
 def freeze(campaign: Campaign, now: dt.datetime, content: Content) -> list[int]:
@@ -109,10 +116,46 @@ def _share(campaign: Campaign, now: dt.datetime) -> tuple[int, list[tuple[str, s
     return people, split.bounds(edges, at_places(audience, now, bucket_sql(experiment.seed), edges))
 
 
+def decide(now: dt.datetime) -> int:
+    """Choose the winners that are due and chosen automatically; return their number.
+
+    Safe to repeat after a crash and beside other workers: the first choice holds. Where nobody is clearly ahead, or
+    more people would get it than were approved, a person is asked, once.
+    """
+    due = Experiment.objects.filter(
+        winner=None, undecided="", unapproved=None, begun_at__isnull=False, campaign__status=Status.SENDING
+    ).exclude(winner_by=Experiment.WinnerBy.HAND)
+    tests = due.filter(sample_percent__lt=100).select_related("campaign__queued_by").order_by("pk")
+    return sum(_decide(test, now) for test in tests if test.ripe_at is not None and test.ripe_at <= now)
+
+
+def _decide(experiment: Experiment, now: dt.datetime) -> bool:
+    found = _leader(experiment)
+    if not isinstance(found, Experiment.Undecided):
+        if not choose(experiment.campaign_id, found, None, now):
+            return True
+        found = Experiment.Undecided.REFUSED
+    with transaction.atomic():
+        waiting = Experiment.objects.filter(pk=experiment.pk, winner=None, undecided="", unapproved=None)
+        if waiting.filter(campaign__status=Status.SENDING).update(undecided=found):
+            campaign = experiment.campaign
+            page = settings.BASE_URL + reverse("campaigns:progress", args=[campaign.pk])
+            email = campaign.queued_by.email if campaign.queued_by is not None else ""
+            notices.tell_rest_waits(email, campaign.name, f"{_ENGLISH[found]} Choose the winner.", page, now)
+    return False
+
+
+def _leader(experiment: Experiment) -> int | Experiment.Undecided:
+    """Return the variant that people visited most per accepted message, or why there is none."""
+    by_opens = experiment.winner_by == Experiment.WinnerBy.OPENS
+    found = winner.standings(list(experiment.variants.select_related("mailing")), by_opens=by_opens)
+    return Experiment.Undecided.UNCOUNTED if found is None else winner.leader(found)
+
+
 def choose(campaign_id: int, variant_id: int, actor: Any, now: dt.datetime) -> str:
     """Choose the winner, which the rest gets. The choice is final.
 
-    :param actor: the user who chooses, stored with the test.
+    :param actor: the user who chooses, stored with the test; None: the figures chose.
     :return: the reason to refuse, or an empty text.
     """
     with transaction.atomic():
@@ -141,7 +184,12 @@ def choose(campaign_id: int, variant_id: int, actor: Any, now: dt.datetime) -> s
 def _approve_rest(experiment: Experiment, campaign: Campaign, actor: Any, now: dt.datetime) -> bool:
     """Record the actor's approval of the larger audience; False if the actor may not approve this campaign."""
     frozen = FrozenContent.objects.filter(campaign=campaign).first()
-    if frozen is None or actor.pk == campaign.queued_by_id or not actor.has_perm("campaigns.approve_campaign"):
+    if (
+        frozen is None
+        or actor is None
+        or actor.pk == campaign.queued_by_id
+        or not actor.has_perm("campaigns.approve_campaign")
+    ):
         return False
     Approval.objects.create(
         campaign=campaign,

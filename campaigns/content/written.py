@@ -173,7 +173,7 @@ class Written:
         if self.experiment is not None:
             names = ("position", *VARIED, "body")
             variants = [[getattr(each, name) for name in names] for each in self.variants]
-            said["test"] = [self.experiment.sample_percent, *variants]
+            said["test"] = [self.experiment.sample_percent, self.experiment.winner_by, *variants]
         said["attachments"] = sorted(each.pk for each in self.files.attachments)
         return said
 

@@ -26,7 +26,7 @@ SAID = ("subject", "preheader", "mail_from", "body", "text")
 class ExperimentForm(RefusesControls, NoticesChanges, forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Experiment
-        fields = ["sample_percent", "wait_hours"]
+        fields = ["sample_percent", "wait_hours", "winner_by"]
 
 
 class VariantForm(NoticesChanges, RefusesControls, forms.ModelForm):  # type: ignore[type-arg]

@@ -475,7 +475,10 @@ def duplicate(campaign_id: int) -> Campaign:
         draft.attachments.set(original.attachments.all())
         if (experiment := experiment_of(original)) is not None:
             copied = Experiment.objects.create(
-                campaign=draft, sample_percent=experiment.sample_percent, wait_hours=experiment.wait_hours
+                campaign=draft,
+                sample_percent=experiment.sample_percent,
+                wait_hours=experiment.wait_hours,
+                winner_by=experiment.winner_by,
             )
             for variant in experiment.variants.all():
                 said = {name: getattr(variant, name) for name in (*VARIED, "body", "position")}

@@ -172,6 +172,8 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('sample_percent', models.PositiveSmallIntegerField(default=20, help_text='Percent of all recipients, shared evenly by the variants. 100: everybody, and there is no rest.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100)], verbose_name='size of the sample')),
                 ('wait_hours', models.PositiveSmallIntegerField(default=4, help_text='So long after the sample has begun the winner is to be chosen; earlier asks whether it is meant.', validators=[django.core.validators.MaxValueValidator(336)], verbose_name='hours to wait')),
+                ('winner_by', models.CharField(choices=[('hand', 'I choose'), ('clicks', 'Most clicks, automatically'), ('opens', 'Most opens, automatically (estimate)')], db_default='hand', default='hand', max_length=6)),
+                ('undecided', models.CharField(blank=True, choices=[('uncounted', "Visits aren't counted for this campaign."), ('few', 'Too few visits to choose by.'), ('tie', 'Two variants are equally good.'), ('refused', 'A list or segment of the campaign is gone.')], db_default='', editable=False, max_length=9)),
                 ('seed', models.CharField(default=campaigns.models.experiment._seed, editable=False, max_length=16)),
                 ('expected', models.PositiveIntegerField(editable=False, null=True)),
                 ('begun_at', models.DateTimeField(editable=False, null=True)),

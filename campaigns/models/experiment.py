@@ -1,5 +1,6 @@
 """An A/B test: its variants, its sample and its winner."""
 
+import datetime as dt
 import secrets
 
 from django.conf import settings
@@ -17,7 +18,22 @@ def _seed() -> str:
 
 
 class Experiment(models.Model):
-    """The A/B test of a campaign: a sample gets the variants, then a person chooses the winner for the rest."""
+    """The A/B test of a campaign: a sample gets the variants, then the rest gets the winner."""
+
+    class WinnerBy(models.TextChoices):
+        """How the winner is chosen. Only visits by people count, never those of programs."""
+
+        HAND = "hand", _("I choose")
+        CLICKS = "clicks", _("Most clicks, automatically")
+        OPENS = "opens", _("Most opens, automatically (estimate)")
+
+    class Undecided(models.TextChoices):
+        """Why no winner was chosen automatically; a person has to choose."""
+
+        UNCOUNTED = "uncounted", _("Visits aren't counted for this campaign.")
+        FEW = "few", _("Too few visits to choose by.")
+        TIE = "tie", _("Two variants are equally good.")
+        REFUSED = "refused", _("A list or segment of the campaign is gone.")
 
     campaign = models.OneToOneField("campaigns.Campaign", on_delete=models.CASCADE, related_name="experiment")
     sample_percent = models.PositiveSmallIntegerField(
@@ -35,6 +51,18 @@ class Experiment(models.Model):
         validators=[MaxValueValidator(24 * 14)],
         help_text=_("Wait this long after the test starts before choosing a winner."),
     )
+    winner_by = models.CharField(
+        _("winner"),
+        max_length=6,
+        choices=WinnerBy,
+        default=WinnerBy.HAND,
+        db_default=WinnerBy.HAND,
+        help_text=_(
+            "Automatic: when the waiting time is over, everyone else gets the variant with the most clicks per accepted"
+            " message. On a tie or with too few clicks you choose."
+        ),
+    )
+    undecided = models.CharField(max_length=9, choices=Undecided, blank=True, db_default="", editable=False)
     seed = models.CharField(max_length=16, default=_seed, editable=False)  # Gives each test a different sample.
     expected = models.PositiveIntegerField(null=True, editable=False)  # Size of the audience when the test began.
     begun_at = models.DateTimeField(null=True, editable=False)
@@ -51,6 +79,11 @@ class Experiment(models.Model):
 
     def __str__(self) -> str:
         return f"A/B test of {self.campaign}"
+
+    @property
+    def ripe_at(self) -> dt.datetime | None:
+        """The time to choose the winner; None before the start."""
+        return self.begun_at + dt.timedelta(hours=self.wait_hours) if self.begun_at else None
 
     @property
     def has_rest(self) -> bool:

@@ -507,7 +507,7 @@ def test_a_variant_is_foreseen_through_the_servers_of_its_own_sender(tested: Cam
 
 
 def form(**changes: object) -> dict[str, object]:
-    return {"sample_percent": 100, "wait_hours": 2, "v1-subject": "Snow at last", **changes}
+    return {"sample_percent": 100, "wait_hours": 2, "winner_by": "hand", "v1-subject": "Snow at last", **changes}
 
 
 @pytest.mark.django_db

@@ -1,0 +1,110 @@
+"""Which variant of an A/B test is ahead, and whether the lead is more than chance. Visits by people decide alone.
+
+A visit by name counts its person once. A visit without a name may be one person's tenth: their number is an upper
+bound, and a lead has to be larger to mean something. Opens decide by name only.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from campaigns.models import Experiment, Variant
+from delivery.models import Message
+from delivery.records import figures
+from mail.links import levels
+from registry import Registry
+
+FEWEST = 10  # Visits of the variant that is ahead: with fewer, nothing is said and nothing is chosen.
+CHANCE = 0.05  # The probability of calling a lead of equal variants more than chance, for all pairs together.
+REPEATS = 4  # Clicks without a name that may be of one person: so many times larger is their variance.
+
+
+@dataclass(frozen=True, slots=True)
+class Visits:
+    """Visits by people to one mailing."""
+
+    clicked: int = 0  # People, by name.
+    clicks: int = 0  # Without a name.
+    opened: int = 0  # People, by name.
+
+
+# Each returns the visits by mailing; mailings without one may be missing.
+MAILING_VISITS: Registry[Callable[[Collection[int]], Mapping[int, Visits]]] = Registry()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One variant, and what counts for it."""
+
+    variant: int
+    accepted: int
+    people: int
+    loads: int = 0  # Without a name.
+
+    @property
+    def visits(self) -> int:
+        return self.people + self.loads
+
+    @property
+    def rate(self) -> float:
+        """Visits per accepted message; visits without a name can make it more than 1."""
+        return self.visits / self.accepted if self.accepted else 0.0
+
+
+def visits_of(mailing_ids: Collection[int]) -> dict[int, Visits]:
+    """Return the visits by people to each of these mailings."""
+    found = dict.fromkeys(mailing_ids, Visits())
+    for count in MAILING_VISITS.values():
+        found.update(count(mailing_ids))
+    return found
+
+
+def standings(variants: Sequence[Variant], *, by_opens: bool) -> list[Standing] | None:
+    """Return what counts for each variant, by their present figures; None if it isn't counted for one of them."""
+    mails = [variant.mailing for variant in variants if variant.mailing is not None]
+    enough = {levels.PERSONAL} if by_opens else {levels.PERSONAL, levels.ANONYMOUS}
+    if len(mails) < max(2, len(variants)) or any(mail.tracking not in enough for mail in mails):
+        return None
+    visits = visits_of([mail.pk for mail in mails])
+    return [
+        Standing(
+            variant.pk,
+            figures.counts(mail.pk).get(Message.Status.ACCEPTED, 0),
+            visits[mail.pk].opened if by_opens else visits[mail.pk].clicked,
+            0 if by_opens else visits[mail.pk].clicks,
+        )
+        for variant, mail in zip(variants, mails, strict=True)
+    ]
+
+
+def leader(standings: Sequence[Standing]) -> int | Experiment.Undecided:
+    """Return the variant with the most visits per accepted message, or why there is none."""
+    first, second = sorted(standings, key=lambda each: each.rate, reverse=True)[:2]
+    if first.visits < FEWEST or not all(each.accepted for each in standings):
+        return Experiment.Undecided.FEW
+    # Cross-multiplied, as equal fractions may differ as floating-point numbers.
+    if first.visits * second.accepted == second.visits * first.accepted:
+        return Experiment.Undecided.TIE
+    return first.variant
+
+
+def is_clear(standings: Sequence[Standing]) -> bool:
+    """Whether the leader's lead over each other variant is more than chance.
+
+    Two proportions with their common variance are compared (the z-test), at a level divided by the number of pairs
+    (Bonferroni), because the best of several variants is picked after the fact.
+    """
+    first, *others = sorted(standings, key=lambda each: each.rate, reverse=True)
+    pairs = len(standings) * len(others) // 2
+    needed = NormalDist().inv_cdf(1 - CHANCE / 2 / pairs)
+    return first.visits >= FEWEST and all(_z(first, other) >= needed for other in others)
+
+
+def _z(first: Standing, other: Standing) -> float:
+    accepted = first.accepted + other.accepted
+    if not (first.accepted and other.accepted):
+        return 0.0
+    people = min(1.0, (first.people + other.people) / accepted)
+    variance = people * (1 - people) + REPEATS * (first.loads + other.loads) / accepted
+    error = (variance * (1 / first.accepted + 1 / other.accepted)) ** 0.5
+    return (first.rate - other.rate) / error if error else 0.0
