@@ -37,6 +37,7 @@ class FeedbackConfig(AppConfig):
         from feedback.records.still_suppressed import at_providers
         from feedback.records.visit_figures import visit_sums
         from feedback.records.visit_segments import VISIT_KINDS
+        from feedback.records.visit_story import visits_of
         from feedback.reports.reader import read_upload
         from feedback.unsubscribe import count_unsubscribed
         from feedback.visits.turn import uncounted
@@ -57,6 +58,7 @@ class FeedbackConfig(AppConfig):
         RECEIPTS.register("mailboxes", receipt_of)
         SUPPRESSED_ELSEWHERE.register("providers", at_providers)
         VISIT_SUMS.register("visits", visit_sums)
+        SECTION_BUILDERS.register("visits", visits_of)
         SECTION_BUILDERS.register("feedback", feedback_of)
         PERSONAL_DATA.register("feedback", erasure.PART)
         for rule in retention.RULES:

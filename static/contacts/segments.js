@@ -195,7 +195,7 @@ class SegmentBuilder {
 
   makeText(parameter, shared, value) {
     const placeholder = parameter.is_optional ? parameter.label : null;
-    return make("input", { ...shared, type: "text", maxlength: 1000, autocomplete: "off", placeholder, value: value ?? "" });
+    return make("input", { ...shared, type: "text", maxlength: 1000, autocomplete: "off", placeholder, title: placeholder, value: value ?? "" });
   }
 
   makeDays(parameter, shared, value) {

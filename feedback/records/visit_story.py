@@ -1,0 +1,61 @@
+"""The opens and clicks of a person on the contact page: what people did is told plainly, and programs quietly."""
+
+import datetime as dt
+
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from contacts.models import Contact
+from contacts.privacy.contact_page import Section
+from feedback.models import Visit
+from mail.visits.names import REASON_TITLES, VISITOR_TITLES, Kind, Visitor
+from words.texts import translated
+
+SHOWN = 20
+LARGEST = 2**63 - 1
+
+
+def visits_of(contact: Contact, request: HttpRequest, now: dt.datetime) -> Section | None:
+    """Return the person's opens and clicks, newest first, a page at a time.
+
+    There are only visits of people who agreed to be counted by name.
+    """
+    if not request.user.has_perm("feedback.view_feedback"):
+        return None
+    rows = Visit.objects.filter(message__contact=contact, message__copy_of=None)
+    before = request.GET.get("visits_before", "")
+    if before.isascii() and before.isdecimal() and int(before[:20]) <= LARGEST:
+        rows = rows.filter(pk__lt=int(before[:20]))
+    else:
+        before = ""
+    # One more than shown, to see whether there are others.
+    found = list(rows.select_related("message__mailing", "link").order_by("-pk")[: SHOWN + 1])
+    shown = [{"at": visit.at, "told": _told(visit), "aside": _aside(visit)} for visit in found[:SHOWN]]
+    next_before = found[SHOWN - 1].pk if len(found) > SHOWN else None
+    return Section(
+        "visits",
+        _("Opens and clicks"),
+        "feedback/visit_story.html",
+        {"found": shown, "next_before": next_before, "before": before, "contact": contact},
+    )
+
+
+def _told(visit: Visit) -> str:
+    facts: dict[str, object] = {"mailing": visit.message.mailing.name}
+    if visit.kind == Kind.OPEN:
+        return _("Opened %(mailing)s (estimate)") % facts
+    if visit.link is None:
+        return _("Clicked %(mailing)s") % facts
+    facts |= {"number": visit.link.position, "label": visit.link.label}
+    if visit.link.label:
+        return _("Clicked %(mailing)s (link %(number)s: %(label)s)") % facts
+    return _("Clicked %(mailing)s (link %(number)s)") % facts
+
+
+def _aside(visit: Visit) -> str:
+    """Return who it was, and why that is thought, unless it was the person; visits are kept longer than names."""
+    if visit.visitor == Visitor.HUMAN:
+        return ""
+    who = {each.value: translated(title) for each, title in VISITOR_TITLES.items()}.get(visit.visitor, visit.visitor)
+    why = {each.value: translated(title) for each, title in REASON_TITLES.items()}.get(visit.reason, visit.reason)
+    return f"{who}: {why}"
