@@ -50,14 +50,14 @@ def test_what_the_person_did_is_told_and_programs_quietly(ada: Client, message: 
     visit(message, "click", link=LABEL)
     visit(message, "open")
     visit(message, "click", "machine", "every link", LABEL)
-    visit(message, "open", "unknown", "a reason of a later release")
+    visit(message, "open", "unknown", "a later reason")
 
     page = page_of(ada, message.contact)
 
     assert '<td data-label="What">Clicked Winter sale (link 3: &lt;b&gt;Buy&lt;/b&gt; now)</td>' in page
     assert '<td data-label="What">Opened Winter sale (estimate)</td>' in page
     assert "<small>Clicked Winter sale (link 3: &lt;b&gt;Buy&lt;/b&gt; now) · Machines: Many links of one" in page
-    assert "<small>Opened Winter sale (estimate) · Unknown: a reason of a later release</small>" in page
+    assert "<small>Opened Winter sale (estimate) · Unknown: a later reason</small>" in page
 
 
 def test_only_the_person_s_own_visits_are_told(ada: Client, message: Message) -> None:
