@@ -10,7 +10,7 @@ import functools
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 _NUMBER_BYTES = 8
 _PROOF_BYTES = 16  # 128 bits: impossible to guess, and the link stays short.
@@ -59,16 +59,24 @@ def maker_of_several(purposes: Sequence[str], keys: Sequence[str]) -> Callable[[
     return make_all
 
 
-def columns_of_several(purposes: Sequence[str], keys: Sequence[str]) -> Callable[[Sequence[int]], list[list[str]]]:
+def proofs_of_messages(numbers: Iterable[int], keys: Sequence[str]) -> list[bytes]:
+    """Return the 64 bytes of each message number from which all ``PARTS`` are cut.
+
+    :param keys: the first one signs.
+    """
+    return prove_all(_IN_PARTS, signing_key(keys), map(_octets, numbers))
+
+
+def columns_of_several(purposes: Sequence[str]) -> Callable[[Sequence[int], Sequence[bytes]], list[list[str]]]:
     """Return :func:`maker_of_several` for many numbers at once, with a column of tokens for each purpose.
 
-    Each number is hashed once, and all tokens of a column are encoded at once.
+    It takes the numbers and what :func:`proofs_of_messages` returned for them. All tokens of a column are encoded at
+    once.
     """
-    prove, parts = prover(_IN_PARTS, signing_key(keys)), [PARTS[purpose] for purpose in purposes]
+    parts = [PARTS[purpose] for purpose in purposes]
 
-    def make_all(numbers: Sequence[int]) -> list[list[str]]:
-        octets = list(map(_octets, numbers))
-        proofs = list(map(prove, octets))
+    def make_all(numbers: Sequence[int], proofs: Sequence[bytes]) -> list[list[str]]:
+        octets = [number.to_bytes(_NUMBER_BYTES) for number in numbers]
         columns = []
         for part in parts:
             size = _NUMBER_BYTES + part.stop - part.start
@@ -115,15 +123,8 @@ def proof_of_message(part: str, number: int, key: str) -> bytes:
 
 @functools.lru_cache(maxsize=64)
 def prover(purpose: str, key: str) -> Callable[[bytes], bytes]:
-    """Return BLAKE2b of 64 bytes with a key per purpose, so that a proof is valid for its purpose only.
-
-    The keyed hash is prepared once and copied: preparing it costs as much as the rest.
-    """
-    if not key or not purpose:
-        raise ValueError("a token needs a key and a purpose, and one of them is empty")
-    of_site = hashlib.blake2b(key.encode()).digest()  # The longest key that BLAKE2b takes, however long this one is.
-    of_purpose = hashlib.blake2b(purpose.encode(), key=of_site).digest()
-    begun = hashlib.blake2b(key=of_purpose)
+    """Return BLAKE2b of 64 bytes with a key per purpose, so that a proof is valid for its purpose only."""
+    begun = _begun(purpose, key)
 
     def prove(text: bytes) -> bytes:
         one = begun.copy()
@@ -131,6 +132,26 @@ def prover(purpose: str, key: str) -> Callable[[bytes], bytes]:
         return one.digest()
 
     return prove
+
+
+def prove_all(purpose: str, key: str, texts: Iterable[bytes]) -> list[bytes]:
+    """Return what the :func:`prover` of a purpose returns for each of many texts."""
+    begun, proofs = _begun(purpose, key), []
+    for text in texts:
+        one = begun.copy()
+        one.update(text)
+        proofs.append(one.digest())
+    return proofs
+
+
+@functools.lru_cache(maxsize=64)
+def _begun(purpose: str, key: str) -> "hashlib.blake2b":
+    """Return the keyed hash of a purpose, to be copied: preparing it costs as much as the rest."""
+    if not key or not purpose:
+        raise ValueError("a token needs a key and a purpose, and one of them is empty")
+    of_site = hashlib.blake2b(key.encode()).digest()  # The longest key that BLAKE2b takes, however long this one is.
+    of_purpose = hashlib.blake2b(purpose.encode(), key=of_site).digest()
+    return hashlib.blake2b(key=of_purpose)
 
 
 @functools.lru_cache(maxsize=64)

@@ -9,10 +9,10 @@ import base64
 import hmac
 import re
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from mail.addresses import ADDRESS_OCTETS, LOCAL_OCTETS
-from mail.tokens import proof_of_message, signing_key
+from mail.tokens import PARTS, proof_of_message, signing_key
 
 ATTEMPTS = 64
 _NUMBER_BYTES = 5
@@ -30,6 +30,16 @@ class Tag(NamedTuple):
     attempt: int  # Modulo ``ATTEMPTS``; not proved: take one that the message never had for its last.
 
 
+class Tagger(Protocol):
+    """Tags the address of an attempt."""
+
+    def __call__(self, message: int, attempt: int, proof: bytes = b"") -> str:
+        """Return the address.
+
+        :param proof: what :func:`mail.tokens.proofs_of_messages` returned for the message, if that was asked already.
+        """
+
+
 def tagged(address: str, message: int, attempt: int, keys: Sequence[str]) -> str:
     """Return ``address`` with the tag of an attempt; unchanged if it would become too long.
 
@@ -39,15 +49,15 @@ def tagged(address: str, message: int, attempt: int, keys: Sequence[str]) -> str
     return tagger(address, keys)(message, attempt)
 
 
-def tagger(address: str, keys: Sequence[str]) -> Callable[[int, int], str]:
+def tagger(address: str, keys: Sequence[str]) -> Tagger:
     """Return :func:`tagged` for one address, with the work that all messages share done in advance."""
     local, _, domain = address.rpartition("@")
     more = 1 + _LETTERS
     is_room = len(local.encode()) + more <= LOCAL_OCTETS and len(address.encode()) + more <= ADDRESS_OCTETS
     if not is_room or local.startswith('"'):
-        return lambda message, attempt: address
+        return lambda message, attempt, proof=b"": address
     before, after, key = f"{local}+", f"@{domain}", signing_key(keys)
-    return lambda message, attempt: before + _sign(message, attempt, key) + after
+    return lambda message, attempt, proof=b"": before + _sign(message, attempt, key, _PART, proof) + after
 
 
 def tags(keys: Sequence[str]) -> Callable[[int, int], str]:
@@ -64,14 +74,16 @@ def tag_of(address: str, keys: Sequence[str]) -> Tag | None:
     return _read(address, _PART, keys)
 
 
-def unsubscribe_addresses(domain: str, keys: Sequence[str]) -> Callable[[int], str]:
+def unsubscribe_addresses(domain: str, keys: Sequence[str]) -> Callable[..., str]:
     """Return a function from a message to the address that unsubscribes its recipient.
+
+    Its second argument is the ``proof`` of :class:`Tagger`, and can be left out.
 
     :param domain: the domain of the return path; mail to it reaches us.
     :param keys: the first one signs.
     """
     before, after, key = f"{_UNSUBSCRIBE}+", f"@{domain}", signing_key(keys)
-    return lambda message: before + _sign(message, 0, key, _UNSUBSCRIBE_PART) + after
+    return lambda message, proof=b"": before + _sign(message, 0, key, _UNSUBSCRIBE_PART, proof) + after
 
 
 def message_to_unsubscribe(address: str, keys: Sequence[str]) -> int | None:
@@ -104,9 +116,10 @@ def _read(address: str, part: str, keys: Sequence[str]) -> Tag | None:
     return tag if is_genuine else None
 
 
-def _sign(message: int, attempt: int, key: str, part: str = _PART) -> str:
+def _sign(message: int, attempt: int, key: str, part: str = _PART, proof: bytes = b"") -> str:
     number = message * ATTEMPTS + attempt % ATTEMPTS
-    bits = int.from_bytes(number.to_bytes(_NUMBER_BYTES) + proof_of_message(part, message, key))
+    own = proof[PARTS[part]] if proof else proof_of_message(part, message, key)
+    bits = int.from_bytes(number.to_bytes(_NUMBER_BYTES) + own)
     return (  # base64.b32encode takes twice as long.
         f"{_PAIRS[bits >> 110]}{_PAIRS[bits >> 100 & 1023]}{_PAIRS[bits >> 90 & 1023]}{_PAIRS[bits >> 80 & 1023]}"
         f"{_PAIRS[bits >> 70 & 1023]}{_PAIRS[bits >> 60 & 1023]}{_PAIRS[bits >> 50 & 1023]}{_PAIRS[bits >> 40 & 1023]}"

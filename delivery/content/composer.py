@@ -44,6 +44,7 @@ from mail.message.composition import Compiled, Rendered, compile_content, links_
 from mail.message.dkim import Signer
 from mail.message.footers import known_language
 from mail.message.style import Counting, Recipient, Recipients, Style
+from mail.tokens import proofs_of_messages
 from smtpservers.forms.validators import fill_unsubscribe_url
 from smtpservers.models import SmtpServer
 from smtpservers.provider_headers import provider_headers
@@ -232,23 +233,26 @@ class Composer:
         if self._cc and not self._cc.keys().isdisjoint(map(fold, addresses)):
             return None  # Its Cc is another one.
         envelope_senders = [message.envelope_from or self._return_path.of(message) for message in messages]
-        numbers = [message.pk for message in messages]
+        numbers, proofs = [message.pk for message in messages], [message.proof for message in messages]
+        if not all(proofs):  # Some weren't claimed, as in a preview.
+            proofs = proofs_of_messages(numbers, settings.TOKEN_KEYS)
         counted = self._counted_of(messages[0], tracking)
         is_personal = levels.PERSONAL in counted
-        urls, feedback_ids, personal = (self._personal_columns if is_personal else self._token_columns)(numbers)
+        urls, feedback_ids, personal = (self._personal_columns if is_personal else self._token_columns)(numbers, proofs)
         anonymous = [self._targets.token if self._targets else ""] * len(messages)
         pixel_tokens, link_tokens = (personal if level == levels.PERSONAL else anonymous for level in counted)
         if self._server.linked_unsubscribe_url:
             pairs = zip(urls, messages, strict=True)
             urls = [self._unsubscribe_url(url, message, message.email) for url, message in pairs]
         references: Sequence[str] = ()
+        make_address = self._unsubscribe_address
         if self._provider_headers:
             references = [self._return_path.tag(*pair) for pair in zip(messages, envelope_senders, strict=True)]
         recipients = Recipients(
             addresses=addresses,
             message_ids=[message.message_id for message in messages],
             values=self._value_columns(compiled.names, messages) | {"unsubscribe_url": urls},
-            unsubscribe_addresses=list(map(self._unsubscribe_address, numbers)) if self._unsubscribe_address else (),
+            unsubscribe_addresses=list(map(make_address, numbers, proofs)) if make_address else (),
             feedback_ids=feedback_ids,
             references=references,
             pixel_tokens=pixel_tokens,

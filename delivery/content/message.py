@@ -63,6 +63,8 @@ class Outgoing:
     attempt_count: int = 0  # Earlier attempts, without the present one.
     tries: int = 0  # The earlier attempts that reached a server: the backoff grows with these.
     envelope_from: str = ""  # The envelope sender of the present attempt.
+    # What mail.tokens.proofs_of_messages returned for its number, once that was asked for. Nothing shows it.
+    proof: bytes = field(default=b"", repr=False)
 
     @property
     def written_to(self) -> str:

@@ -5,14 +5,14 @@ restored from a dump. Nobody can guess another recipient's ID.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterable
 
 from django.conf import settings
 
 from delivery.content.message import Outgoing
 from delivery.models import Mailing
 from mail.addresses import domain_of, parse_mailbox
-from mail.tokens import prover, signing_key
+from mail.tokens import prove_all, signing_key
 from smtpservers.models import SmtpServer
 from smtpservers.smtp.endpoint import domain_name_of
 
@@ -36,21 +36,19 @@ def fix_id_domain(mailing: Mailing, server: SmtpServer) -> None:
     mailing.id_domain = domain
 
 
-def maker(mailing: Mailing) -> Callable[[Outgoing], str]:
-    """Return the function that makes a mailing's Message-IDs; :func:`fix_id_domain` must have run before."""
-    prove = prover("Message-ID", signing_key(settings.TOKEN_KEYS))
+def make_all(mailing: Mailing, messages: Iterable[Outgoing]) -> list[str]:
+    """Return the Message-IDs of a mailing's messages; :func:`fix_id_domain` must have run before."""
     # A mailing without an identity is older than that field, and is known by its number.
     identity, before, after = mailing.identity or str(mailing.pk), mailing.reference, f"@{mailing.id_domain}>"
     start = f"<{before}." if before else "<"
-
-    def make(message: Outgoing) -> str:
-        original = message.copy_of.email_key if message.copy_of else ""
-        text = "\n".join((identity, message.email_key, message.copy_kind, original))
-        return f"{start}{prove(text.encode())[:_BYTES].hex()}{after}"
-
-    return make
+    texts = [
+        f"{identity}\n{one.email_key}\n{one.copy_kind}\n{one.copy_of.email_key if one.copy_of else ''}".encode()
+        for one in messages
+    ]
+    proofs = prove_all("Message-ID", signing_key(settings.TOKEN_KEYS), texts)
+    return [f"{start}{proof[:_BYTES].hex()}{after}" for proof in proofs]
 
 
 def has_our_form(message_id: str) -> bool:
-    """Return whether a Message-ID looks like one that :func:`maker` makes. That proves nothing."""
+    """Return whether a Message-ID looks like one that :func:`make_all` makes. That proves nothing."""
     return _FORM.fullmatch(message_id) is not None

@@ -48,7 +48,10 @@ class ReturnPath:
         Mail to our own operators, notices and redirected messages, gets the tag of ``NOBODY``: its bounce is recorded,
         and starts no further mail.
         """
-        return self.address if self._tagged is None else self._tagged(*self._numbers(message))
+        if self._tagged is None:
+            return self.address
+        number, attempt = self._numbers(message)
+        return self._tagged(number, attempt, message.proof if number == message.pk else b"")
 
     def tag(self, message: Outgoing, address: str) -> str:
         """Return the bare tag of a message's present attempt, for a header of its provider.

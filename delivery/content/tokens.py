@@ -63,16 +63,18 @@ def message_of(token: str, purpose: str = UNSUBSCRIBE) -> int | None:
     return tokens.read(purpose, token, settings.TOKEN_KEYS)
 
 
-def columns_of_tokens(*, with_tracking: bool) -> Callable[[Sequence[int]], tuple[list[str], list[str], list[str]]]:
-    """Return :func:`unsubscribe_urls_feedback_ids_and_tracking` for many messages at once.
+def columns_of_tokens(
+    *, with_tracking: bool
+) -> Callable[[Sequence[int], Sequence[bytes]], tuple[list[str], list[str], list[str]]]:
+    """Return :func:`unsubscribe_urls_feedback_ids_and_tracking` for many messages at once, with their proofs.
 
     :param with_tracking: whether the third column is wanted; otherwise it is empty.
     """
     start, purposes = _start("u"), [UNSUBSCRIBE, "feedback", "tracking"][: 3 if with_tracking else 2]
-    make = tokens.columns_of_several(purposes, settings.TOKEN_KEYS)
+    make = tokens.columns_of_several(purposes)
 
-    def columns(message_ids: Sequence[int]) -> tuple[list[str], list[str], list[str]]:
-        signed, feedback_ids, *tracking = make(message_ids)
+    def columns(message_ids: Sequence[int], proofs: Sequence[bytes]) -> tuple[list[str], list[str], list[str]]:
+        signed, feedback_ids, *tracking = make(message_ids, proofs)
         return (
             [start + token for token in signed],
             feedback_ids,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from contacts.consent.suppressed import (
@@ -28,6 +29,7 @@ from delivery.content.return_paths import ReturnPath
 from delivery.models import Attempt, Batch, Mailing, Message
 from delivery.outbox import leases, plan
 from delivery.outbox.plan import LaneShare
+from mail import tokens
 from mail.addresses import parse_mailbox
 from smtpservers.limits import reservations
 from smtpservers.models import SmtpServer
@@ -344,9 +346,11 @@ def address(messages: Sequence[Outgoing], mailing: Mailing, return_path: ReturnP
     Both depend only on the mailing, the batch and the message, so that the recovery of a dead worker's batch computes
     the same values.
     """
-    make = message_ids.maker(mailing)
-    for message in messages:
-        message.message_id = message.message_id or make(message)
+    proofs = tokens.proofs_of_messages((message.pk for message in messages), settings.TOKEN_KEYS)
+    made = message_ids.make_all(mailing, messages)
+    for message, proof, message_id in zip(messages, proofs, made, strict=True):
+        message.proof = proof
+        message.message_id = message.message_id or message_id
         message.envelope_from = return_path.of(message)
 
 

@@ -91,7 +91,7 @@ def _by_message_id(statements: Iterable[Statement]) -> dict[int, Match]:
     for keys in _parts(sorted({key for each in asked for key in _keys(each)})):
         rows = Message.objects.filter(email_key__in=keys, message_id__in=given)
         for message in rows.select_related("mailing", "contact", "copy_of__contact").order_by("pk"):
-            if message_ids.maker(message.mailing)(Outgoing.of(message)) == message.message_id:
+            if message_ids.make_all(message.mailing, [Outgoing.of(message)]) == [message.message_id]:
                 ours[message.email_key, message.message_id] = message.pk
     found = {}
     for each in asked:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mail import tokens
+from mail import tokens, verp
 
 OLD, NEW, OTHER = "old key", "new key", "another site's key"
 ALPHABET = string.ascii_letters + string.digits + "_-"
@@ -69,6 +69,20 @@ def test_tokens_that_are_cut_from_one_hash_are_those_that_are_made_one_by_one(nu
     both = tokens.maker_of_several(["unsubscribe", "feedback"], [NEW, OLD])(number)
 
     assert both == [tokens.make("unsubscribe", number, [NEW]), tokens.make("feedback", number, [NEW])]
+
+
+@given(st.lists(st.integers(0, 2**34 - 1)))
+def test_one_hash_of_each_number_gives_all_tokens_and_addresses(numbers):
+    proofs = tokens.proofs_of_messages(numbers, [NEW, OLD])
+    tag, unsubscribe = verp.tagger("b@shop.example", [NEW]), verp.unsubscribe_addresses("shop.example", [NEW])
+
+    columns = tokens.columns_of_several(list(tokens.PARTS))(numbers, proofs)
+
+    each = tokens.maker_of_several(list(tokens.PARTS), [NEW])
+    assert [list(row) for row in zip(*columns, strict=True)] == [each(number) for number in numbers]
+    for number, proof in zip(numbers, proofs, strict=True):
+        assert tag(number, 2, proof) == tag(number, 2)
+        assert unsubscribe(number, proof) == unsubscribe(number)
 
 
 def test_ten_thousand_flipped_bits_never_verify():

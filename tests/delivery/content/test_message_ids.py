@@ -24,7 +24,7 @@ NOW = dt.datetime(2026, 11, 30, 23, 59, tzinfo=dt.UTC)
 
 
 def message_id(mailing: Mailing, email: str = "ann@shop.example", **fields: Any) -> str:
-    return message_ids.maker(mailing)(Outgoing(1, 1, email, email, **fields))
+    return message_ids.make_all(mailing, [Outgoing(1, 1, email, email, **fields)])[0]
 
 
 def mailing(**fields: Any) -> Mailing:

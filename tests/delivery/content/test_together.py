@@ -5,6 +5,7 @@ import random
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from bench.composing import outgoing, standard_mailing, standard_server
 from delivery.content.composer import Composed, Composer
@@ -13,6 +14,7 @@ from delivery.content.targets import Targets
 from delivery.models import Mailing
 from mail.links import levels
 from mail.links.levels import Level
+from mail.tokens import proofs_of_messages
 from smtpservers.models import SmtpServer
 from tests.mail.message.hostile import TEXTS
 
@@ -207,6 +209,8 @@ def hostile(dice: random.Random, number: int, share: float) -> Outgoing:
         message_id=message_id,
         attempt_count=number % 3,
         envelope_from=f"b+{number}@shop.example" if number % 2 else "",
+        # As a claim sets it.
+        proof=proofs_of_messages([1000 + number], settings.TOKEN_KEYS)[0] if number % 4 else b"",
     )
 
 

@@ -57,7 +57,7 @@ def sent_to(
     message = Message.objects.create(
         mailing=mailing, contact=contact, email=email, email_key=fold(email), **(values | fields)
     )
-    message.message_id = message_ids.maker(mailing)(Outgoing.of(message))
+    [message.message_id] = message_ids.make_all(mailing, [Outgoing.of(message)])
     message.save(update_fields=["message_id"])
     for number in range(1, message.attempt_count + 1):
         make_attempt(
