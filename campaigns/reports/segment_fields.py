@@ -1,6 +1,6 @@
 """The segment field about campaigns."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from django.db.models import Exists, Q
 
@@ -26,10 +26,14 @@ def _fields() -> Iterator[ConditionField]:
         _("Campaign"),
         HEADING,
         (
-            Operator("had", _("was sent one of"), (some, OUTCOME)),
+            Operator("had", _("was sent one of"), (some, OUTCOME), _had_words),
             Operator("had_not", _("was sent none of"), (some,)),
         ),
     )
+
+
+def _had_words(said: Mapping[str, str]) -> str:
+    return _("Was sent one of %(campaigns)s, with one of the outcomes %(outcomes)s", **said)
 
 
 def _compile(condition: Condition, moment: Moment) -> Q:

@@ -347,6 +347,7 @@ def anniversary_range(today: dt.date, days: int) -> tuple[str, str] | None:
 
 _AND, _OR = gettext_noop("%(one)s and %(other)s"), gettext_noop("%(one)s or %(other)s")
 _COMMA = gettext_noop("%(one)s, %(other)s")
+_DASH = gettext_noop("%(one)s – %(other)s")
 _JOINED = {"all": _AND, "any": _OR, "none": _OR}
 
 
@@ -376,8 +377,7 @@ def _in_words(condition: Condition, vocabulary: Vocabulary) -> str:
         return operator.sentence(said)
     if not said:
         return _("%(field)s %(operator)s", field=known.label, operator=operator.label)
-    values = list(said.values())
-    compared = values[0] if len(values) == 1 else _("%(first)s – %(second)s", first=values[0], second=values[1])
+    compared = joined(said.values(), _DASH)
     return _("%(field)s %(operator)s %(value)s", field=known.label, operator=operator.label, value=compared)
 
 

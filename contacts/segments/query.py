@@ -282,8 +282,20 @@ def _list_fields() -> Iterator[ConditionField]:
 def _dated_field(status: str) -> Iterator[ConditionField]:
     lists = tuple(ContactList.objects.values_list("pk", "name"))
     one = Parameter("list", "choice", _("the list"), lists, is_optional=True, empty_words=_("any list"))
-    operators = tuple(Operator(each.name, each.label, (*each.parameters, one)) for each in INSTANT_OPERATORS)
-    yield ConditionField(status, _(str(Subscription.Status(status).label)), LISTS, operators)
+    label = _(str(Subscription.Status(status).label))
+    operators = tuple(
+        Operator(each.name, each.label, (*each.parameters, one), partial(_dated_words, label, each.label))
+        for each in INSTANT_OPERATORS
+    )
+    yield ConditionField(status, label, LISTS, operators)
+
+
+def _dated_words(status: str, comparison: str, said: Mapping[str, str]) -> str:
+    of_list = _("%(status)s (list: %(list)s)", status=status, list=said["list"]) if "list" in said else status
+    days = said["from"] if "from" in said else said.get("date", said.get("days", ""))
+    if "to" in said:
+        days = _("%(one)s – %(other)s", one=days, other=said["to"])
+    return _("%(field)s %(operator)s %(value)s", field=of_list, operator=comparison, value=days)
 
 
 def _about_list(condition: Condition, moment: Moment) -> Q:

@@ -1,7 +1,7 @@
 """Segment fields about the mail that a person was sent."""
 
 import datetime as dt
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
@@ -32,10 +32,24 @@ def _fields() -> Iterator[ConditionField]:
         _("Any mail"),
         HEADING,
         (
-            Operator("had", _("was sent in the last days:"), (_DAYS, OUTCOME)),
-            Operator("had_not", _("was not sent in the last days:"), (_DAYS,)),
+            Operator("had", _("was sent in the last days:"), (_DAYS, OUTCOME), _had_words),
+            Operator("had_not", _("was not sent in the last days:"), (_DAYS,), _had_not_words),
         ),
     )
+
+
+def _had_words(said: Mapping[str, str]) -> str:
+    words = _("Was sent mail in the last %(days)s days, with one of the outcomes %(outcomes)s", **said)
+    return (
+        _("Was sent mail in the last day, with one of the outcomes %(outcomes)s", **said)
+        if said["days"] == "1"
+        else words
+    )
+
+
+def _had_not_words(said: Mapping[str, str]) -> str:
+    words = _("Was sent no mail in the last %(days)s days", **said)
+    return _("Was sent no mail in the last day") if said["days"] == "1" else words
 
 
 def _compile(condition: Condition, moment: Moment) -> Q:

@@ -1,7 +1,7 @@
 """Segment fields about feedback; a new kind of feedback appears by itself."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from django.db.models import Exists, OuterRef, Q
 
@@ -29,8 +29,28 @@ def _fields() -> Iterator[ConditionField]:
         "feedback",
         _("Feedback"),
         HEADING,
-        (Operator("gave", _("gave one of"), parameters), Operator("gave_not", _("gave none of"), parameters)),
+        (
+            Operator("gave", _("gave one of"), parameters, _gave_words),
+            Operator("gave_not", _("gave none of"), parameters, _gave_not_words),
+        ),
     )
+
+
+def _gave_words(said: Mapping[str, str]) -> str:
+    return _("Gave one of %(kinds)s for %(mail)s", mail=_mail_words(said), kinds=said["kinds"])
+
+
+def _gave_not_words(said: Mapping[str, str]) -> str:
+    return _("Gave none of %(kinds)s for %(mail)s", mail=_mail_words(said), kinds=said["kinds"])
+
+
+def _mail_words(said: Mapping[str, str]) -> str:
+    mail = _("“%(campaign)s”", campaign=said["campaign"]) if "campaign" in said else _("any mail")
+    if "days" not in said:
+        return mail
+    if said["days"] == "1":
+        return _("%(mail)s in the last day", mail=mail)
+    return _("%(mail)s in the last %(days)s days", mail=mail, days=said["days"])
 
 
 def _compile(condition: Condition, moment: Moment) -> Q:
