@@ -1,5 +1,6 @@
 """A row of an admin list as a card on a phone: its name, its state and one figure, or the figures that a page names."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 register = template.Library()
 PARTS = ("card-name", "card-state", "card-figure")
+_LABEL = re.compile(r'(?<= data-label=")[^"]')
 
 
 @register.simple_tag
@@ -21,5 +23,9 @@ def cells(change_list: ChangeList, row: Any) -> Iterator[SafeString]:
     parts["action_checkbox"] = "card-pick"
     for column, cell in zip(columns, row, strict=False):
         part = parts.get(column, "")
-        yield mark_safe(cell.replace('class="', f'class="{part} ', 1)) if part else cell  # noqa: S308 - unfold's cell.
+        if not part:
+            yield cell
+            continue
+        shown_cell = _LABEL.sub(lambda first: first[0].upper(), cell.replace('class="', f'class="{part} ', 1), 1)
+        yield mark_safe(shown_cell)  # noqa: S308 - unfold's cell.
     yield from row[len(columns) :]

@@ -112,6 +112,12 @@ def test_a_card_of_what_came_back_says_why(phone: Page, path: str, make: Callabl
     assert sideways_scroll(phone) == 0
 
 
+def test_a_label_begins_with_a_capital_letter(phone: Page) -> None:
+    phone.goto("/admin/auth/user/")
+
+    assert seen(phone.locator("#result_list .data-row"))[1:] == ["Roles: admin"]
+
+
 def test_the_messages_fit_a_phone(phone: Page) -> None:
     mailing = Mailing.objects.create(name=LONG, subject="Books", html="<p>Books</p>")
     Message.objects.create(mailing=mailing, email=f"{'ann' * 20}@example.com", reason=REASON)
