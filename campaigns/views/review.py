@@ -25,7 +25,7 @@ from campaigns.models import Approval, Campaign
 from campaigns.preflight import inquiry
 from campaigns.preflight.checks.counting import SENTENCES
 from campaigns.preflight.checks.routes import carried, routes_of
-from campaigns.preflight.finding import Severity, by_weight
+from campaigns.preflight.finding import CHECKS, Severity, by_weight
 from campaigns.preflight.preview import sample_subject
 from campaigns.preflight.review import review as look
 from campaigns.schedule import schedule as campaign_schedule
@@ -127,12 +127,17 @@ def schedule(request: HttpRequest, campaign_id: int) -> HttpResponse:
     form = ScheduleForm.of(campaign, clock.now(), request.POST)
     if not form.is_valid():
         return review_page(request, campaign, 422, schedule_form=form)
+    overridden = approvals.overrides(Written(campaign))
     if problems := campaign_schedule.set_schedule(campaign_id, form.schedule(), clock.now()):
         for problem in problems:
             messages.error(request, problem)
     else:
         log(request, campaign_id, "Changed when it is sent.")
         messages.success(request, _("Schedule saved."))
+        left = approvals.overrides(Written(campaign_or_404(campaign_id)))
+        if ended := [f"{CHECKS[check].title} ({check})" for check in overridden if check not in left]:
+            said = _("The schedule changed, so these checks count again: %(checks)s. Override them again if needed.")
+            messages.warning(request, said % {"checks": ", ".join(ended)})
     return redirect("campaigns:review", campaign_id)
 
 

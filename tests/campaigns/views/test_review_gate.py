@@ -17,6 +17,7 @@ from mail.records.finding import Line
 from smtpservers.models import ServerSession, SmtpServer
 from tests.campaigns.conftest import client_of
 from tests.campaigns.gate import AUTHOR, ENVELOPE, know, know_all, serve_https, tried
+from tests.harness.forms import opened
 
 pytestmark = pytest.mark.django_db
 MOST_QUERIES = 45  # Of the page with session, user and sidebar.
@@ -85,6 +86,28 @@ def test_a_row_is_overridden_once_by_an_administrator_with_a_reason(
     assert "Override “SPF record” (D1)" not in html
     assert "Not ready yet: 1 item to fix" in html
     assert html.index("Warnings") < html.index("There is no SPF record.")
+
+
+def test_a_changed_schedule_names_the_checks_that_count_again(
+    marketer: Client, people: dict[str, User], fresh: Campaign
+) -> None:
+    broken(ENVELOPE, Line.SPF, "spf-missing", "There is no SPF record.")
+    admin = client_of(people["admin"])
+    admin.post(f"/campaigns/{fresh.pk}/override/", {"check": "D1", "reason": "The provider adds it."})
+    again = "these checks count again: SPF record (D1)."
+    form = opened(page(marketer, fresh).encode(), "schedule_form")
+
+    marketer.post(f"/campaigns/{fresh.pk}/schedule/", form)
+    unchanged = page(marketer, fresh)
+    marketer.post(f"/campaigns/{fresh.pk}/schedule/", form | {"days": ["0"]})
+    changed = page(marketer, fresh)
+
+    assert "Schedule saved." in unchanged
+    assert "Check D1 overridden" in unchanged
+    assert "count again" not in unchanged
+    assert again in changed
+    assert "Check D1 overridden" not in changed
+    assert "count again" not in page(marketer, fresh)
 
 
 def test_the_page_connects_to_nobody(marketer: Client, fresh: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
