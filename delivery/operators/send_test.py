@@ -280,6 +280,7 @@ async def _talk(
             error.reply,
             needs_mending=error.needs_mending,
             awaits_account=error.awaits_account,
+            lacks_token=error.lacks_token,
         )
         return None, judgement, error.stage, error.reply, {}
     answer = await connection.send(

@@ -247,18 +247,27 @@ def alone(judgement: Judgement) -> Judgement:
 
 
 def judge_connection(
-    stage: Stage, why: str, reply: Reply | None, *, needs_mending: bool = False, awaits_account: bool = False
+    stage: Stage,
+    why: str,
+    reply: Reply | None,
+    *,
+    needs_mending: bool = False,
+    awaits_account: bool = False,
+    lacks_token: bool = False,
 ) -> Judgement:
     """Judge a connection that could not be made: the server failed, and the message only waits.
 
     :param needs_mending: whether only a person can repair it, as with a wrong certificate.
     :param awaits_account: whether it is over once the server's OAuth account works.
+    :param lacks_token: whether the OAuth account gave no token, so that nothing was asked of the server.
     """
     if reply is None and needs_mending:
-        deferred = Judgement("deferred", "deferred", why, "tls-cert", AT_ONCE, pauses_server=True)
+        rule = "no-token" if lacks_token else "tls-cert" if stage is Stage.TLS else "no-session"
+        deferred = Judgement("deferred", "deferred", why, rule, AT_ONCE, pauses_server=True)
         return replace(deferred, pause_awaits_account=awaits_account)
     if reply is None:
-        return Judgement("deferred", "deferred", why, "no-connection", AT_ONCE, server_failed=True)
+        rule = "no-token" if lacks_token else "no-connection"
+        return Judgement("deferred", "deferred", why, rule, AT_ONCE, server_failed=True)
     verdict = classify(stage, reply)
     deferred = Judgement("deferred", "deferred", f"{why}: {reply}"[:600], verdict.rule, AT_ONCE)
     # A deferred sign-in pauses the server too: further tries would look like guessing the password.

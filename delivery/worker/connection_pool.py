@@ -135,6 +135,7 @@ class ConnectionPool:
             error.reply,
             needs_mending=error.needs_mending,
             awaits_account=error.awaits_account,
+            lacks_token=error.lacks_token,
         )
         log.warning("server %s: %s", lane.server.name, judgement.reason)
         if not await lane.database(lane.is_unchanged):

@@ -53,6 +53,7 @@ _WORDS = {
     ),
     "auth": (_("Sign-in rejected"), _("The server's username or password isn't accepted.")),
     "auth-temp": (_("Sign-in not possible now"), _("The server couldn't check the sign-in at that time.")),
+    "token": (_("No OAuth token"), _("The OAuth account gave no token to sign in with. Its page says what to do.")),
     "config": (_("Server's settings"), _("The server needs other settings, such as a sign-in or another name.")),
     "server": (_("Server rejected the session"), _("The server accepted no mail at all at that time.")),
     "tls": (_("Encryption failed"), _("The server's certificate or encryption couldn't be trusted.")),
@@ -71,6 +72,7 @@ MEANINGS = {key: Meaning(key, label, sentence) for key, (label, sentence) in _WO
 _KINDS = {rule.name: rule.kind for rule in RULES}
 # Outcomes without a reply have a rule too. If nothing was begun, the kind itself takes its place.
 _KINDS.update({"unreadable": "unreadable", "lost-line": "line", "no-connection": "line"})
+_KINDS.update({"no-token": "token", "no-session": "config"})
 _KINDS["same-to-all"] = "account"  # The same reply to everybody.
 _KINDS.update(dict.fromkeys(("ended-composing", "ended-compiling", "poison"), "composing"))
 

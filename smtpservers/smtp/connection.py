@@ -46,6 +46,7 @@ class ConnectionFailed(Exception):
 
     :param needs_mending: whether it stays so until a person fixes it, as with a wrong certificate.
     :param awaits_account: whether it stays so until the server's OAuth account works.
+    :param lacks_token: whether the OAuth account gave no token, so that nothing was asked of the server.
     """
 
     def __init__(
@@ -56,12 +57,14 @@ class ConnectionFailed(Exception):
         *,
         needs_mending: bool = False,
         awaits_account: bool = False,
+        lacks_token: bool = False,
     ) -> None:
         super().__init__(why)
         self.stage = stage
         self.reply = reply
         self.needs_mending = needs_mending
         self.awaits_account = awaits_account
+        self.lacks_token = lacks_token
 
 
 class Connection:
@@ -206,7 +209,11 @@ async def _token(endpoint: Endpoint, refused: str, observer: Observer | None) ->
     except NoToken as error:
         (observer or _ignore)(lost_step("token", "", text_of(error), began))
         raise ConnectionFailed(
-            Stage.AUTH, text_of(error), needs_mending=error.needs_person, awaits_account=error.awaits_account
+            Stage.AUTH,
+            text_of(error),
+            needs_mending=error.needs_person,
+            awaits_account=error.awaits_account,
+            lacks_token=True,
         ) from None
 
 

@@ -10,6 +10,7 @@ import pytest
 from delivery.outcomes.verdicts import Hold, Judgement, SenderRefusal, Slowing, alone, judge, judge_connection
 from mail.replies.reply import Reply
 from mail.replies.rules import Action, Repeats, Stage
+from mail.replies.words import meaning_of
 from smtpservers.smtp.answer import Answer
 
 SAMPLES = json.loads((Path(__file__).parents[2] / "mail" / "replies" / "replies.json").read_text())
@@ -219,6 +220,25 @@ def test_a_connection_that_fails_is_the_servers_matter(
     assert (found.status, found.wait) == ("deferred", dt.timedelta(0))
     assert {name: getattr(found, name) for name in expected} == expected
     assert not any((found.suppresses, found.is_soft))
+
+
+@pytest.mark.parametrize(
+    ("stage", "needs_mending", "lacks_token", "rule", "label"),
+    [
+        ("TLS", True, False, "tls-cert", "Encryption failed"),
+        ("AUTH", True, False, "no-session", "Server's settings"),
+        ("EHLO", True, False, "no-session", "Server's settings"),
+        ("AUTH", True, True, "no-token", "No OAuth token"),
+        ("AUTH", False, True, "no-token", "No OAuth token"),
+        ("AUTH", False, False, "no-connection", "Connection lost"),
+    ],
+)
+def test_a_connection_that_fails_without_a_reply_says_by_its_rule_what_is_missing(
+    stage: str, needs_mending: bool, lacks_token: bool, rule: str, label: str
+) -> None:
+    found = judge_connection(Stage(stage), "why", None, needs_mending=needs_mending, lacks_token=lacks_token)
+
+    assert (found.rule, meaning_of(found.rule).label) == (rule, label)
 
 
 def test_a_try_by_hand_is_about_its_own_message_only() -> None:

@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from delivery.models import Message
+from delivery.models import Attempt, Message
 from delivery.operators import send_test
 from oauth import tokens
 from oauth.models import OAuthAccount
@@ -194,6 +194,7 @@ def test_a_worker_s_pause_for_want_of_a_token_ends_when_the_account_is_connected
 
     row.refresh_from_db()
     assert (row.paused_reason, row.pause_awaits_account) == ("OAuth account Newsletter: Connect it.", True)
+    assert set(Attempt.objects.values_list("rule", flat=True)) == {"no-token"}
     assert tokens.renew(account.pk, timezone.now(), is_asked=True)
     row.refresh_from_db()
     assert row.paused_reason == ""
