@@ -9,10 +9,9 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
-from urllib.parse import urlsplit
 
 from mail import markup
-from mail.links import utm
+from mail.links import tracking, utm
 from mail.links.merge_tags import OWN_LINKS
 from mail.markup import BLANKS, decoded, unquoted
 
@@ -26,7 +25,7 @@ OFF: WhyNot = "off"  # Marked with data-track="off".
 SIGNED: WhyNot = "signed"  # A presigned URL.
 OWN: WhyNot = "own"  # Of this site: unsubscribing, preferences, the web version, and every other page.
 OTHER: WhyNot = "other"  # No web page: mailto, tel, an anchor, a relative address.
-BROKEN: WhyNot = "broken"  # Too long, or with a line break or another character that a redirect cannot have.
+BROKEN: WhyNot = "broken"  # No redirect can lead there: it has a line break, no real host or port, or is too long.
 MANY: WhyNot = "many"  # Beyond MOST_COUNTED.
 
 
@@ -154,13 +153,13 @@ class _Judge:
             return OWN if _OWN_FIELD.search(written) else FIELD
         if not utm.WEB_URL.match(url):
             return OTHER
-        if len(url) > utm.MOST_URL or _UNFIT.search(url):
+        # "<" shows that a quotation mark is missing somewhere.
+        if "<" in url or tracking.location(url) is None:
             return BROKEN
-        try:
-            host = urlsplit(url).netloc.rpartition("@")[2].lower()
-        except ValueError:  # Brackets that enclose no IPv6 address.
-            return BROKEN
-        if host in self._own_hosts or (self._skip and utm.lower_host(url).startswith(self._skip)):
+        host = _HOST.match(url)
+        if (host is not None and host[1].lower() in self._own_hosts) or (
+            self._skip and utm.lower_host(url).startswith(self._skip)
+        ):
             return OWN
         return SIGNED if utm.is_presigned(url.partition("#")[0].partition("?")[2]) else ""
 
@@ -195,5 +194,4 @@ def _is_mark(attribute: re.Match[str]) -> bool:
 
 
 _OWN_FIELD = re.compile("|".join(OWN_LINKS))
-# Controls and half characters fit into no header and no table; "<" shows that a quotation mark is missing somewhere.
-_UNFIT = re.compile("[\x00-\x1f\x7f<\ud800-\udfff]")
+_HOST = re.compile(r"https?://(?:[^/\\?#]*@)?([^/\\?#]*)", re.IGNORECASE)  # With its port; "\" is a slash to browsers.

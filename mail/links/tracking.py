@@ -6,16 +6,18 @@ is no open redirect, and nothing to read for whoever sees the link. The caller s
 
 import base64
 import hmac
+import ipaddress
 import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import idna
 
 from mail import tokens
+from mail.links.utm import MOST_URL
 
 CLICKS, OPENS = "/c/", "/o/"  # Where links and pixels lead: a link without a suffix, a pixel with one.
 PIXEL_SUFFIX = ".gif"
@@ -96,27 +98,37 @@ def read_pixel(text: str, keys: Sequence[str]) -> Token | None:
     return read(text.removesuffix(PIXEL_SUFFIX), keys) if text.endswith(PIXEL_SUFFIX) else None
 
 
-def location(url: str) -> str:
-    """Return a target as the value of a Location header: as it is if it is ASCII without a space, as nearly all are.
+def location(url: str) -> str | None:
+    """Return a target as the value of a Location header; None if no redirect can lead there as the link would.
 
-    Otherwise the host is spelled by IDNA and the rest percent-encoded, as a browser that follows the link does (WHATWG
-    URL 4.4): bytes beyond ASCII in a header are read in different charsets.
+    What is None is not counted. Nearly all targets stay as they are. In the others the host is spelled by IDNA and the
+    rest percent-encoded, as a browser that follows the link does (WHATWG URL 4.4): a header has no room for spaces, and
+    bytes beyond ASCII in it are read in different charsets.
     """
+    if len(url) > MOST_URL or (parts := _WEB_ADDRESS.fullmatch(url)) is None:
+        return None
+    name, port = parts["name"], parts["port"]
+    if (port and int(port) > _MOST_PORT) or (name[0] == "[" and not _is_ipv6(name[1:-1])):
+        return None
     if url.isascii() and " " not in url:
         return url
-    parts = urlsplit(url)
-    start = url.index("//") + 2
-    end = start + len(parts.netloc)
-    before, at, host = url[start:end].rpartition("@")
-    name, colon, port = host.partition(":")
     try:
-        name = idna.encode(name, uts46=True).decode("ascii") if not name.isascii() else name
+        host = idna.encode(name, uts46=True).decode("ascii") if not name.isascii() else name
     except idna.IDNAError:
-        name = quote(name)
-    return url[:start] + _beyond_ascii(before) + at + name + colon + port + _beyond_ascii(url[end:])
+        host = _encoded(name)  # A browser may know better, as for a host of emoji.
+    found = _encoded(url[: parts.start("name")]) + host + _encoded(url[parts.end("name") :])
+    return found if len(found) <= MOST_URL else None
 
 
-def _beyond_ascii(text: str) -> str:
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _encoded(text: str) -> str:
     return quote(text, safe=_ASCII)
 
 
@@ -131,3 +143,13 @@ def _letters(number: int, proof: bytes) -> str:
 
 
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))
+_MOST_PORT = 65_535
+# No control and no half of a character anywhere, no space or delimiter in the host, and a port of digits. Browsers
+# read a backslash as a slash.
+_ANY = r"\x20-\x7e\x80-\ud7ff\ue000-\U0010ffff"
+_WEB_ADDRESS = re.compile(
+    rf"https?://(?:[^/\\?#\x00-\x1f\x7f\ud800-\udfff]*@)?"
+    rf"(?P<name>\[[0-9a-f:.]+\]|[^\x00-\x20\x7f\ud800-\udfff/\\?#@:<>\[\]^|]+)"
+    rf"(?::0*(?P<port>[0-9]{{0,5}}))?(?:[/\\?#][{_ANY}]*)?",
+    re.IGNORECASE,
+)

@@ -160,11 +160,14 @@ def test_links_that_are_not_counted_are_named(campaign: Campaign, server: SmtpSe
         '<a href="https://example.com/{{ first_name }}">Your page</a><a href="{{ unsubscribe_url }}">Leave</a>'
         '<a href="https://example.com/a?sv=1&amp;sig=2"><img src="x.png" alt="Invoice"></a>'
         '<a href="https://example.com/">Shop</a><a href="https://example.com/" data-track="off">Quiet</a>'
+        '<a href="https://example.com/Price list.pdf">Prices</a><a href="https://exa mple.com/">Blog</a>'
+        '<a href="https://example.com:☃/">Snow</a>'
     )
 
     assert told(campaign) == [
         "Links with a merge field in their address aren't counted: “Your page”.",
         "Links with a signed address aren't counted: “Invoice”.",
+        "Links with a broken or very long address aren't counted: “Blog”, “Snow”.",
     ]
 
 

@@ -5,6 +5,7 @@ import resource
 import stat
 import threading
 import time
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,18 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.db import DatabaseError, OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
+from delivery.content.targets import store
 from delivery.models import Mailing
 from feedback.visits import edge as edge_module
 from feedback.visits import targets
 from feedback.visits.edge import PIXEL, WRONG_PER_MINUTE, WrongTokens
 from feedback.visits.spool import read_line
 from feedback.visits.targets import Targets
+from mail.links.link_targets import in_html
 from mail.links.tracking import TOKEN_LETTERS, new_code, token_of_message
 from publicpages.models import Appearance
 from publicpages.views.links import busy_page
+from smtpservers.models import SmtpServer
 from tests.feedback.visits.making import (
     CHROME,
     URL,
@@ -104,6 +108,31 @@ def test_a_head_request_gets_the_same_headers_and_is_noted_as_one(mailing: Maili
     assert [line.facts.is_prefetch for line in lines_of(edge)] == [False, True, False, True]
 
 
+@pytest.mark.parametrize(
+    ("url", "header"),
+    [
+        ("https://shop.example/Price list 2026.pdf", "https://shop.example/Price%20list%202026.pdf"),
+        ("https://bücher.example:8080/ä b?q=日", "https://xn--bcher-kva.example:8080/%C3%A4%20b?q=%E6%97%A5"),
+        ('https://shop.example/?q="x"&a=[1]|^`', 'https://shop.example/?q="x"&a=[1]|^`'),
+        ("https://shop.example\\a", "https://shop.example\\a"),
+        ("https://[2001:db8::1]:8443/", "https://[2001:db8::1]:8443/"),
+        ("https://shop.example:☃/", None),
+        ("https://shop.example:99999/", None),
+        ("https://exa mple.com/", None),
+        ("https://shop.example/" + "日" * 3_000, None),
+    ],
+)
+def test_what_is_stored_is_what_can_be_redirected_to(mailing: Mailing, url: str, header: str | None) -> None:
+    edge, message = edge_before(), message_to(mailing)
+    server = SmtpServer.objects.create(name="Alpha", host="smtp.shop.example", mail_from="news@shop.example")
+    links = [place.link for place in in_html(f'<a href="{escape(url)}">x</a>')]
+
+    codes = store(mailing.pk, server.pk, links).codes
+
+    answers = [ask(edge, click_of(message, code)) for code in codes.values()]
+    assert [(each.status, each.headers["Location"]) for each in answers] == ([(302, header)] if header else [])
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"])
 def test_other_methods_are_refused(mailing: Mailing, method: str) -> None:
     edge = edge_before()
@@ -165,7 +194,14 @@ def test_no_link_leads_to_an_address_that_stands_in_it(mailing: Mailing, evil: s
 
 @pytest.mark.parametrize(
     "url",
-    ["javascript:alert(1)", "data:text/html,x", "https://a.example/\r\nSet-Cookie: a=b", "//a.example", "ftp://a"],
+    [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "https://a.example/\r\nSet-Cookie: a=b",
+        "//a.example",
+        "ftp://a",
+        "https://a:☃/",
+    ],
 )
 def test_a_target_that_no_check_should_have_let_pass_leads_nowhere(mailing: Mailing, url: str) -> None:
     assert ask(edge_before(), click_of(message_to(mailing), link_of(mailing, url=url))).status == 299

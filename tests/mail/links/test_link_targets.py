@@ -86,6 +86,10 @@ def read(source):
         ),
         ('<a href="https://a.example/<b>">x</a>', [("https://a.example/<b>", "broken")]),
         ('<a href="https://[::1/">x</a>', [("https://[::1/", "broken")]),
+        ('<a href="https://a.example/a b  c">x</a>', [("https://a.example/a b  c", "")]),
+        ('<a href="https://exa mple.com/">x</a>', [("https://exa mple.com/", "broken")]),
+        ('<a href="https://a.example:☃/">x</a>', [("https://a.example:☃/", "broken")]),
+        ('<a href="https://mail.example.com\\x@a.example">x</a>', [("https://mail.example.com\\x@a.example", "own")]),
         (f'<a href="https://a.example/{"x" * 10_000}">x</a>', [(f"https://a.example/{'x' * 10_000}", "broken")]),
     ],
 )
