@@ -126,8 +126,8 @@ class ContactAdmin(RetentionPage, RightsPages, SummarisedDeletion, ModelAdmin):
             defined.append("held_attributes")
         recorded = [("count_opens", "count_clicks"), "agreed_how"] if may_change else [tuple(tracking.FIELDS.values())]
         counting = _(
-            "Nobody is counted by name who hasn't agreed (GDPR, ePrivacy Directive Art. 5(3)). People who don't agree"
-            " aren't counted at all, in mail they already have, too."
+            "Nobody is counted by name who hasn't agreed (GDPR, ePrivacy Directive Art. 5(3)). New mail to people"
+            " who don't agree isn't counted, and mail they already have is counted without them."
         )
         return [
             (None, {"fields": person}),

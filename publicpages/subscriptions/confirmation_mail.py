@@ -22,7 +22,7 @@ _HTML = """\
 <p><a href="{{{{ confirm_url }}}}" style="display:inline-block;padding:12px 20px;border-radius:8px;\
 background:#1f2937;color:#ffffff;text-decoration:none;font-weight:bold">{words.button}</a></p>
 <p style="font-size:13px;overflow-wrap:anywhere">{{{{ confirm_url }}}}</p>
-<p>{words.ignore}</p>
+<p>{ignore}</p>
 <p>{{{{ organisation }}}}</p>
 </div>
 </body>
@@ -41,7 +41,7 @@ _TEXT = """\
 
 {{{{ confirm_url }}}}
 
-{words.ignore}
+{ignore}
 
 {{{{ organisation }}}}
 """
@@ -58,18 +58,27 @@ class ConfirmationMail:
 
 
 def confirmation_mail(
-    language: str, *, organisation: str, days: int, lists: list[str], wishes: list[str], url: str
+    language: str,
+    *,
+    organisation: str,
+    days: int,
+    lists: list[str],
+    wishes: list[str],
+    url: str,
+    is_subscribed: bool,
 ) -> ConfirmationMail:
     """Return the mail in one of the product's languages.
 
     It contains no name: the person who filled in the form may have entered anything as the name.
 
     :param wishes: what else was ticked, word for word.
+    :param is_subscribed: whether the person gets mail of all these lists without the confirmation.
     """
     words, also = CONFIRMATION[language], TRACKING[language].also
+    ignore = words.ignore_counting if is_subscribed else words.ignore
     return ConfirmationMail(
-        subject=words.subject,
-        html=_HTML.format(words=words, also=also, language=language),
-        text=_TEXT.format(words=words, also=also),
+        subject=words.subject_counting if is_subscribed else words.subject,
+        html=_HTML.format(words=words, also=also, ignore=ignore, language=language),
+        text=_TEXT.format(words=words, also=also, ignore=ignore),
         values={"organisation": organisation, "days": days, "lists": lists, "wishes": wishes, "confirm_url": url},
     )

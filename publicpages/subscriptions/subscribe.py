@@ -15,8 +15,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from contacts.consent import changes
 from contacts.consent.ip_networks import network_of
-from contacts.consent.tracking import decide
-from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Suppression
+from contacts.models import Contact, ContactList, Subscription, Suppression
 from contacts.privacy.erasure import is_erased
 from delivery.models import Mailing
 from delivery.outbox import mailings
@@ -167,24 +166,11 @@ def _process(sign_up_id: int, organisation: str, now: dt.datetime) -> bool:
             == Subscription.Status.PENDING
         ]
         wishes = tracking.missing(contact, sign_up.tracking)
-        if is_new and not unconfirmed and contact.subscriptions.exists():
-            _count(sign_up, contact, wishes, now)
-        elif (unconfirmed or wishes) and not _was_just_asked(sign_up, contact):
+        # Anybody can type an address: what is counted of a person, they confirm themselves, even where the entry alone
+        # subscribes them.
+        if (unconfirmed or wishes) and not _was_just_asked(sign_up, contact):
             _ask_to_confirm(sign_up, contact, organisation, now, lists=unconfirmed, wishes=wishes)
     return True
-
-
-def _count(sign_up: SignUp, contact: Contact, wishes: Collection[tracking.Topic], now: dt.datetime) -> None:
-    """Record the consents of a new person whom a single opt-in subscribed: the entry is the consent to all of it."""
-    decide(
-        contact.pk,
-        dict.fromkeys(wishes, True),
-        method=ConsentEvent.Method.FORM,
-        source=SOURCES[SignUp.Channel(sign_up.channel)],
-        now=now,
-        wordings={topic: sign_up.tracking[topic] for topic in wishes},
-        network=sign_up.network,
-    )
 
 
 def _was_just_asked(sign_up: SignUp, contact: Contact) -> bool:
@@ -239,6 +225,7 @@ def _ask_to_confirm(
         lists=names,
         wishes=[sign_up.tracking[topic] for topic in wishes],
         url=confirm_url(sign_up.pk),
+        is_subscribed=not lists,
     )
     mailing = mailings.open_mailing(
         stream=Mailing.Stream.NOTICE,
@@ -288,13 +275,16 @@ def names_of_lists(sign_up: SignUp) -> list[str]:
     return [contact_list.public_title for contact_list, _ in _choices(sign_up, only_public=False)]
 
 
-def confirm(sign_up: SignUp, origin: str, now: dt.datetime) -> list[str]:
+def confirm(sign_up: SignUp, counted: Collection[str], origin: str, now: dt.datetime) -> list[str]:
     """Subscribe the person to the lists of the entry, once; return the titles of the lists they are now on.
 
     Nothing changes if the link was used before, or the person has withdrawn since.
+
+    :param counted: what of the entry they left ticked about opens and clicks.
     """
     contact = sign_up.contact
     assert contact is not None
+    wishes = {name: agreed_to for name, agreed_to in sign_up.tracking.items() if name in counted}
     with transaction.atomic():
         if not SignUp.objects.filter(pk=sign_up.pk, confirmed_at=None).update(confirmed_at=now):
             return []
@@ -308,7 +298,7 @@ def confirm(sign_up: SignUp, origin: str, now: dt.datetime) -> list[str]:
             if value := getattr(sign_up, name):
                 Contact.objects.filter(pk=contact.pk, **{name: ""}).update(**{name: value})
         if confirmed:
-            tracking.confirm(contact, sign_up.tracking, sign_up.received_at, origin, now)
+            tracking.confirm(contact, wishes, sign_up.received_at, origin, now)
     return confirmed
 
 

@@ -111,7 +111,7 @@ def missing(contact: Contact, wordings: Mapping[str, str]) -> list[Topic]:
 def confirm(
     contact: Contact, wordings: Mapping[str, str], asked_at: dt.datetime, network: str, now: dt.datetime
 ) -> None:
-    """Record that the person confirmed what the form ticked, except what they refused since they were asked."""
+    """Record that the person confirmed what they left ticked, except what they refused since they were asked."""
     refused = ConsentEvent.objects.filter(contact=contact, status=tracking.NONE, at__gte=asked_at)
     since = set(refused.values_list("topic", flat=True))
     tracking.decide(
@@ -123,3 +123,9 @@ def confirm(
         wordings={topic: wordings[topic] for topic in read(wordings)},
         network=network,
     )
+
+
+def confirmed(contact: Contact, wordings: Mapping[str, str], names: Iterable[object]) -> list[Topic]:
+    """Return what of an entry the person left ticked and now agrees to."""
+    stored = Contact.objects.filter(pk=contact.pk).first()
+    return [topic for topic in read(names) if stored and topic.value in wordings and topic in agreed(stored)]

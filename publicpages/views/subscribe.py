@@ -204,13 +204,18 @@ def confirm_page(request: HttpRequest, confirm_token: str) -> HttpResponse:
             "sentence": labels.confirm_intro.format(**filled),
             "lists": subscribe.names_of_lists(sign_up),
             "also": TRACKING[language].also,
-            "wishes": sign_up.tracking.values(),
+            "wishes": sign_up.tracking,
         }
         return show(request, "confirm", language, context)
-    names = subscribe.confirm(sign_up, origin_of(request.META), now)
+    left_ticked = request.POST.getlist("count")
+    names = subscribe.confirm(sign_up, left_ticked, origin_of(request.META), now)
     if not names:  # Used by another click just now, or withdrawn since.
         return say(request, language, labels.confirmed_title, labels.used)
-    return say(request, language, labels.confirmed_title, labels.confirmed.format(lists=", ".join(names)))
+    sentences = [labels.confirmed.format(lists=", ".join(names))]
+    if sign_up.contact and (counted := tracking.confirmed(sign_up.contact, sign_up.tracking, left_ticked)):
+        switches = ", ".join(tracking.label(topic, language) for topic in counted)
+        sentences.append(TRACKING[language].agreed.format(names=switches))
+    return say(request, language, labels.confirmed_title, *sentences)
 
 
 def _expired(request: HttpRequest, *, is_genuine: bool) -> HttpResponse:

@@ -16,6 +16,9 @@ class ConfirmationWords:
     button: str
     hint: str
     ignore: str
+    # For a person who gets the mail already, and confirms nothing but what is counted.
+    subject_counting: str
+    ignore_counting: str
 
 
 CONFIRMATION: dict[str, ConfirmationWords] = {
@@ -26,6 +29,8 @@ CONFIRMATION: dict[str, ConfirmationWords] = {
         button="Yes, I want this mail",
         hint="Please open this link within {{ days }} days, and press the button there:",
         ignore="Was it not you? Then do nothing: nothing else will be sent to you.",
+        subject_counting="Please confirm your choice",
+        ignore_counting="Was it not you? Then do nothing: nothing changes.",
     ),
     "de": ConfirmationWords(
         subject="Bitte bestätigen Sie Ihre Anmeldung",
@@ -35,6 +40,8 @@ CONFIRMATION: dict[str, ConfirmationWords] = {
         button="Ja, das möchte ich",
         hint="Bitte öffnen Sie innerhalb von {{ days }} Tagen diesen Link und drücken Sie dort auf den Knopf:",
         ignore="Das waren nicht Sie? Dann tun Sie nichts: Sie bekommen keine weitere Nachricht.",
+        subject_counting="Bitte bestätigen Sie Ihre Auswahl",
+        ignore_counting="Das waren nicht Sie? Dann tun Sie nichts: Es ändert sich nichts.",
     ),
     "fr": ConfirmationWords(
         subject="Veuillez confirmer votre abonnement",
@@ -43,6 +50,8 @@ CONFIRMATION: dict[str, ConfirmationWords] = {
         button="Oui, je le souhaite",
         hint="Veuillez ouvrir ce lien dans les {{ days }} jours et y appuyer sur le bouton :",
         ignore="Ce n’était pas vous ? Alors ne faites rien : rien d’autre ne vous sera envoyé.",
+        subject_counting="Veuillez confirmer votre choix",
+        ignore_counting="Ce n’était pas vous ? Alors ne faites rien : rien ne change.",
     ),
     "es": ConfirmationWords(
         subject="Confirme su suscripción",
@@ -51,6 +60,8 @@ CONFIRMATION: dict[str, ConfirmationWords] = {
         button="Sí, deseo recibirlos",
         hint="Abra este enlace en un plazo de {{ days }} días y pulse allí el botón:",
         ignore="¿No fue usted? Entonces no haga nada: no se le enviará nada más.",
+        subject_counting="Confirme su elección",
+        ignore_counting="¿No fue usted? Entonces no haga nada: nada cambia.",
     ),
     "pt": ConfirmationWords(
         subject="Confirme a sua subscrição",
@@ -59,6 +70,8 @@ CONFIRMATION: dict[str, ConfirmationWords] = {
         button="Sim, desejo recebê-las",
         hint="Abra esta ligação no prazo de {{ days }} dias e prima aí o botão:",
         ignore="Não foi você? Então não faça nada: nada mais lhe será enviado.",
+        subject_counting="Confirme a sua escolha",
+        ignore_counting="Não foi você? Então não faça nada: nada muda.",
     ),
     "nl": ConfirmationWords(
         subject="Bevestig uw aanmelding",
@@ -67,6 +80,8 @@ CONFIRMATION: dict[str, ConfirmationWords] = {
         button="Ja, dat wil ik",
         hint="Open binnen {{ days }} dagen deze link en druk daar op de knop:",
         ignore="Was u dit niet? Doe dan niets: u ontvangt verder niets.",
+        subject_counting="Bevestig uw keuze",
+        ignore_counting="Was u dit niet? Doe dan niets: er verandert niets.",
     ),
     "it": ConfirmationWords(
         subject="Confermi la Sua iscrizione",
@@ -75,6 +90,8 @@ CONFIRMATION: dict[str, ConfirmationWords] = {
         button="Sì, lo desidero",
         hint="Apra questo link entro {{ days }} giorni e prema il pulsante che vi trova:",
         ignore="Non è stato Lei? Allora non faccia nulla: non Le sarà inviato altro.",
+        subject_counting="Confermi la Sua scelta",
+        ignore_counting="Non è stato Lei? Allora non faccia nulla: non cambia nulla.",
     ),
     "ja": ConfirmationWords(
         subject="登録の確認のお願い",
@@ -83,5 +100,7 @@ CONFIRMATION: dict[str, ConfirmationWords] = {
         button="はい、受け取ります",
         hint="{{ days }} 日以内に次のリンクを開き、ボタンを押してください:",
         ignore="お心当たりがない場合は、何もしないでください。ほかのメールは届きません。",
+        subject_counting="選択内容の確認のお願い",
+        ignore_counting="お心当たりがない場合は、何もしないでください。何も変わりません。",
     ),
 }

@@ -1,7 +1,7 @@
 """The texts about counting opens and clicks, in the product's eight languages.
 
 They stand on the preference page, the page of this choice alone, the form, the page that confirms, and in its mail. No
-request or database is involved. The caller fills in ``{organisation}``.
+request or database is involved. The caller fills in ``{organisation}`` and ``{names}``.
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ class TrackingWords:
     button: str
     change: str  # Ends the wording that a person agrees to.
     also: str  # Before what was ticked on the form, where it is confirmed.
+    agreed: str  # After the confirmation.
 
 
 TRACKING: dict[str, TrackingWords] = {
@@ -33,10 +34,12 @@ TRACKING: dict[str, TrackingWords] = {
         opens_text="{organisation} may record which of its emails I open, and when.",
         clicks="Count what I click",
         clicks_text="{organisation} may record which links in its emails I click, and when.",
-        unticked="What you leave unticked isn't counted, in emails you already have, too.",
+        unticked="What you leave unticked isn't counted in new emails. In those you already have, it isn't"
+        " linked to you any more.",
         button="Save this choice",
         change="I can change this at any time.",
-        also="You also agree to this:",
+        also="This was ticked, too. You can untick it before you confirm:",
+        agreed="You also agree to this: {names}.",
     ),
     "de": TrackingWords(
         title="Öffnen und Klicken",
@@ -46,10 +49,12 @@ TRACKING: dict[str, TrackingWords] = {
         opens_text="{organisation} darf festhalten, welche ihrer E-Mails ich öffne und wann.",
         clicks="Zählen, was ich anklicke",
         clicks_text="{organisation} darf festhalten, welche Links in ihren E-Mails ich anklicke und wann.",
-        unticked="Was Sie nicht ankreuzen, wird nicht gezählt, auch nicht in E-Mails, die Sie schon haben.",
+        unticked="Was Sie nicht ankreuzen, wird in neuen E-Mails nicht gezählt. In E-Mails, die Sie schon haben,"
+        " wird es nicht mehr mit Ihnen verknüpft.",
         button="Auswahl speichern",
         change="Ich kann das jederzeit ändern.",
-        also="Sie stimmen auch dem zu:",
+        also="Auch das wurde angekreuzt. Sie können es abwählen, bevor Sie bestätigen:",
+        agreed="Sie stimmen auch dem zu: {names}.",
     ),
     "fr": TrackingWords(
         title="Ouvertures et clics",
@@ -59,10 +64,12 @@ TRACKING: dict[str, TrackingWords] = {
         opens_text="{organisation} peut enregistrer quels e-mails de sa part j’ouvre, et quand.",
         clicks="Compter ce sur quoi je clique",
         clicks_text="{organisation} peut enregistrer sur quels liens de ses e-mails je clique, et quand.",
-        unticked="Ce que vous ne cochez pas n’est pas compté, même dans les e-mails que vous avez déjà.",
+        unticked="Ce que vous ne cochez pas n’est pas compté dans les nouveaux e-mails. Dans ceux que vous avez"
+        " déjà, ce n’est plus associé à vous.",
         button="Enregistrer ce choix",
         change="Je peux changer ce choix à tout moment.",
-        also="Vous acceptez aussi ceci :",
+        also="Ceci a aussi été coché. Vous pouvez le décocher avant de confirmer :",
+        agreed="Vous acceptez aussi ceci : {names}.",
     ),
     "es": TrackingWords(
         title="Aperturas y clics",
@@ -72,10 +79,12 @@ TRACKING: dict[str, TrackingWords] = {
         opens_text="{organisation} puede registrar cuáles de sus correos abro, y cuándo.",
         clicks="Contar dónde hago clic",
         clicks_text="{organisation} puede registrar en qué enlaces de sus correos hago clic, y cuándo.",
-        unticked="Lo que deje sin marcar no se cuenta, tampoco en los correos que ya tiene.",
+        unticked="Lo que deje sin marcar no se cuenta en los correos nuevos. En los que ya tiene, deja de"
+        " asociarse con usted.",
         button="Guardar esta elección",
         change="Puedo cambiarlo en cualquier momento.",
-        also="También acepta lo siguiente:",
+        also="También se marcó esto. Puede desmarcarlo antes de confirmar:",
+        agreed="También acepta lo siguiente: {names}.",
     ),
     "pt": TrackingWords(
         title="Aberturas e cliques",
@@ -85,10 +94,12 @@ TRACKING: dict[str, TrackingWords] = {
         opens_text="{organisation} pode registar quais dos seus e-mails abro, e quando.",
         clicks="Contar onde clico",
         clicks_text="{organisation} pode registar em que ligações dos seus e-mails clico, e quando.",
-        unticked="O que deixar por assinalar não é contado, nem nos e-mails que já tem.",
+        unticked="O que deixar por assinalar não é contado em novos e-mails. Nos que já tem, deixa de ser"
+        " associado a si.",
         button="Guardar esta escolha",
         change="Posso alterar isto a qualquer momento.",
-        also="Também aceita o seguinte:",
+        also="Também foi assinalado o seguinte. Pode desmarcá-lo antes de confirmar:",
+        agreed="Também aceita o seguinte: {names}.",
     ),
     "nl": TrackingWords(
         title="Openen en klikken",
@@ -98,10 +109,12 @@ TRACKING: dict[str, TrackingWords] = {
         opens_text="{organisation} mag vastleggen welke van haar e-mails ik open, en wanneer.",
         clicks="Tellen waarop ik klik",
         clicks_text="{organisation} mag vastleggen op welke links in haar e-mails ik klik, en wanneer.",
-        unticked="Wat u niet aanvinkt, wordt niet geteld, ook niet in e-mails die u al hebt.",
+        unticked="Wat u niet aanvinkt, wordt in nieuwe e-mails niet geteld. In e-mails die u al hebt, wordt het"
+        " niet meer aan u gekoppeld.",
         button="Deze keuze opslaan",
         change="Ik kan dit op elk moment wijzigen.",
-        also="U gaat ook hiermee akkoord:",
+        also="Dit is ook aangevinkt. U kunt het uitvinken voordat u bevestigt:",
+        agreed="U gaat ook hiermee akkoord: {names}.",
     ),
     "it": TrackingWords(
         title="Aperture e clic",
@@ -111,10 +124,12 @@ TRACKING: dict[str, TrackingWords] = {
         opens_text="{organisation} può registrare quali delle sue e-mail apro, e quando.",
         clicks="Contare dove clicco",
         clicks_text="{organisation} può registrare su quali link delle sue e-mail clicco, e quando.",
-        unticked="Ciò che non seleziona non viene contato, nemmeno nelle e-mail che ha già.",
+        unticked="Ciò che non seleziona non viene contato nelle nuove e-mail. In quelle che ha già, non viene"
+        " più associato a Lei.",
         button="Salvare questa scelta",
         change="Posso cambiare questa scelta in qualsiasi momento.",
-        also="Accetta anche quanto segue:",
+        also="È stato selezionato anche quanto segue. Può deselezionarlo prima di confermare:",
+        agreed="Accetta anche quanto segue: {names}.",
     ),
     "ja": TrackingWords(
         title="開封とクリック",
@@ -125,9 +140,10 @@ TRACKING: dict[str, TrackingWords] = {
         opens_text="{organisation} が、どのメールをいつ開いたかを記録することに同意します。",
         clicks="クリックを集計する",
         clicks_text="{organisation} が、メール内のどのリンクをいつクリックしたかを記録することに同意します。",
-        unticked="チェックのない項目は、すでに届いているメールについても集計されません。",
+        unticked="チェックのない項目は、今後のメールでは集計されません。すでに届いているメールについては、お客様と結び付けられなくなります。",
         button="選択を保存する",
         change="この選択はいつでも変更できます。",
-        also="次の内容にも同意します:",
+        also="次の項目にもチェックが入っています。確認の前に外すことができます:",
+        agreed="次の内容にも同意しました:{names}",
     ),
 }

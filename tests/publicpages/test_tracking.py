@@ -4,6 +4,7 @@ import datetime as dt
 import email
 import email.policy
 import json
+import re
 from dataclasses import replace
 from html import unescape
 from typing import Any
@@ -26,6 +27,7 @@ from publicpages.models import SignUp
 from publicpages.subscriptions import subscribe
 from publicpages.subscriptions.erasure import PART
 from publicpages.views.embed import snippet
+from publicpages.words.confirmation import CONFIRMATION
 from publicpages.words.tracking import TRACKING
 from smtpservers.models import SmtpServer
 from tests.publicpages.conftest import path_of
@@ -202,11 +204,14 @@ def sign_up(contact_list: ContactList, count: list[str], address: str = "eve@exa
     return SignUp.objects.latest("pk")
 
 
-def confirm(entry: SignUp) -> str:
+def confirm(entry: SignUp, but: str = "") -> tuple[str, str]:
+    """Press the button, with what is ticked on the page and not ``but``; return the page and the answer."""
     path = path_of(subscribe.confirm_url(entry.pk))
     shown = unescape(Client().get(path).content.decode())
-    Client().post(path, REMOTE_ADDR="198.51.100.7")
-    return shown
+    ticked = re.findall(r'name="count" value="(\w+)" checked', shown)
+    fields = {"count": [name for name in ticked if name != but]}
+    done = Client(enforce_csrf_checks=True).post(path, fields, REMOTE_ADDR="198.51.100.7")
+    return shown, unescape(done.content.decode())
 
 
 def text_of(notice: Message) -> str:
@@ -247,9 +252,10 @@ def test_a_double_opt_in_confirms_what_was_ticked_with_its_words(club: ContactLi
     assert consents(person) == ("unset", "unset")
     [notice] = Message.objects.filter(mailing__stream="notice")
     assert notice.merge["wishes"] == [entry.tracking["clicks"]]
-    shown = confirm(entry)
+    shown, done = confirm(entry)
 
     assert EN.also in shown
+    assert EN.agreed.format(names=EN.clicks) in done
     assert entry.tracking["clicks"] in shown
     assert f"{EN.also}\n\n- {entry.tracking['clicks']}" in text_of(notice)
     assert consents(person) == ("unset", "yes")
@@ -268,14 +274,54 @@ def test_an_entry_without_a_tick_agrees_to_nothing(club: ContactList) -> None:
     assert consents(Contact.objects.get(email="eve@example.com")) == ("unset", "unset")
 
 
-def test_a_single_opt_in_of_a_new_person_records_what_was_ticked(shop: ContactList) -> None:
+def test_a_single_opt_in_subscribes_at_once_and_asks_by_mail_what_may_be_counted(shop: ContactList) -> None:
     entry = sign_up(shop, ["opens", "clicks"])
 
     person = Contact.objects.get(email="eve@example.com")
+    assert person.subscriptions.get().status == "subscribed"
+    assert consents(person) == ("unset", "unset")
+    [notice] = Message.objects.filter(mailing__stream="notice")
+    words = CONFIRMATION["en"]
+    assert notice.mailing.subject == words.subject_counting
+    mail = text_of(notice)
+    assert words.ignore_counting in mail
+    assert words.ignore not in mail  # They get mail whatever they do.
+    confirm(entry)
     assert consents(person) == ("yes", "yes")
     proof = ConsentEvent.objects.get(contact=person, topic=OPENS)
-    assert (proof.method, proof.source, proof.wording) == ("form", "embedded form", entry.tracking["opens"])
-    assert not Message.objects.filter(mailing__stream="notice").exists()
+    assert (proof.method, proof.wording) == ("confirmation", entry.tracking["opens"])
+
+
+def test_no_entry_of_a_script_agrees_for_the_person(shop: ContactList) -> None:
+    body = {"email": "stranger@example.org", "lists": [shop.pk], "count": ["opens", "clicks"]}
+
+    Client().post("/subscribe.json", json.dumps(body), content_type="application/json")
+    subscribe.process_waiting("The Club", timezone.now())
+
+    stranger = Contact.objects.get(email="stranger@example.org")
+    assert consents(stranger) == ("unset", "unset")
+    assert not ConsentEvent.objects.filter(contact=stranger, topic__in=[OPENS, CLICKS]).exists()
+
+
+@pytest.mark.parametrize(("but", "left"), [("opens", ("unset", "yes")), ("clicks", ("yes", "unset"))])
+def test_who_unticks_a_consent_gets_the_mail_all_the_same(club: ContactList, but: str, left: tuple[str, str]) -> None:
+    entry = sign_up(club, ["opens", "clicks"])
+
+    _, done = confirm(entry, but)
+
+    person = Contact.objects.get(email="eve@example.com")
+    assert person.subscriptions.get().status == "subscribed"
+    assert consents(person) == left
+    assert getattr(EN, but) not in done
+
+
+def test_the_page_that_confirms_grants_nothing_that_was_not_ticked_on_the_form(club: ContactList) -> None:
+    entry = sign_up(club, ["opens"])
+
+    path = path_of(subscribe.confirm_url(entry.pk))
+    Client().post(path, {"count": ["clicks", "opens; DROP", "\0", "lists"]})
+
+    assert consents(Contact.objects.get(email="eve@example.com")) == ("unset", "unset")
 
 
 @pytest.mark.parametrize("before", ["unset", "none"])
