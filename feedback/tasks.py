@@ -36,7 +36,7 @@ def forward_mail() -> None:
 
 @shared_task
 def search_raw_reports() -> None:
-    """Delete the raw reports that name people who were erased."""
+    """Delete raw reports that name people who were erased, and redact other texts."""
     ends = time.monotonic() + raw_reports.FOR_A_WHILE
     with Reader() as reader:
         is_more = raw_reports.search(reader, lambda: time.monotonic() > ends)

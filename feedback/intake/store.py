@@ -63,7 +63,7 @@ def take(
         return Taken(raw.pk, True)
     except IntegrityError:
         row = RawReport.objects.only("pk", "state").filter(digest=digest).first()
-        if row is None:  # Another constraint, such as that of the server.
+        if row is None:  # Another constraint.
             raise
     is_new = False
     if not problem and row.state == States.UNPROVED:

@@ -59,6 +59,7 @@ class Feedback(models.Model):
         verbose_name = _("unsubscribe")
         verbose_name_plural = _("unsubscribes")
         permissions = [("retry_relay", "Can pass unsubscribes on again")]
+        indexes = [models.Index(fields=["email"], name="feedback_email")]  # Export and erasure of a person.
         constraints = [
             # Providers repeat their POST and people press twice; it counts once.
             models.UniqueConstraint(

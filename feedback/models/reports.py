@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from db.keys import KeptKey
 from delivery.models import Message
 from encryption.secret_field import SecretField
 from feedback.models.feedback import Feedback
@@ -33,9 +34,7 @@ class RawReport(models.Model):
 
     source = models.CharField(_("source"), max_length=8, choices=Source)
     digest = models.CharField(max_length=64, unique=True)  # SHA-256 of source, server and bytes.
-    server = models.ForeignKey(
-        SmtpServer, null=True, on_delete=models.SET_NULL, related_name="+", verbose_name=_("server")
-    )
+    server = KeptKey(SmtpServer, related_name="+", verbose_name=_("server"))
     provider = models.CharField(_("provider"), max_length=32, blank=True)  # Of a webhook: the name of its adapter.
     mailbox_id = models.BigIntegerField(null=True)
     envelope_to = models.CharField(max_length=320, blank=True)  # The recipient in the SMTP session; empty: unknown.
@@ -63,6 +62,7 @@ class RawReport(models.Model):
             ),
             # Webhooks: the posts of a server that are not proved, which are counted, limited and proved again.
             models.Index(fields=["server", "id"], condition=models.Q(state="unproved"), name="raw_report_unproved"),
+            models.Index(fields=["server", "id"], name="raw_report_server"),  # The list's filter.
             # The listener: how much came for an address today.
             models.Index(
                 fields=["envelope_to", "received_at"], condition=models.Q(source="listener"), name="raw_report_today"
@@ -83,11 +83,15 @@ class SearchScope:
 
 
 class RawSearch(models.Model):
-    """A search for raw reports that name an erased person. The row, and the addresses in it, go when it is over."""
+    """A search for raw reports and other texts that name an erased person.
+
+    The row, and the addresses in it, go when it is over.
+    """
 
     emails = SecretField()  # A JSON list.
     searched_to = models.BigIntegerField(default=0, db_default=0)  # The last raw report that was searched.
-    last_raw = models.BigIntegerField()  # The last one to search.
+    last_raw = models.BigIntegerField()  # The last one to search; 0: there was none.
+    redacted_to = models.JSONField(default=dict)  # By the name of the model, the last row whose texts were redacted.
     created_at = models.DateTimeField()
 
     class Meta:
@@ -115,9 +119,7 @@ class Report(models.Model):
 
     raw = models.ForeignKey(RawReport, null=True, on_delete=models.SET_NULL, related_name="reports")
     source = models.CharField(_("source"), max_length=8, choices=RawReport.Source)
-    server = models.ForeignKey(
-        SmtpServer, null=True, on_delete=models.SET_NULL, related_name="+", verbose_name=_("server")
-    )
+    server = KeptKey(SmtpServer, related_name="+", verbose_name=_("server"))
     provider = models.CharField(_("provider"), max_length=32, blank=True)
     received_at = models.DateTimeField(_("date"), db_default=Now(), editable=False)
     happened_at = models.DateTimeField(null=True)  # As the report says.
@@ -143,6 +145,8 @@ class Report(models.Model):
         indexes = [
             models.Index(fields=["kind", "id"], name="report_kind"),  # The Replies page: the newest of a kind.
             models.Index(fields=["state", "id"], name="report_state"),  # The Replies page; early ones that may be due.
+            models.Index(fields=["server", "id"], name="report_server"),  # The Replies page, by server.
+            models.Index(fields=["recipient"], name="report_recipient"),  # Export and erasure of a person.
         ]
 
     def __str__(self) -> str:

@@ -4,31 +4,28 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import Any
 
-from django.apps import apps
 from django.db.models import Q, QuerySet
 
 from contacts.privacy.erasure import PersonalData, Subject
-from contacts.privacy.redaction import ERASED, redact, text_columns
+from contacts.privacy.redaction import ERASED
 from delivery.records import erasure
-from feedback.models import Feedback, FirstVisit, RawReport, RelayedUnsubscribe, Report, Visit
+from feedback.models import Feedback, RawReport, RelayedUnsubscribe, Report
 from feedback.records import raw_reports, visits
-
-# Millions of rows, whose columns hold the words of mail.visits.names and nothing else.
-WITHOUT_TEXT = {Visit, FirstVisit}
 
 
 def of_person(subject: Subject) -> QuerySet[Feedback]:
     """Return the feedback to the person's messages, or under one of their addresses."""
-    return Feedback.objects.filter(
-        Q(message__in=erasure.of_person(subject).values("pk")) | Q(email__in=[*subject.emails, *subject.keys])
-    )
+    return Feedback.objects.filter(Q(message__in=_messages(subject)) | Q(email__in=[*subject.emails, *subject.keys]))
 
 
 def reports_of(subject: Subject) -> QuerySet[Report]:
     """Return the reports about the person's messages, or that name one of their addresses."""
-    return Report.objects.filter(
-        Q(message__in=erasure.of_person(subject).values("pk")) | Q(recipient__in=[*subject.emails, *subject.keys])
-    )
+    return Report.objects.filter(Q(message__in=_messages(subject)) | Q(recipient__in=[*subject.emails, *subject.keys]))
+
+
+def _messages(subject: Subject) -> list[int]:
+    """Return the person's messages. As a list, since PostgreSQL reads the whole table for "in a query, or …"."""
+    return list(erasure.of_person(subject).values_list("pk", flat=True))
 
 
 def emails(contact_id: int) -> Iterable[str]:
@@ -79,7 +76,7 @@ def _relayed(row: Feedback) -> dict[str, Any]:
 def erase(subject: Subject, now: dt.datetime) -> dict[str, int]:
     """Redact the person's feedback, and delete reports; call it while their messages have the address that finds it.
 
-    Raw reports that name the person without being about their messages are deleted by an errand.
+    An errand deletes raw reports that name the person without being about their messages, and redacts other texts.
     """
     reports = reports_of(subject)
     raws = set(reports.exclude(raw=None).values_list("raw", flat=True))
@@ -91,9 +88,6 @@ def erase(subject: Subject, now: dt.datetime) -> dict[str, int]:
     Feedback.objects.filter(pk__in=ids).update(email=ERASED, reason="")
     calls = RelayedUnsubscribe.objects.filter(feedback__in=ids)
     calls.exclude(state=RelayedUnsubscribe.State.PASSED_ON).delete()
-    pattern = subject.pattern
-    for model in set(apps.get_app_config("feedback").get_models()) - WITHOUT_TEXT:
-        redact(model._default_manager.all(), pattern, *text_columns(model))
     return {"feedback": len(ids), "reports": number, "opens and clicks": visited}
 
 

@@ -1,4 +1,7 @@
-"""Raw reports that name an erased person: they are searched for in the background, since each has to be decrypted."""
+"""Raw reports and other texts that name an erased person: they are searched for in the background.
+
+Raw reports have to be decrypted one by one, and a table of replies may have a million rows.
+"""
 
 import datetime as dt
 import json
@@ -6,56 +9,88 @@ import logging
 import re
 from collections.abc import Callable
 
-from django.db import transaction
+from django.apps import apps
+from django.db import models, transaction
 
 from contacts.privacy.erasure import Subject
-from contacts.privacy.redaction import Pattern
+from contacts.privacy.redaction import Pattern, redact, text_columns
 from encryption.keys import SecretUnreadable
 from feedback.intake.store import content_of
-from feedback.models import RawReport, RawSearch
+from feedback.models import FirstVisit, RawReport, RawSearch, Visit
 from feedback.reports.reader import Reader, Unreadable
 
 log = logging.getLogger(__name__)
 
 AT_ONCE = 20  # Rows in memory; each may have some megabytes.
+TEXTS_AT_ONCE = 2_000  # Rows of texts.
 FOR_A_WHILE = 4.0  # Seconds, so that other errands get their turn.
 # Marks of texts that hide an address from a plain search: transfer encodings, encoded words, escapes of JSON and forms.
 _ENCODED = re.compile(rb"base64|quoted-printable|=\?|\\u|%40", re.IGNORECASE)
 
+# Millions of rows, whose columns hold the words of mail.visits.names and nothing else.
+WITHOUT_TEXT = {Visit, FirstVisit}
+
 
 def search_later(subject: Subject, now: dt.datetime) -> None:
-    """Have the raw reports of up to now searched for a person's addresses, in the caller's transaction.
+    """Have raw reports of up to now, and this room's texts, searched for a person's addresses.
+
+    The search is stored in the caller's transaction.
 
     The addresses are kept encrypted until then. What comes in later is read by a worker that keeps nothing of an erased
     person.
     """
     last = RawReport.objects.order_by("-pk").values_list("pk", flat=True).first()
-    if last is not None:
-        RawSearch.objects.create(emails=json.dumps(sorted(subject.emails)), last_raw=last, created_at=now)
+    RawSearch.objects.create(emails=json.dumps(sorted(subject.emails)), last_raw=last or 0, created_at=now)
 
 
 def search(reader: Reader, should_pause: Callable[[], bool]) -> bool:
-    """Go on with the searches, and delete what they find; return whether some are left to go on with.
+    """Go on with the searches: delete raw reports, redact texts; return whether some are left to go on with.
 
     A search that is killed goes on where it was.
     """
     for each in RawSearch.objects.order_by("pk"):
-        while chunk := _next(each):
+        try:
+            pattern = Pattern(json.loads(each.emails.reveal(each.destination)))
+        except SecretUnreadable as error:  # It waits for the key.
+            log.warning("raw reports can't be searched for the person erased at %s: %s", each.created_at, error)
+            continue
+        while _delete_some(each, pattern, reader) or _redact_some(each, pattern):
             if should_pause():
                 return True
-            try:
-                pattern = Pattern(json.loads(each.emails.reveal(each.destination)))
-            except SecretUnreadable as error:  # It waits for the key, or until all of them are too old to be kept.
-                log.warning("raw reports can't be searched for the person erased at %s: %s", each.created_at, error)
-                break
-            found = [raw.pk for raw in chunk if _names(pattern, raw, reader)]
-            each.searched_to = chunk[-1].pk
-            with transaction.atomic():
-                RawReport.objects.filter(pk__in=found).delete()
-                each.save(update_fields=["searched_to"])
-        else:
-            each.delete()
+        each.delete()
     return False
+
+
+def _delete_some(search: RawSearch, pattern: Pattern, reader: Reader) -> bool:
+    """Search the next raw reports; False if none is left."""
+    chunk = _next(search)
+    if not chunk:
+        return False
+    found = [raw.pk for raw in chunk if _names(pattern, raw, reader)]
+    search.searched_to = chunk[-1].pk
+    with transaction.atomic():
+        RawReport.objects.filter(pk__in=found).delete()
+        search.save(update_fields=["searched_to"])
+    return True
+
+
+def _redact_some(search: RawSearch, pattern: Pattern) -> bool:
+    """Redact the next texts; False if none is left."""
+    for model in _with_texts():
+        rows = model._default_manager.filter(pk__gt=search.redacted_to.get(model.__name__, 0))
+        pks = list(rows.order_by("pk").values_list("pk", flat=True)[:TEXTS_AT_ONCE])
+        if pks:
+            search.redacted_to[model.__name__] = pks[-1]
+            with transaction.atomic():
+                redact(rows.filter(pk__lte=pks[-1]), pattern, *text_columns(model))
+                search.save(update_fields=["redacted_to"])
+            return True
+    return False
+
+
+def _with_texts() -> list[type[models.Model]]:
+    models_here = apps.get_app_config("feedback").get_models()
+    return [model for model in models_here if model not in WITHOUT_TEXT and text_columns(model)]
 
 
 def _next(search: RawSearch) -> list[RawReport]:
