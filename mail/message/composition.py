@@ -451,7 +451,9 @@ def _footer(content: str, style: Style, write: Callable[[footers.FooterWords | N
         words = footers.words_for(style.language)
         words = replace(words, reason=words.tested) if style.is_server_test else words
     is_stated = _squeeze(style.postal_address) in _squeeze(_MARKUP.sub(" ", read))
-    lines = [] if is_stated else [style.organisation, *style.postal_address.splitlines()]
+    address = style.postal_address.strip().splitlines()
+    begins_with_name = bool(address) and _squeeze(address[0]) == _squeeze(style.organisation)
+    lines = [] if is_stated else [*([] if begins_with_name else [style.organisation]), *address]
     if words is not None and is_stated:
         lines = [style.organisation]
     lines = [merge_fields.inert(line.strip()) for line in lines if line.strip()]

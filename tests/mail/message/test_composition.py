@@ -4,6 +4,7 @@ import datetime as dt
 import email
 import email.policy
 import re
+from dataclasses import replace
 from email.message import EmailMessage
 from typing import Any
 
@@ -459,6 +460,15 @@ def test_a_postal_address_is_not_said_twice() -> None:
     assert rendered.html.count("1 Example Street") == 1
     assert rendered.text.count("1 Example Street") == 1
     assert "Unsubscribe" in rendered.html
+
+
+def test_a_postal_address_that_begins_with_the_organisation_names_it_once() -> None:
+    style = replace(FULL, postal_address="Example Ltd\n1 Example Street")
+
+    rendered = compile_content("Hi", HTML, "", style).render(recipient())
+
+    assert rendered.html.count("Example Ltd") == rendered.text.count("Example Ltd") == 1
+    assert "1 Example Street" in rendered.html
 
 
 def test_links_are_tagged_and_the_unsubscribe_link_is_not() -> None:
