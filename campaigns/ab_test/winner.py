@@ -8,10 +8,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from campaigns.models import Experiment, Variant
 from delivery.models import Message
 from delivery.records import figures
 from mail.links import levels
+from mail.links.levels import Level
 from registry import Registry
 
 FEWEST = 10  # Visits of the variant that is ahead: with fewer, nothing is said and nothing is chosen.
@@ -51,6 +55,44 @@ class Standing:
         return self.visits / self.accepted if self.accepted else 0.0
 
 
+def plan(experiment: Experiment, level: Level) -> str:
+    """Return who chooses the winner, by what and when, as a sentence; empty if nothing is left for a winner.
+
+    :param level: how the campaign's opens and clicks are counted.
+    """
+    if not experiment.has_rest:
+        return ""
+    by_opens = experiment.winner_by == Experiment.WinnerBy.OPENS
+    if experiment.winner_by == Experiment.WinnerBy.HAND:
+        sentence = ngettext(
+            "You choose, %(n)s hour after the test starts or earlier.",
+            "You choose, %(n)s hours after the test starts or earlier.",
+            experiment.wait_hours,
+        )
+    elif level not in _enough(by_opens=by_opens):
+        if by_opens:
+            return _("You choose, because the campaign doesn't count opens by name.")
+        return _("You choose, because the campaign doesn't count clicks.")
+    elif by_opens:
+        sentence = ngettext(
+            "Automatically: the variant with the most opens goes to everyone else %(n)s hour after the test starts.",
+            "Automatically: the variant with the most opens goes to everyone else %(n)s hours after the test starts.",
+            experiment.wait_hours,
+        )
+    else:
+        sentence = ngettext(
+            "Automatically: the variant with the most clicks goes to everyone else %(n)s hour after the test starts.",
+            "Automatically: the variant with the most clicks goes to everyone else %(n)s hours after the test starts.",
+            experiment.wait_hours,
+        )
+    return sentence % {"n": experiment.wait_hours}
+
+
+def _enough(*, by_opens: bool) -> set[Level]:
+    """Return the levels whose visits can tell a winner."""
+    return {levels.PERSONAL} if by_opens else {levels.PERSONAL, levels.ANONYMOUS}
+
+
 def visits_of(mailing_ids: Collection[int]) -> dict[int, Visits]:
     """Return the visits by people to each of these mailings."""
     found = dict.fromkeys(mailing_ids, Visits())
@@ -62,7 +104,7 @@ def visits_of(mailing_ids: Collection[int]) -> dict[int, Visits]:
 def standings(variants: Sequence[Variant], *, by_opens: bool) -> list[Standing] | None:
     """Return what counts for each variant, by their present figures; None if it isn't counted for one of them."""
     mails = [variant.mailing for variant in variants if variant.mailing is not None]
-    enough = {levels.PERSONAL} if by_opens else {levels.PERSONAL, levels.ANONYMOUS}
+    enough = _enough(by_opens=by_opens)
     if len(mails) < max(2, len(variants)) or any(mail.tracking not in enough for mail in mails):
         return None
     visits = visits_of([mail.pk for mail in mails])

@@ -192,12 +192,12 @@ class _Sayer:
                 "n": f"{sample:,}"
             }
         yield ngettext(
-            "%(n)s message waits for the winner. The forecast assumes you choose at %(at)s.",
-            "%(n)s messages wait for the winner. The forecast assumes you choose at %(at)s.",
+            "%(n)s message waits for the winner. The forecast assumes the winner is chosen at %(at)s.",
+            "%(n)s messages wait for the winner. The forecast assumes the winner is chosen at %(at)s.",
             expected.waiting,
         ) % {"n": f"{expected.waiting:,}", "at": until}
         if not expected.is_sampled_in_time:
-            yield _("The test isn't fully sent by then. Wait longer before you choose.")
+            yield _("The test isn't fully sent by then. Enter a longer waiting time.")
 
     def row(self, line: ForecastLine) -> ForecastRow:
         notes = []

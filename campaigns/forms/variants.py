@@ -28,6 +28,15 @@ class ExperimentForm(RefusesControls, NoticesChanges, forms.ModelForm):  # type:
         model = Experiment
         fields = ["sample_percent", "wait_hours", "winner_by"]
 
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        is_automatic = cleaned.get("winner_by", Experiment.WinnerBy.HAND) != Experiment.WinnerBy.HAND
+        if is_automatic and cleaned.get("wait_hours") == 0 and cleaned.get("sample_percent") != 100:
+            self.add_error(
+                "wait_hours", _("Enter 1 hour or more to choose automatically. Visits take time to come in.")
+            )
+        return cleaned
+
 
 class VariantForm(NoticesChanges, RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     prose = frozenset({"subject", "preheader"})

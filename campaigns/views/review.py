@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from adminpages import deadlines
 from adminpages.access import needs
+from campaigns.ab_test import winner
 from campaigns.audience import allowances
 from campaigns.audience.audience import audience_of, names_of
 from campaigns.audience.headcounts import NotCounted, headcount
@@ -68,6 +69,7 @@ def _context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
     now = clock.now()
     deadlines.extend(COUNTING_SECONDS)
     found = look(campaign, now)
+    experiment = found.written.experiment
     standing = approvals.standing(found.written, found.people.reached)
     unanswered = approvals.unanswered(found)
     overridden = approvals.overrides(found.written)
@@ -76,7 +78,8 @@ def _context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
     return {
         "campaign": campaign,
         "audience": names_of(campaign),
-        "experiment": found.written.experiment,
+        "experiment": experiment,
+        "winner_plan": winner.plan(experiment, found.written.tracking) if experiment is not None else "",
         "variants": [(letter, sample_subject(varied.subject)) for letter, varied in found.written.contents if letter],
         "review": found,
         "counting": SENTENCES[found.written.tracking],

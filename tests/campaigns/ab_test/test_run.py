@@ -426,7 +426,7 @@ def test_a_forecast_sends_the_sample_first_and_the_rest_after_the_hours_to_wait(
     assert max(sent for at, sent in expected.progress if at < ripe_at) == 60
     assert words(expected, dt.UTC).notes[:2] == (
         "The test goes first: 60 messages.",
-        "240 messages wait for the winner. The forecast assumes you choose at 30 Nov, 16:00.",
+        "240 messages wait for the winner. The forecast assumes the winner is chosen at 30 Nov, 16:00.",
     )
 
 
@@ -542,6 +542,7 @@ def test_a_test_is_written_changed_and_removed(campaign: Campaign, marketer: Cli
         ({"v1-mail_from": "nobody"}, "campaign-wrong"),
         ({"sample_percent": 0}, "campaign-wrong"),
         ({"sample_percent": 101}, "campaign-wrong"),
+        ({"sample_percent": 50, "winner_by": "clicks", "wait_hours": 0}, "Enter 1 hour or more to choose"),
     ],
 )
 def test_a_wrong_test_is_told_and_nothing_is_stored_or_lost(

@@ -18,6 +18,7 @@ from campaigns.models import Campaign, Experiment, Variant
 from campaigns.schedule import mailings
 from delivery.models import Mailing, Message, Notice
 from feedback.models import VisitCount
+from installation.models import SiteSettings
 from tests.campaigns.ab_test.test_run import LATER, NOW, answer_all, crowd, per_person, start, tested, tick
 
 __all__ = ["crowd", "tested"]  # Fixtures.
@@ -69,6 +70,46 @@ def test_equal_variants_are_called_different_in_one_test_of_twenty_at_most(varia
         clear += winner.is_clear([Standing(place, accepted, each) for place, each in enumerate(clicked)])
 
     assert clear / rounds <= 0.05 + 3 * (0.05 * 0.95 / rounds) ** 0.5
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("winner_by", "level", "says"),
+    [
+        ("clicks", "anonymous", "Automatically: the variant with the most clicks goes to everyone else 4 hours after"),
+        ("opens", "personal", "Automatically: the variant with the most opens goes to everyone else 4 hours after"),
+        ("opens", "anonymous", "You choose, because the campaign doesn&#x27;t count opens by name."),
+        ("clicks", "off", "You choose, because the campaign doesn&#x27;t count clicks."),
+        ("hand", "personal", "You choose, 4 hours after the test starts or earlier."),
+    ],
+)
+def test_the_review_says_who_chooses_the_winner_by_what_and_when(
+    tested: Campaign, marketer: Client, saved_settings: None, winner_by: str, level: str, says: str
+) -> None:
+    SiteSettings.objects.create(tracking=level)
+    tested.lists.update(tracking="personal")
+    Experiment.objects.update(winner_by=winner_by, sample_percent=50, wait_hours=4)
+
+    page = marketer.get(reverse("campaigns:review", args=[tested.pk])).content.decode()
+
+    assert says in page
+    Experiment.objects.update(sample_percent=100)  # Nothing is left for a winner.
+    assert says not in marketer.get(reverse("campaigns:review", args=[tested.pk])).content.decode()
+
+
+@pytest.mark.django_db
+def test_nobody_is_asked_to_choose_what_is_chosen_automatically(by_clicks: Campaign, marketer: Client) -> None:
+    url = reverse("campaigns:progress", args=[by_clicks.pk])
+    long_ago = dt.datetime.now(dt.UTC) - dt.timedelta(days=2)
+    Experiment.objects.update(begun_at=long_ago)
+
+    due = marketer.get(url).content.decode()
+    Experiment.objects.update(undecided=TIE)
+    undecided = marketer.get(url).content.decode()
+
+    assert "The winner is being chosen automatically." in due
+    assert "Choose the winner for everyone else." not in due
+    assert "Choose the winner for everyone else." in undecided
 
 
 def count(position: int, number: int, **more: Any) -> None:
