@@ -154,6 +154,45 @@ def _send(number: int, people: int, subscribed: ContactList, servers: list[int])
         FROM delivery_message WHERE id BETWEEN {first} AND {last} AND attempt_count > 0
         """  # noqa: S608
     )
+    _come_back(f"FROM delivery_message WHERE id BETWEEN {first} AND {last}")
+
+
+def _come_back(of_messages: str) -> None:
+    """Make what comes back of some messages: a post, a reply and a bounce for each that bounced, and opens of many."""
+    bounced = f"{of_messages} AND status = 'bounced'"
+    _run(
+        f"""
+        INSERT INTO feedback_rawreport (source, digest, server_id, provider, envelope_to, sealed, size_bytes, state,
+            problem, received_at)
+        SELECT 'webhook', 'bench' || id, server_id, 'postmark', '', {_EMPTY}, 0, 'done', '', {_NOW} {bounced}
+        """
+    )
+    _run(
+        f"""
+        INSERT INTO feedback_feedback (kind, channel, message_id, attempt, email, is_global, reason, received_at)
+        SELECT 'hard', 'webhook', id, 1, email, {_FALSE}, reason, {_NOW} {bounced}
+        """
+    )
+    _run(
+        f"""
+        INSERT INTO feedback_report (source, server_id, provider, received_at, state, kind, message_id, attempt,
+            recipient, enhanced, text, rule, reason)
+        SELECT 'webhook', server_id, 'postmark', {_NOW}, 'applied', 'hard', id, 1, email, '5.1.1', reason, '', ''
+        {bounced}
+        """
+    )
+    _run(
+        f"""
+        INSERT INTO feedback_visit (message_id, kind, visitor, reason, family, at)
+        SELECT id, 'open', 'human', '', '', {_NOW} {of_messages} AND id % 3 = 0
+        """
+    )
+    _run(
+        f"""
+        INSERT INTO feedback_firstvisit (message_id, kind, link_id, visitor, at)
+        SELECT id, 'open', 0, 'human', {_NOW} {of_messages} AND id % 3 = 0
+        """
+    )
 
 
 def _bounds(mailing: Mailing) -> tuple[int, int]:
@@ -167,6 +206,7 @@ def _bounds(mailing: Mailing) -> tuple[int, int]:
 IS_POSTGRESQL = connection.vendor == "postgresql"
 _NOW = "now()" if IS_POSTGRESQL else "CURRENT_TIMESTAMP"
 _FALSE = "FALSE" if IS_POSTGRESQL else "0"
+_EMPTY = "''" if IS_POSTGRESQL else "x''"
 _TOKEN = f"'{'0' * 32}'"
 
 
