@@ -1,4 +1,4 @@
-"""The drain: sends due mail for a bounded time, with one event loop, one database thread and one thread for leases.
+"""The drain: sends due mail for a bounded time, with one event loop and threads for claims, records and leases.
 
 It makes a new plan twice a second, and starts a worker for each server with work and a free lane.
 """
@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from django.db import Error as DatabaseProblem
 from django.db import connections
 
+from db.dialect import is_postgresql
 from delivery.content.composer import SignerFor
 from delivery.content.recipient_domains import Validator
 from delivery.health import heartbeats
@@ -65,13 +66,19 @@ async def drain(
     """
     _allow_many_connections()
     _tune_garbage_collector()
-    async with _database_thread("database") as in_database, _database_thread("leases") as for_leases:
+    async with (
+        _database_thread("database") as in_database,
+        _database_thread("records") as for_records,
+        _database_thread("leases") as for_leases,
+    ):
         with (
             ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="signing") as signing,
             ThreadPoolExecutor(1, thread_name_prefix="composing") as composing,
         ):
             drain = _Drain(in_database, for_leases, clock, read_clock, should_stop, seconds, idle_seconds, signer_for)
             drain.signing, drain.composing = signing, composing
+            if is_postgresql():  # SQLite has one writer at a time, and a second one would only wait for it.
+                drain.for_records = for_records
             return await drain.run()
 
 
@@ -130,6 +137,7 @@ class _Drain:
     ) -> None:
         self.signer_for = signer_for
         self.in_database = in_database
+        self.for_records = in_database
         self.for_leases = for_leases  # A second database thread, since leases must not wait behind other work.
         self.idle_seconds = idle_seconds
         self.clock = clock

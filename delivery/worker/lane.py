@@ -36,6 +36,7 @@ class LaneProcess(Protocol):
     """The services of the process that a lane uses."""
 
     in_database: Any
+    for_records: Any  # The thread that records results, so that claims don't wait for it.
     clock: Callable[[], dt.datetime]
     idle_seconds: float
     validator: Validator
@@ -92,8 +93,15 @@ class HeldLane:
 
     async def database(self, function: Callable[..., T], *args: Any) -> T | None:
         """Run ``function`` in the database thread. If the database fails, halt the lane and return None."""
+        return await self._run(self.process.in_database, function, *args)
+
+    async def record(self, function: Callable[..., T], *args: Any) -> T | None:
+        """Do the same in the thread that records results."""
+        return await self._run(self.process.for_records, function, *args)
+
+    async def _run(self, thread: Any, function: Callable[..., T], *args: Any) -> T | None:
         try:
-            result: T = await self.process.in_database(function, *args)
+            result: T = await thread(function, *args)
             return result
         except DatabaseProblem as error:
             log.error("server %s: the database does not answer; the lane stops: %s", self.server.name, error)

@@ -109,7 +109,7 @@ class ResultBuffer:
     async def _flush_some(self) -> None:
         """Record a group of results. If the lane is lost, the recovery records them from the journal instead."""
         group, self._results = self._results[:MOST_RESULTS], self._results[MOST_RESULTS:]
-        await self._lane.database(self._record, group)
+        await self._lane.record(self._record, group)
         if self._lane.is_halted:
             self._lane.halt()
         if not self._lane.is_lost:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import threading
+import uuid
 from collections.abc import Iterator
 
 import psycopg
@@ -43,11 +44,42 @@ def test_a_lane_that_is_held_is_nobody_elses_and_its_server_stays(others: psycop
 
     with transaction.atomic():
         assert leases.holds(lease.token)
-        assert not can_lock(others, "delivery_lane", lease.lane_id, "FOR UPDATE")
+        assert not can_lock(others, "delivery_lane", lease.lane_id, "FOR NO KEY UPDATE")
         assert not can_lock(others, SERVERS, server.pk, "FOR UPDATE")
         assert can_lock(others, SERVERS, server.pk, "FOR NO KEY UPDATE")
 
     assert can_lock(others, "delivery_lane", lease.lane_id, "FOR UPDATE")
+
+
+def test_a_claim_does_not_wait_for_results_of_its_lane_that_are_being_recorded() -> None:
+    server = make_server(25)
+    mailing = make_mailing(make_list(10))
+    token = leases.acquire_extra(server.pk, 60).token
+    first = claim_with(token, server, mailing.pk)
+    found: list[int | Exception] = []
+
+    def claim_more() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '2s'")
+        try:
+            found.append(len(claim_with(token, server, mailing.pk)))
+        except Exception as error:
+            found.append(error)
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        assert leases.holds(token)
+        Message.objects.filter(pk__in=[each.message.pk for each in first]).update(status="accepted")
+        thread = threading.Thread(target=claim_more)
+        thread.start()
+        thread.join()
+
+    assert found == [4]
+
+
+def claim_with(token: uuid.UUID, server: SmtpServer, mailing_id: int) -> list[outbox_claims.Claim]:
+    return outbox_claims.claim(token, server, LaneShare(mailing_id, "It is first."), 4, timezone.now()) or []
 
 
 def test_what_must_not_be_deleted_can_be_changed(others: psycopg.Connection) -> None:
