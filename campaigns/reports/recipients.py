@@ -1,5 +1,6 @@
 """The recipients of a campaign that match a filter: a query, their number, and all of them as CSV."""
 
+import datetime as dt
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -12,12 +13,13 @@ from contacts.transfer.export_contacts import table
 from delivery.models import Attempt, Mailing, Message
 from delivery.records import figures, search
 from mail.addresses import normalise
-from mail.links.levels import PERSONAL
+from mail.links.levels import PERSONAL, YES
 from mail.replies.words import meaning_of, rules_of
 
 MOST_COUNTED = 10_000  # Counting stops here. Nobody reads more pages, and counting a million matches is slow.
 AT_ONCE = 2_000
-VISITED = {"clicked": "first_clicked_at", "opened": "first_opened_at"}
+# When the first visit was, and the consent that it may be told by name.
+VISITED = {"clicked": ("first_clicked_at", "click_tracking"), "opened": ("first_opened_at", "open_tracking")}
 HEADINGS = ("recipient", "status", "server", "tries", "last change (UTC)", "answer or reason", "Message-ID")
 
 
@@ -64,7 +66,7 @@ def fitting(mailing_ids: Collection[int], given: Filter) -> QuerySet[Message]:
     if between is None:
         return Message.objects.none()
     rows = Message.objects.filter(pk__range=between, mailing__in=list(mailing_ids), copy_of=None)
-    rows = rows.select_related("server").order_by("pk")
+    rows = rows.select_related("server", "contact").order_by("pk")
     if given.status in Message.Status.values:
         rows = figures.of_status(rows, given.status)
     if given.server:
@@ -79,7 +81,8 @@ def fitting(mailing_ids: Collection[int], given: Filter) -> QuerySet[Message]:
     if given.reply:
         rows = rows.exclude(reason="").filter(reason__icontains=given.reply)
     if given.visited in VISITED:
-        rows = rows.filter(**{f"{VISITED[given.visited]}__isnull": False})  # Uses a partial index.
+        column, consent = VISITED[given.visited]
+        rows = rows.filter(**{f"{column}__isnull": False, f"contact__{consent}": YES})  # Uses a partial index.
     if given.sought:
         rows = rows.filter(email_key__contains=normalise(given.sought).lower())
     return rows
@@ -127,7 +130,7 @@ def _cells(mailing_ids: Collection[int], given: Filter, knows_people: bool) -> I
     while rows := list(fitting(mailing_ids, given).filter(pk__gt=after)[:AT_ONCE]):
         figures.show_claimed(rows)
         for row in rows:
-            visits = [getattr(row, column) for column in VISITED.values()] if knows_people else []
+            visits = [_told(row, *columns) for columns in VISITED.values()] if knows_people else []
             yield (
                 row.email,
                 row.status,
@@ -139,3 +142,8 @@ def _cells(mailing_ids: Collection[int], given: Filter, knows_people: bool) -> I
                 *(f"{at:%Y-%m-%d %H:%M:%S}" if at else "" for at in visits),
             )
         after = rows[-1].pk
+
+
+def _told(row: Message, column: str, consent: str) -> dt.datetime | None:
+    agrees = row.contact is not None and getattr(row.contact, consent) == YES
+    return getattr(row, column) if agrees else None

@@ -17,6 +17,7 @@ def note_first_visits(opened_at: Mapping[int, dt.datetime], clicked_at: Mapping[
         with connection.cursor() as cursor:
             cursor.execute(
                 f"UPDATE delivery_message SET {column} = given.at FROM {given}"  # noqa: S608  # Of constants.
-                f" WHERE delivery_message.id = given.id AND delivery_message.{column} IS NULL",
+                f" WHERE delivery_message.id = given.id AND delivery_message.{column} IS NULL"
+                " AND delivery_message.contact_id IS NOT NULL",  # Erased while their visits were judged.
                 parameters,
             )

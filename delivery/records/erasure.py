@@ -124,7 +124,13 @@ def anonymous_key() -> Concat:
     return Concat(Value(KEY), Cast("pk", CharField()), output_field=CharField())
 
 
-ANONYMOUS: dict[str, Any] = {"email": ERASED, "email_key": anonymous_key(), "merge": None}
+ANONYMOUS: dict[str, Any] = {
+    "email": ERASED,
+    "email_key": anonymous_key(),
+    "merge": None,
+    "first_opened_at": None,
+    "first_clicked_at": None,
+}
 
 
 def _empty_own_mailings(messages: QuerySet[Message]) -> None:

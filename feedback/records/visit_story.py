@@ -5,12 +5,14 @@ import datetime as dt
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
+from contacts.consent import tracking
 from contacts.models import Contact
 from contacts.privacy.contact_page import Section
 from feedback.models import Visit
 from mail.visits.names import REASON_TITLES, VISITOR_TITLES, Kind, Visitor
 from words.texts import translated
 
+KINDS = {Kind.OPEN.value: tracking.FIELDS[tracking.OPENS], Kind.CLICK.value: tracking.FIELDS[tracking.CLICKS]}
 SHOWN = 20
 LARGEST = 2**63 - 1
 
@@ -18,11 +20,12 @@ LARGEST = 2**63 - 1
 def visits_of(contact: Contact, request: HttpRequest, now: dt.datetime) -> Section | None:
     """Return the person's opens and clicks, newest first, a page at a time.
 
-    There are only visits of people who agreed to be counted by name.
+    Only people who agree to be counted by name have any here; whoever took that back is no longer named.
     """
     if not request.user.has_perm("feedback.view_feedback"):
         return None
-    rows = Visit.objects.filter(message__contact=contact, message__copy_of=None)
+    kinds = [kind for kind, field in KINDS.items() if getattr(contact, field) == tracking.YES]
+    rows = Visit.objects.filter(message__contact=contact, message__copy_of=None, kind__in=kinds)
     before = request.GET.get("visits_before", "")
     if before.isascii() and before.isdecimal() and int(before[:20]) <= LARGEST:
         rows = rows.filter(pk__lt=int(before[:20]))

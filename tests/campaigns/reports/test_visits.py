@@ -17,7 +17,7 @@ from campaigns.reports.recipients import Filter, fitting
 from campaigns.reports.recipients import write_csv as recipients_csv
 from campaigns.reports.side_by_side import compare_campaigns
 from campaigns.reports.visits import Visited, VisitTotal, first_hours, visit_total, why_off
-from contacts.models import ContactList
+from contacts.models import Contact, ContactList
 from delivery.models import Mailing, MailingOutcome, Message
 from feedback.models import Feedback, VisitCount
 from installation.models import SiteSettings
@@ -357,9 +357,28 @@ def test_nothing_sent_is_nothing_to_compare(marketer: Client) -> None:
 @pytest.fixture
 def met(sent: Campaign) -> Campaign:
     """A campaign of which one recipient clicked, and another one opened."""
-    Message.objects.filter(email="p1@village.net").update(first_clicked_at=NOW + HOUR, first_opened_at=NOW)
-    Message.objects.filter(email="p2@village.net").update(first_opened_at=NOW + 2 * HOUR)
+    one, two = (
+        Contact.objects.create(email=f"p{number}@village.net", open_tracking="yes", click_tracking="yes")
+        for number in (1, 2)
+    )
+    Message.objects.filter(email=one.email).update(contact=one, first_clicked_at=NOW + HOUR, first_opened_at=NOW)
+    Message.objects.filter(email=two.email).update(contact=two, first_opened_at=NOW + 2 * HOUR)
     return sent
+
+
+def test_who_took_a_consent_back_is_no_longer_named(met: Campaign, marketer: Client) -> None:
+    Contact.objects.filter(email="p1@village.net").update(click_tracking="none")
+    assert met.mailing_id is not None
+    url = reverse("campaigns:recipients", args=[met.pk])
+
+    clicked = marketer.get(f"{url}?visited=clicked")
+    everybody = marketer.get(f"{url}?q=p1@").content.decode()
+    exported = csv.DictReader(io.StringIO("".join(recipients_csv([met.mailing_id], Filter(sought="p1@")))))
+
+    assert [*clicked.context["rows"]] == []
+    assert "Clicked 30" not in everybody
+    assert "Opened 30" in everybody
+    assert [(row["clicked (UTC)"], row["opened (UTC)"]) for row in exported] == [("", "2026-11-30 12:00:00")]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ LABEL = "<b>Buy</b> now"
 
 @pytest.fixture
 def message() -> Message:
-    contact = Contact.objects.create(email="ann@example.com", click_tracking="yes")
+    contact = Contact.objects.create(email="ann@example.com", open_tracking="yes", click_tracking="yes")
     mailing = Mailing.objects.create(stream="campaign", name="Winter sale", subject="x", tracking="personal")
     return Message.objects.create(mailing=mailing, contact=contact, email=contact.email, email_key=contact.email_key)
 
@@ -58,6 +58,18 @@ def test_what_the_person_did_is_told_and_programs_quietly(ada: Client, message: 
     assert '<td data-label="What">Opened Winter sale (estimate)</td>' in page
     assert "<small>Clicked Winter sale (link 3: &lt;b&gt;Buy&lt;/b&gt; now) · Machines: Many links of one" in page
     assert "<small>Opened Winter sale (estimate) · Unknown: a later reason</small>" in page
+
+
+def test_who_took_a_consent_back_is_no_longer_named(ada: Client, message: Message) -> None:
+    visit(message, "click", link=LABEL)
+    visit(message, "open")
+    assert message.contact is not None
+    Contact.objects.filter(pk=message.contact.pk).update(click_tracking="none")
+
+    page = page_of(ada, message.contact)
+
+    assert "Clicked Winter sale" not in page
+    assert "Opened Winter sale" in page
 
 
 def test_only_the_person_s_own_visits_are_told(ada: Client, message: Message) -> None:

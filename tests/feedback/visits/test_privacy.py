@@ -13,6 +13,7 @@ from django.db import connection
 from contacts.privacy import erasure, retention
 from contacts.privacy.erasure import PERSONAL_DATA
 from delivery.models import Mailing, Message
+from delivery.outcomes.visited import note_first_visits
 from feedback.models import FirstVisit, PendingVisit, Visit, VisitCount
 from feedback.records import visits as records
 from feedback.visits.gather import gather_for_a_while
@@ -20,6 +21,7 @@ from feedback.visits.spool import spool_folder
 from feedback.visits.verdicts import judge_for_a_while
 from tests.feedback.visits.making import (
     CHROME,
+    SENT_AT,
     allow,
     ask,
     click_of,
@@ -83,7 +85,7 @@ def test_an_erasure_takes_all_visits_of_the_person_and_no_number(mailing: Mailin
     ann, bob = message_to(mailing, "ann@example.net"), message_to(mailing, "bob@example.net")
     for message in (ann, bob):
         visit(message, code)
-    Message.objects.update(status="accepted")
+    Message.objects.update(status="accepted", first_opened_at=SENT_AT, first_clicked_at=SENT_AT)
     Mailing.objects.update(is_snapshotted=True)
     before = sorted(VisitCount.objects.values_list("kind", "visitor", "loads", "people"))
 
@@ -94,6 +96,10 @@ def test_an_erasure_takes_all_visits_of_the_person_and_no_number(mailing: Mailin
     for model in (FirstVisit, PendingVisit, Visit):
         assert set(model.objects.values_list("message_id", flat=True)) == {bob.pk}
     assert sorted(VisitCount.objects.values_list("kind", "visitor", "loads", "people")) == before
+    note_first_visits({ann.pk: SENT_AT}, {ann.pk: SENT_AT})  # A verdict that was given meanwhile.
+    for message, at in ((ann, None), (bob, SENT_AT)):
+        message.refresh_from_db()
+        assert (message.first_opened_at, message.first_clicked_at) == (at, at)
 
 
 def test_a_click_of_an_erased_person_still_leads_on_and_counts_without_them(mailing: Mailing) -> None:
