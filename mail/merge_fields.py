@@ -304,6 +304,21 @@ def name_values(first: str, last: str, unknown_first: str = "", unknown_last: st
     }
 
 
+def name_columns(
+    firsts: Iterable[str], lasts: Iterable[str], unknown_first: str = "", unknown_last: str = ""
+) -> dict[str, list[str]]:
+    """Return :func:`name_values` of many people, with a column for each field."""
+    firsts, lasts = [first.strip() for first in firsts], [last.strip() for last in lasts]
+    full = [f"{first} {last}" for first, last in zip(firsts, lasts, strict=True)]
+    columns = {"first_name": firsts, "last_name": lasts, "full_name": full}
+    if not (all(firsts) and all(lasts)):
+        for place, (first, last) in enumerate(zip(firsts, lasts, strict=True)):
+            if not (first and last):
+                for name, value in name_values(first, last, unknown_first, unknown_last).items():
+                    columns[name][place] = value
+    return columns
+
+
 # -- the parts of a template ------------------------------------------------------------------------------------
 
 

@@ -39,7 +39,7 @@ from mail.links import levels
 from mail.links.levels import UNSET, Level
 from mail.links.link_targets import Link
 from mail.links.utm import NAMES, PER_LINK, switch_of
-from mail.merge_fields import Flag, name_values
+from mail.merge_fields import Flag, name_columns, name_values
 from mail.message.composition import Compiled, Rendered, compile_content, links_of
 from mail.message.dkim import Signer
 from mail.message.footers import known_language
@@ -273,11 +273,11 @@ class Composer:
         has_pixel, has_links = opens != levels.OFF, clicks != levels.OFF
         return self._compile(message.contact, message.email, has_pixel=has_pixel, has_links=has_links)
 
-    def _value_columns(self, names: Iterable[str], messages: Sequence[Outgoing]) -> dict[str, Sequence[Any]]:
+    def _value_columns(self, fields: Iterable[str], messages: Sequence[Outgoing]) -> dict[str, Sequence[Any]]:
         """Return the value of each merge field for each message, as :meth:`_values` and :meth:`compose` set it."""
         people = [message.contact or _NOBODY for message in messages]
         columns: dict[str, Sequence[Any]] = {}
-        for name in names:
+        for name in fields:
             if name == "email":
                 columns[name] = [message.email for message in messages]
             elif (make := self._make_links.get(name)) is not None:
@@ -289,8 +289,8 @@ class Composer:
                 columns[name] = column
             elif name not in columns:
                 unknown = self._server.unknown_first_name, self._server.unknown_last_name
-                rows = [name_values(person.first_name, person.last_name, *unknown) for person in people]
-                columns |= {field: [row[field] for row in rows] for field in NAME_FIELDS}
+                names = [person.first_name for person in people], [person.last_name for person in people]
+                columns |= name_columns(*names, *unknown)
         return columns
 
     def render(

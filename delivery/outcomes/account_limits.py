@@ -25,6 +25,7 @@ from contacts.models import Suppression
 from delivery.content.message import Outgoing, without_recipient
 from delivery.models import Attempt, Correction, Mailing, MailingOutcome, Message, Refusal, ServerOutcome, StopTally
 from delivery.outcomes.result import Result
+from delivery.outcomes.verdicts import ACCEPTED
 from mail.replies.reply import Reply
 from mail.replies.rules import Stage
 from smtpservers.limits import circuit_breaker, refused_senders, reservations
@@ -82,7 +83,8 @@ def note(results: Sequence[Result], now: dt.datetime) -> None:
     accepted.pop(0, None)  # Zero stands for a deleted server.
     if accepted:
         _end_rows(accepted)
-    unexplained = [(place, result) for place, result in enumerate(results) if _is_counted(result)]
+    notable = [(place, result) for place, result in enumerate(results) if result.judgement is not ACCEPTED]
+    unexplained = [(place, result) for place, result in notable if _is_counted(result)]
     if not unexplained:
         return
     Refusal.objects.filter(
@@ -132,7 +134,8 @@ def _end_rows(server_ids: Iterable[int]) -> None:
 
 def review_answers(results: Iterable[Result], now: dt.datetime) -> None:
     """Review the servers for which this group of results has answers without a reason."""
-    if servers := {result.server_id for result in results if _is_counted(result)}:
+    notable = [result for result in results if result.judgement is not ACCEPTED]
+    if servers := {result.server_id for result in notable if _is_counted(result)}:
         review(now, servers)
 
 

@@ -10,9 +10,10 @@ import datetime as dt
 import hashlib
 import html as html_entities
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
@@ -132,13 +133,11 @@ class Compiled:
             for column in (recipients.pixel_tokens, recipients.link_tokens)
             if self._is_counted
         ]
-        if self._skeleton is None or (bodies := self._skeleton.fill_together(recipients.values, tokens)) is None:
+        if self._skeleton is None or (columns := self._skeleton.fill_together(recipients.values, tokens)) is None:
             return None
         if (headers := self._headers.encode_together(recipients, date)) is None:
             return None
-        for pieces, lines in zip(bodies, headers, strict=True):
-            pieces[0] = lines
-        return list(map(b"".join, bodies))
+        return list(map(b"".join, zip(headers, *columns, strict=False)))
 
     def _make_skeleton(self) -> "_Skeleton | None":
         """Return both parts as one skeleton, if every place is a plain field and there are at least two."""
@@ -338,10 +337,13 @@ class _Skeleton:
 
     def fill_together(
         self, values: Mapping[str, Sequence[Any]], tokens: Sequence[Sequence[bytes]]
-    ) -> list[list[bytes]] | None:
-        """Return many messages as :meth:`fill` does; None if a value of one of them is special.
+    ) -> list[Iterable[bytes]] | None:
+        """Return the pieces of :meth:`fill` after the headers, each as a column of what it is in each of many messages.
+
+        A constant piece is repeated without end.
 
         :param tokens: a column for each of ``_HOLES``; none if the content has no place for them.
+        :return: None if a value of one of the messages is special.
         """
         columns: list[Sequence[str]] = []
         for field, is_in_html in self._fields.items():
@@ -351,13 +353,10 @@ class _Skeleton:
             columns.append(column)
         plain, html = encoding.quoted_printable_columns(columns)
         count = len(columns[0])
-        made = []
-        for place in range(count):
-            pieces = self._pieces.copy()
-            own_tokens = [column[place] for column in tokens] if tokens else []
-            pieces[2::2] = self._pick_fields(plain[place::count] + html[place::count] + own_tokens)
-            made.append(pieces)
-        return made
+        filled = [words[start : start + count] for words in (plain, html) for start in range(0, len(words), count)]
+        pieces: list[Iterable[bytes]] = [repeat(piece) for piece in self._pieces]
+        pieces[2::2] = self._pick_fields([*filled, *tokens])
+        return pieces[1:]
 
 
 class _LateText:

@@ -15,6 +15,7 @@ from mail.merge_fields import (
     Flag,
     MergeError,
     Unknown,
+    name_columns,
     name_values,
     names_without_default,
     parse,
@@ -299,6 +300,19 @@ def test_unknown_names_come_with_the_likeliest_known_one() -> None:
     found = unknown_names(template, ["first_name", "last_name", "email", "unsubscribe_url"])
 
     assert found == [("FirstName", "first_name"), ("emial", "email"), ("firstname", "first_name"), ("shoe_size", "")]
+
+
+names = st.lists(st.tuples(*[st.sampled_from(["", " ", "Ann", " Lee "])] * 2), max_size=5)
+
+
+@given(names, st.sampled_from(["", "Friend"]))
+def test_names_of_many_people_are_those_of_each(people: list[tuple[str, str]], unknown: str) -> None:
+    columns = name_columns([first for first, _ in people], [last for _, last in people], unknown, "Customer")
+
+    rows = [name_values(first, last, unknown, "Customer") for first, last in people]
+    assert columns == {name: [row[name] for row in rows] for name in columns}
+    for name, column in columns.items():
+        assert list(map(type, column)) == [type(row[name]) for row in rows]
 
 
 @pytest.mark.parametrize(
