@@ -129,24 +129,42 @@ class Signer:
 
 def _canonical_headers(head: bytes) -> tuple[tuple[bytes, ...], bytes]:
     """Return the names for ``h=``, and the signed headers in canonical form (relaxed, RFC 6376 section 3.4.2)."""
-    found: dict[bytes, list[bytes]] = {}
+    found: list[bytes] = []
+    lines: list[bytes] = []
     unfolded = _unfold(head)
     is_neat = b"  " not in unfolded and b"\t" not in unfolded  # As in our messages.
     for line in unfolded.split(b"\r\n"):
         name, _, value = line.partition(b":")
-        name = name.rstrip(b" \t").lower()
-        if name in _IS_SIGNED:
-            value = (value if is_neat else _BLANKS(b" ", value)).strip(b" ")
-            found.setdefault(name, []).append(b"%b:%b\r\n" % (name, value))
-    if b"from" not in found:
+        if start := _signed_start(name):
+            found.append(start)
+            lines.append(start + (value if is_neat else _BLANKS(b" ", value)).strip(b" "))
+    names, places = _order(tuple(found))
+    return names, b"\r\n".join([*[lines[place] for place in places], b""])
+
+
+@functools.lru_cache(maxsize=256)
+def _signed_start(name: bytes) -> bytes:
+    """Return a header's name in canonical form, with its colon; empty if the header is not signed."""
+    name = name.rstrip(b" \t").lower()
+    return name + b":" if name in _IS_SIGNED else b""
+
+
+@functools.lru_cache(maxsize=64)  # Messages differ little in their headers.
+def _order(found: tuple[bytes, ...]) -> tuple[tuple[bytes, ...], list[int]]:
+    """Return the names for ``h=``, and the places of the headers in their order.
+
+    :param found: the start of each header, from the top.
+    """
+    if b"from:" not in found:
         raise ValueError("A message without a From header cannot be signed.")
     names: list[bytes] = [b"from"]  # One more than exists: a second From, added on the way, breaks the signature.
-    lines: list[bytes] = []
+    places: list[int] = []
     for name in _SIGNED:
-        same = found.get(name, ())
+        # Headers of one name count from the bottom (section 5.4.2).
+        same = [place for place, start in enumerate(found) if start == name + b":"][::-1]
         names += [name] * len(same)
-        lines += reversed(same)  # Headers of one name count from the bottom (section 5.4.2).
-    return tuple(names), b"".join(lines)
+        places += same
+    return tuple(names), places
 
 
 def _canonical_body(body: bytes) -> bytes:
