@@ -133,7 +133,7 @@ def _campaigns(user: Person, now: dt.datetime) -> Iterator[Row]:
 
     under_way = Campaign.objects.filter(status__in=(Campaign.Status.SENDING, Campaign.Status.PAUSED))
     undecided = list(
-        under_way.filter(experiment__winner=None).exclude(experiment__undecided="").select_related("experiment")
+        under_way.filter(experiment__winner=None, experiment__undecided__gt="").select_related("experiment")
     )
     if undecided:
         reason = undecided[0].experiment.get_undecided_display()
