@@ -28,6 +28,8 @@ from oauth import grants, sign_in, tokens
 from oauth.forms import FIELDS, AccountForm
 from oauth.models import SECRETS, STATE, TOKENS, OAuthAccount
 from oauth.steps import set_up
+from words.reasons import SENTENCES
+from words.texts import translated
 
 Flow, State = OAuthAccount.Flow, OAuthAccount.State
 COLOURS = {State.NEW: "grey", State.OK: "green", State.TROUBLE: "orange", State.REFUSED: "red"}
@@ -172,7 +174,7 @@ class OAuthAccountAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  
             account.refresh_from_db()
             why = (
                 tokens.why_held(now)
-                or account.last_error
+                or translated(SENTENCES.known(account.last_error))
                 or gettext("Another process is asking the provider. Reload this page in a moment.")
             )
             self.message_user(request, why, messages.ERROR)

@@ -1,12 +1,14 @@
-"""Reasons of messages and of servers' pauses: the sentences of ours, which a page shows in its reader's language.
+"""Stored reasons: the sentences of ours among them, which a page shows in its reader's language.
 
 The columns also hold what servers and providers said, and those words stay as they are. The English of each sentence
 stands where it is stored; this list repeats it for translators.
 """
 
+from words.causes import CAUSES
 from words.texts import Sentences, gettext_noop
 
 SENTENCES = Sentences(
+    *CAUSES,
     gettext_noop("This database was restored from a dump or copied. Mail was sent from another one before."),
     gettext_noop("This database was set back. This machine remembers more than it knows."),
     gettext_noop(

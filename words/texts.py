@@ -146,7 +146,8 @@ def told(english: str, words: object, most: int | None = None) -> str:
     return found if isinstance(found, Text) and found[:most] == english else english
 
 
-ONE_WORD = frozenset({"address", "day", "domain", "host", "port", "seconds"})  # Values without a blank, by their names.
+# Values without a blank, by their names. A hostile text can be split among few others, so that looking takes no time.
+ONE_WORD = frozenset({"action", "address", "day", "domain", "host", "port", "rule", "seconds", "status"})
 
 
 class Sentences:

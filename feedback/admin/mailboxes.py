@@ -29,6 +29,7 @@ from feedback.models import Mailbox, Probe
 from mail.addresses import domain_of, readable_domain
 from smtpservers.admin.states import badge
 from smtpservers.models import SmtpServer
+from words.reasons import SENTENCES
 from words.texts import translated
 
 
@@ -176,11 +177,15 @@ def state_of(mailbox: Mailbox) -> State:
         return State(gettext("Inactive"), "grey", gettext("It isn't read."))
     if mailbox.failures:
         meaning = gettext("Tries again on %(time)s.") % {"time": stamp(mailbox.due_at) or "–"}
-        return State(gettext("Failing"), "orange", meaning, mailbox.last_error)
+        return State(gettext("Failing"), "orange", meaning, _problem_of(mailbox))
     if mailbox.polled_at is None:
         return State(gettext("Untested"), "grey", gettext("It hasn't been read yet."))
     meaning = gettext("Last read on %(time)s.") % {"time": stamp(mailbox.polled_at)}
-    return State(gettext("Active"), "green", meaning, mailbox.last_error)
+    return State(gettext("Active"), "green", meaning, _problem_of(mailbox))
+
+
+def _problem_of(mailbox: Mailbox) -> str:
+    return translated(SENTENCES.known(mailbox.last_error))
 
 
 def figures(mailbox: Mailbox) -> str:
@@ -229,7 +234,7 @@ def _arrival(probe: Probe, arrived_at: dt.datetime | None, mail: Message | None)
         return gettext("Arrived %(time)s") % {"time": stamp(arrived_at)}
     if mail is None or mail.status in (Message.Status.ACCEPTED, Message.Status.UNCONFIRMED):
         return gettext("Sent %(time)s, not arrived") % {"time": stamp(probe.sent_at)}
-    why = mail.reason or (translated(probe.mailing.waiting_text) if probe.mailing else "")
+    why = translated(SENTENCES.known(mail.reason) or (probe.mailing.waiting_text if probe.mailing else ""))
     if mail.status in Message.PENDING:
         queued = gettext("Queued %(time)s, not arrived yet.") % {"time": stamp(probe.sent_at)}
         return f"{queued} {why}".strip()
@@ -247,7 +252,7 @@ def _check(mailbox: Mailbox) -> tuple[int, str]:
     before = mailbox.mail_count, mailbox.foreign_count
     mailbox.refresh_from_db()
     if mailbox.failures:
-        return messages.ERROR, mailbox.last_error
+        return messages.ERROR, _problem_of(mailbox)
     seen, foreign = mailbox.mail_count - before[0], mailbox.foreign_count - before[1]
     if not seen:
         said = gettext("Mailbox read. No new mail.")
@@ -257,4 +262,5 @@ def _check(mailbox: Mailbox) -> tuple[int, str]:
             "Mailbox read. %(n)s new mails, %(foreign)s not ours.",
             seen,
         ) % {"n": f"{seen:,}", "foreign": f"{foreign:,}"}
-    return (messages.WARNING, f"{said} {mailbox.last_error}") if mailbox.last_error else (messages.SUCCESS, said)
+    problem = _problem_of(mailbox)
+    return (messages.WARNING, f"{said} {problem}") if problem else (messages.SUCCESS, said)

@@ -34,6 +34,8 @@ from feedback.webhooks.adapters import ADAPTERS
 from feedback.webhooks.frame import unpack
 from sandbox.mail_view import MOST_TEXT, MailPart, clean, read
 from smtpservers.admin.states import badge
+from words.reasons import SENTENCES
+from words.texts import translated
 
 RAW_POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
 COLOURS = {
@@ -178,7 +180,7 @@ class ReportAdmin(_ReadOnly):
     def why(self, report: Report) -> str:
         is_named = not report.rule or report.rule in report.reason
         rule = "" if is_named else gettext("Rule: %(rule)s") % {"rule": report.rule}
-        return " · ".join(filter(None, (report.reason, rule))) or "–"
+        return " · ".join(filter(None, (translated(SENTENCES.known(report.reason)), rule))) or "–"
 
     @admin.display(description=_("Came by"))
     def way(self, report: Report) -> str:
@@ -249,11 +251,11 @@ class RawReportAdmin(_ReadOnly):
     @admin.display(description=_("State"), ordering="state")
     def status(self, raw: RawReport) -> SafeString:
         colour = "orange" if raw.state in (RawReport.State.UNPROVED, RawReport.State.UNREADABLE) else "grey"
-        return badge(colour, str(raw.get_state_display()), raw.problem)
+        return badge(colour, str(raw.get_state_display()), translated(SENTENCES.known(raw.problem)))
 
     @admin.display(description=_("Problem"), ordering="problem")
     def why_unread(self, raw: RawReport) -> str:
-        return raw.problem or "–"
+        return translated(SENTENCES.known(raw.problem)) or "–"
 
     @admin.display(description=_("Size"), ordering="size_bytes")
     def size(self, raw: RawReport) -> str:
@@ -279,7 +281,7 @@ class RawReportAdmin(_ReadOnly):
             "raw": raw,
             "way": self.way(raw),
             "content": content,
-            "problem": problem or raw.problem,
+            "problem": SENTENCES.known(problem or raw.problem),
             "reports": raw.reports.select_related("message__mailing").order_by("pk")[:100],
         }
         return TemplateResponse(request, "feedback/raw_report.html", context)

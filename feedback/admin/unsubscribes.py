@@ -18,6 +18,8 @@ from adminpages.pages import ModelAdmin
 from delivery import clock
 from feedback import relay
 from feedback.models import Feedback, RelayedUnsubscribe
+from words.reasons import SENTENCES
+from words.texts import translated
 
 
 class PassedOnFilter(admin.SimpleListFilter):
@@ -70,7 +72,9 @@ class FeedbackAdmin(ModelAdmin):
         if call is None:
             return "–"
         shown = str(call.get_state_display())
-        return f"{shown}: {call.answer}" if call.answer and call.state != call.State.PASSED_ON else shown
+        if not call.answer or call.state == call.State.PASSED_ON:
+            return shown
+        return f"{shown}: {translated(SENTENCES.known(call.answer))}"
 
     @admin.display(description=_("last call"))
     def last_call(self, feedback: Feedback) -> str:

@@ -43,6 +43,7 @@ from smtpservers.mechanisms import PREFERRED
 from smtpservers.models import SECRETS, SmtpServer
 from smtpservers.provider_headers import takes_configuration
 from words import time_zones
+from words.reasons import SENTENCES
 from words.texts import translated
 
 if TYPE_CHECKING:
@@ -441,7 +442,7 @@ def one_click_state(server: SmtpServer) -> str:
         return " " + gettext(
             "The test call hasn't finished yet. Reload this page to see the result, or save to repeat it."
         )
-    at, why = stamp(server.unsubscribe_probed_at), escape(server.unsubscribe_problem)
+    at, why = stamp(server.unsubscribe_probed_at), escape(SENTENCES.known(server.unsubscribe_problem))
     if server.relays_unsubscribes:
         if why:
             return " " + gettext(

@@ -13,6 +13,7 @@ from feedback.models import Probe, RawReport
 from smtpservers.models import SmtpServer
 from tests.delivery.making import make_server, run_drain
 from tests.feedback.listener.conftest import running
+from words.texts import TRANSLATOR
 
 
 @pytest.mark.django_db(transaction=True)
@@ -34,7 +35,7 @@ def test_a_probe_that_comes_in_turns_mailto_unsubscribe_on_for_its_server_alone(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_probe_that_was_refused_before_sending_says_so_and_why() -> None:
+def test_a_probe_that_was_refused_before_sending_says_so_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
     boss = Client()
     boss.force_login(User.objects.create_superuser("boss"))
     server = make_server(
@@ -47,7 +48,11 @@ def test_a_probe_that_was_refused_before_sending_says_so_and_why() -> None:
     Message.objects.order_by("pk").filter(email__startswith="unsub").update(status="accepted")
     refused = boss.get("/admin/feedback/mailbox/").content.decode()
 
+    monkeypatch.setattr(TRANSLATOR, "gettext", lambda template: f"⟦{template}⟧")
+    translated = boss.get("/admin/feedback/mailbox/").content.decode()
+
     assert queued.count("not arrived yet.") == 2
+    assert "Not sent: ⟦The domain shop.example.net is reserved and receives no mail.⟧" in translated
     assert "Not sent: The domain shop.example.net is reserved and receives no mail." in refused
     assert refused.count("not arrived") == 1  # The other mail was accepted.
     assert "Queued " not in refused

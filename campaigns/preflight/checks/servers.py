@@ -17,6 +17,8 @@ from delivery.content.copies import copy_addresses
 from smtpservers.models import SmtpServer
 from smtpservers.presets import PRESETS, Bulk
 from smtpservers.routing.fleet import Fleet
+from words.reasons import SENTENCES
+from words.texts import translated
 
 BULK_WITHOUT_ASKING = 500
 
@@ -30,7 +32,7 @@ def unsubscribe_pages(servers: Iterable[SmtpServer]) -> Iterator[Finding]:
                 "M5",
                 BLOCK,
                 _("One-click unsubscribe doesn't work on the page of %(server)s: %(problem)s")
-                % {"server": server.name, "problem": server.unsubscribe_problem},
+                % {"server": server.name, "problem": translated(SENTENCES.known(server.unsubscribe_problem))},
                 _("Ask an administrator to fix the page or use the built-in one."),
             )
         elif server.unsubscribe_probed_at is None:

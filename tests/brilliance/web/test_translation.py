@@ -26,6 +26,9 @@ from contacts.transfer.csv_file import CsvLayout, CsvRow, Rows
 from delivery.models import Attempt, Message, Trial
 from delivery.operators import trials
 from delivery.operators.trials import NOT_TRIED
+from feedback.models import Mailbox, RawReport, Report
+from oauth.client.explanations import explain
+from oauth.models import OAuthAccount
 from smtpservers.limits import circuit_breaker
 from smtpservers.mechanisms import PREFERRED
 from smtpservers.models import SmtpServer
@@ -129,10 +132,15 @@ def unmarked(page: str) -> Iterator[str]:
 # Columns of sentences that the product wrote itself, beside the words that make them again in any language.
 OURS = {
     ("Attempt", "reply"),
+    ("Mailbox", "last_error"),
     ("Message", "reason"),
+    ("OAuthAccount", "last_error"),
+    ("RawReport", "problem"),
     ("RefusedRow", "reason"),
+    ("Report", "reason"),
     ("ServerSession", "sentence"),
     ("SmtpServer", "paused_reason"),
+    ("SmtpServer", "unsubscribe_problem"),
     ("Trial", "refusal"),
 }
 
@@ -177,6 +185,24 @@ def send_test(trial: Trial) -> None:
     assert trial.steps[-1][0]["name"] == "connect"
 
 
+def fail(things: dict[str, Any]) -> None:  # noqa: F811
+    """Store why a mailbox, an OAuth account, an unsubscribe page, a webhook's post and a report failed."""
+    token = OAuthAccount.objects.get(pk=things["oauth/oauthaccount"].pk)
+    why = explain("microsoft", True, "invalid_client", "AADSTS7000222: The provided client secret keys are expired.")
+    OAuthAccount.objects.filter(pk=token.pk).update(state="refused", last_error=why)
+    no_token = f"OAuth account {token.name}: There is no token yet. Open the account and connect it."
+    Mailbox.objects.filter(pk=things["feedback/mailbox"].pk).update(failures=1, last_error=no_token)
+    unproved = RawReport.objects.filter(pk=things["feedback/rawreport"].pk)
+    unproved.update(state="unproved", problem="The username and password are missing.")
+    Report.objects.filter(pk=things["feedback/report"].pk).update(state="noted", reason="Its message was deleted.")
+    SmtpServer.objects.filter(pk=things["server_id"].pk).update(
+        unsubscribe_url="https://shop.example/leave",
+        use_unsubscribe_link=True,
+        unsubscribe_probed_at=timezone.now(),
+        unsubscribe_problem="There is no address for shop.example.",
+    )
+
+
 @pytest.fixture
 def stored(things: dict[str, Any]) -> None:  # noqa: F811
     """Store sentences of the product, as workers do."""
@@ -186,6 +212,7 @@ def stored(things: dict[str, Any]) -> None:  # noqa: F811
     send_test(things["trial_id"])
     closed = "It closes every connection and accepts nothing: the server closed the connection"
     circuit_breaker.pause(things["server_id"].pk, closed, None, timezone.now())
+    fail(things)
 
 
 def pages_of(role: str, things: dict[str, Any]) -> Iterator[tuple[str, str]]:  # noqa: F811
