@@ -21,7 +21,7 @@ class Contact(models.Model):
         """What the person said to being counted by name: opens and clicks are two consents."""
 
         UNSET = levels.UNSET, _("Not asked")  # Counted without their name, at most.
-        NONE = levels.NONE, _("Not agreed")  # Refused or withdrawn: not counted at all; imports never undo it.
+        NONE = levels.NONE, _("Not agreed")  # Refused or withdrawn: new mail isn't counted; imports never undo it.
         YES = levels.YES, _("Agreed")  # May be counted by name where the list does so.
 
         @property

@@ -140,6 +140,7 @@ def _with_badges(html: str, mark: str, badges: Mapping[int, MappedLink]) -> str:
             html[end : tag.end()],
         )
         copied = tag.end()
+        address = address.strip(utm.CONTROL_AND_SPACE)
         number = address.removeprefix(mark)
         if address.startswith(mark) and number.isdecimal() and int(number) in badges:
             parts.append(_badge(badges[int(number)]))

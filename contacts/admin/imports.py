@@ -66,7 +66,7 @@ REASONS = {
     "number": gettext_lazy("%(column)s: not a number"),
     "date": gettext_lazy("%(column)s: not a date"),
     "boolean": gettext_lazy("%(column)s: “%(value)s” is neither yes nor no"),
-    "consent": gettext_lazy("%(column)s: “%(value)s” is neither yes nor none"),
+    "consent": gettext_lazy("%(column)s: “%(value)s” is none of yes, none and unset"),
     "choice": gettext_lazy("%(column)s: “%(value)s” isn't one of the choices"),
     "too_much": gettext_lazy("Too many characters in the attributes of one person"),
     OTHER: gettext_lazy("Other reasons"),

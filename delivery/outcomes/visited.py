@@ -1,11 +1,12 @@
 """When people first opened and clicked their messages. Machines, and who agreed to nothing, leave no trace here."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from django.db import connection
 
 from db.rows import rows
+from delivery.models import Message
 
 
 def note_first_visits(opened_at: Mapping[int, dt.datetime], clicked_at: Mapping[int, dt.datetime]) -> None:
@@ -21,3 +22,9 @@ def note_first_visits(opened_at: Mapping[int, dt.datetime], clicked_at: Mapping[
                 " AND delivery_message.contact_id IS NOT NULL",  # Erased while their visits were judged.
                 parameters,
             )
+
+
+def forget_first_visits(opened: Collection[int], clicked: Collection[int]) -> None:
+    """Forget when people first opened and clicked these messages."""
+    Message.objects.filter(pk__in=opened).update(first_opened_at=None)
+    Message.objects.filter(pk__in=clicked).update(first_clicked_at=None)

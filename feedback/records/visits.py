@@ -3,12 +3,14 @@
 import datetime as dt
 from typing import Any
 
-from django.db import models
+from django.db import models, transaction
 
 from contacts.privacy.erasure import Subject
 from contacts.privacy.retention import SLICE_ROWS, RetentionRule, Slice
+from delivery.outcomes.visited import forget_first_visits
 from delivery.records import erasure
 from feedback.models import FirstVisit, PendingVisit, Visit
+from mail.visits.names import Kind, Visitor
 
 
 def export(subject: Subject) -> list[dict[str, Any]]:
@@ -39,6 +41,19 @@ def erase(subject: Subject) -> int:
     return Visit.objects.filter(message__in=messages).delete()[0]
 
 
+def _delete_oldest_firsts(cutoff: dt.datetime, after: object) -> Slice:
+    """Delete the oldest first visits as far as they are due, and the times that their messages hold of them."""
+    with transaction.atomic():
+        oldest = FirstVisit.objects.order_by("pk")[:SLICE_ROWS]
+        due = [first for first in oldest if first.at < cutoff]
+        by_people = [first for first in due if first.visitor == Visitor.HUMAN and first.link_id == 0]
+        forget_first_visits(
+            [first.message_id for first in by_people if first.kind == Kind.OPEN],
+            [first.message_id for first in by_people if first.kind == Kind.CLICK],
+        )
+        return _delete_oldest(FirstVisit, cutoff)
+
+
 def _delete_oldest(model: type[models.Model], cutoff: dt.datetime) -> Slice:
     """Delete the oldest rows as far as they are due. Rows are in the order of time, so that no index is needed."""
     rows = model._default_manager.order_by("pk").values_list("pk", "at")[:SLICE_ROWS]
@@ -58,6 +73,6 @@ RULES = [
         "Who opened and clicked at all",
         "RETAIN_FEEDBACK_MONTHS",
         lambda cutoff: FirstVisit.objects.filter(at__lt=cutoff).count(),
-        lambda cutoff, after: _delete_oldest(FirstVisit, cutoff),
+        _delete_oldest_firsts,
     ),
 ]

@@ -15,6 +15,7 @@ from delivery.models import Message
 from publicpages import tasks
 from publicpages.models import Appearance, SignUp
 from publicpages.subscriptions import subscribe as subscriptions_subscribe
+from publicpages.subscriptions.tracking import wordings
 from publicpages.views import subscribe
 from publicpages.views.embed import snippet
 from tests.harness.browser import PATIENCE, serious, sideways_scroll, sign_in
@@ -116,6 +117,7 @@ def test_axe_finds_nothing_serious_on_any_page_in_light_and_dark(
         channel="page",
         contact=message.contact,
         choices=[{"list": club.pk, "wording": "Yes."}],
+        tracking=wordings(["opens", "clicks"], "en", "The Club"),
         received_at="2999-01-01T00:00Z",
     )
     paths = [

@@ -99,6 +99,7 @@ def test_each_link_has_its_badge_and_none_has_an_address(mailing: Mailing, serve
         '<a href="#{mark}-1">x</a>',
         '<A HREF = "https://a.example/?x=1&amp;y=2" >x</A>',
         "<a href=https://a.example/>x</a>",
+        '<a href=" \n https://a.example/ ">x</a>',
         '<a href="javascript:alert(1)">x</a>',
         '<a href="https://a.example/" href="https://b.example/">x</a>',
         '<a data-x="href=1" href="https://a.example/"><b>x',

@@ -150,6 +150,8 @@ def test_visits_go_after_their_time_in_slices_and_numbers_stay(
     FirstVisit.objects.update(at=now - dt.timedelta(days=500))
     new = message_to(mailing, "new@example.net")
     visit(new, code)
+    assert not Message.objects.filter(first_clicked_at=None).exists()
+    assert not Message.objects.filter(first_opened_at=None).exists()
     before = sum(VisitCount.objects.values_list("loads", flat=True))
     told = {rule.title: number for rule, number in retention.report(now)}
 
@@ -160,6 +162,8 @@ def test_visits_go_after_their_time_in_slices_and_numbers_stay(
         assert (told[title], gone[title]) == (number, number)
     assert set(Visit.objects.values_list("message_id", flat=True)) == {new.pk}
     assert set(FirstVisit.objects.values_list("message_id", flat=True)) == {new.pk}
+    assert Message.objects.filter(first_clicked_at__isnull=False).get() == new
+    assert Message.objects.filter(first_opened_at__isnull=False).get() == new
     assert sum(VisitCount.objects.values_list("loads", flat=True)) == before
 
 
