@@ -29,6 +29,7 @@ NOW = dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
 SLACK = 6  # Queries that a page asks every few seconds, such as those of the site's settings.
 PERIOD = "?from=2026-11-30&to=2026-12-01"
+HEADED = ("Opens and clicks by server", "Opens and clicks by mailbox provider")
 
 
 @pytest.fixture
@@ -185,6 +186,27 @@ def test_the_first_hours_begin_with_the_first_accepted_message(sent: Campaign) -
 
 
 # --- pages
+
+
+def test_tables_whose_accepted_differ_from_the_total_say_so(
+    sent: Campaign, marketer: Client, server: SmtpServer
+) -> None:
+    """A bounce that came later leaves the total, and stays in what its server and its provider accepted."""
+    visited(sent, "click", "human", 3, 3, server_id=server.pk, provider="google.com")
+    url = reverse("campaigns:report", args=[sent.pk])
+    words = "Messages that bounced or failed later still count here."
+
+    def said() -> list[bool]:
+        cache.clear()  # What took long is kept for a while.
+        page = marketer.get(url).content.decode()
+        parts = [page.split(f"<h2>{heading}</h2>")[1].split("</section>")[0] for heading in HEADED]
+        return [words in part for part in parts]
+
+    assert said() == [False, False]
+    late = Message.objects.filter(mailing=sent.mailing).values_list("pk", flat=True)[:1]
+    Message.objects.filter(pk__in=list(late)).update(status="bounced")
+
+    assert said() == [True, True]
 
 
 def test_the_progress_page_reads_neither_visits_nor_messages(sent: Campaign, marketer: Client) -> None:
