@@ -80,7 +80,7 @@ def mapped_links(mailing: Mailing, server: SmtpServer | None) -> list[MappedLink
     clicks: dict[int, Visited] = defaultdict(Visited)
     for each in visit_sums(VisitQuery(by="link", mailing_ids=[mailing.pk])):
         clicks[each.key] = clicks[each.key].plus(each)
-    for row in TrackedLink.objects.filter(mailing=mailing.pk):
+    for row in TrackedLink.objects.filter(mailing=mailing.pk, is_counted=True):
         known = found.get((row.part, row.position))
         url = known.url if known is not None else targets.get(row.pk, "")
         found[row.part, row.position] = MappedLink(row.part, row.position, row.label, url, clicks=clicks[row.pk])

@@ -8,7 +8,7 @@ from django.conf import settings
 
 from delivery.models import Mailing, TrackedLink, TrackedMailing, TrackedTarget
 from mail.links import levels, tracking
-from mail.links.link_targets import Link
+from mail.links.link_targets import Link, leads_unseen
 
 # Tests, notices and what else only we read are never counted; a single message is if its sender asked for it.
 COUNTED_STREAMS = (Mailing.Stream.CAMPAIGN, Mailing.Stream.SINGLE)
@@ -35,9 +35,12 @@ def store(mailing_id: int, server_id: int, links: Iterable[Link]) -> Targets:
 
     Outside of a transaction all rows are committed on return.
     """
+    links = list(links)
     counted = [link for link in links if not link.why_not]
     group, _ = TrackedMailing.objects.get_or_create(mailing_id=mailing_id, server_id=server_id)
     ids = _stored_links(mailing_id, counted)
+    # So that nobody is said to have clicked nothing who may have followed one of these.
+    _stored_links(mailing_id, [link for link in links if leads_unseen(link)], is_counted=False)
     wanted = {(ids[link.part, link.position], _hash(link.url)): link for link in counted}
     codes = _stored_codes(mailing_id)
     for _ in range(TRIES):
@@ -59,21 +62,26 @@ def store(mailing_id: int, server_id: int, links: Iterable[Link]) -> Targets:
     )
 
 
-def _stored_links(mailing_id: int, links: Iterable[Link]) -> dict[tuple[str, int], int]:
-    known = _link_ids(mailing_id)
+def _stored_links(mailing_id: int, links: Iterable[Link], *, is_counted: bool = True) -> dict[tuple[str, int], int]:
+    known = _link_ids(mailing_id, is_counted)
     new = [link for link in links if (link.part, link.position) not in known]
     if not new:
         return known
     TrackedLink.objects.bulk_create(
-        [TrackedLink(mailing_id=mailing_id, part=link.part, position=link.position, label=link.label) for link in new],
+        [
+            TrackedLink(
+                mailing_id=mailing_id, part=link.part, position=link.position, label=link.label, is_counted=is_counted
+            )
+            for link in new
+        ],
         ignore_conflicts=True,
     )
-    return _link_ids(mailing_id)
+    return _link_ids(mailing_id, is_counted)
 
 
-def _link_ids(mailing_id: int) -> dict[tuple[str, int], int]:
-    rows = TrackedLink.objects.filter(mailing=mailing_id).values_list("part", "position", "pk")
-    return {(part, position): pk for part, position, pk in rows}
+def _link_ids(mailing_id: int, is_counted: bool) -> dict[tuple[str, int], int]:
+    rows = TrackedLink.objects.filter(mailing=mailing_id, is_counted=is_counted)
+    return {(part, position): pk for part, position, pk in rows.values_list("part", "position", "pk")}
 
 
 def _stored_codes(mailing_id: int) -> dict[tuple[int, str], str]:

@@ -161,12 +161,13 @@ class Migration(migrations.Migration):
                 ('part', models.CharField(choices=[('html', 'HTML'), ('text', 'Text')], max_length=4)),
                 ('position', models.PositiveIntegerField()),
                 ('label', models.CharField(blank=True, max_length=100)),
+                ('is_counted', models.BooleanField(db_default=True, default=True)),
                 ('mailing', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='tracked_links', to='delivery.mailing')),
             ],
             options={
                 'ordering': ['part', 'position'],
                 'default_permissions': (),
-                'constraints': [models.UniqueConstraint(fields=('mailing', 'part', 'position'), name='one_tracked_link_each')],
+                'constraints': [models.UniqueConstraint(fields=('mailing', 'part', 'position', 'is_counted'), name='one_tracked_link_each')],
             },
         ),
         migrations.CreateModel(

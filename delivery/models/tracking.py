@@ -35,11 +35,15 @@ class TrackedLink(models.Model):
     # 1 for the first link of the part as it is written; links that are not counted have their numbers, too.
     position = models.PositiveIntegerField()
     label = models.CharField(max_length=100, blank=True)  # What the link says, or the alternative text of its image.
+    # False: readers can follow it unseen. One place may be counted through one server and not through another.
+    is_counted = models.BooleanField(default=True, db_default=True)
 
     class Meta:
         default_permissions = ()
         ordering = ["part", "position"]
-        constraints = [models.UniqueConstraint(fields=["mailing", "part", "position"], name="one_tracked_link_each")]
+        constraints = [
+            models.UniqueConstraint(fields=["mailing", "part", "position", "is_counted"], name="one_tracked_link_each")
+        ]
 
     def __str__(self) -> str:
         return self.label or f"{self.part} {self.position}"

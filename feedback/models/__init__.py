@@ -4,10 +4,11 @@ from feedback.models.feedback import Feedback, RelayedUnsubscribe
 from feedback.models.hooks import Hook, HookToken
 from feedback.models.mailboxes import ArrivedTest, Forward, Mailbox, MailboxMail, Probe
 from feedback.models.reports import RawReport, RawSearch, Report, Seen
-from feedback.models.visits import FirstVisit, GatheredFile, PendingVisit, Visit, VisitCount
+from feedback.models.visits import CountingGap, FirstVisit, GatheredFile, PendingVisit, Visit, VisitCount
 
 __all__ = [
     "ArrivedTest",
+    "CountingGap",
     "Feedback",
     "FirstVisit",
     "Forward",

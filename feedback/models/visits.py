@@ -115,6 +115,21 @@ class FirstVisit(models.Model):
         return f"First {self.kind} of message {self.message_id} by {self.visitor}"
 
 
+class CountingGap(models.Model):
+    """The last time when no visit was counted by name: the installation's level was lower, or too many visits waited.
+
+    At most one row. Of mail that began before, nobody knows who didn't open it.
+    """
+
+    ended_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"Nothing was counted by name until {self.ended_at:%Y-%m-%d %H:%M}"
+
+
 class PendingVisit(models.Model):
     """A visit that waits for its neighbours, by which scanners are told from people. Deleted within ten minutes."""
 

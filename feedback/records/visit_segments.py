@@ -2,8 +2,8 @@
 
 People are known by name only where they agreed to it. So each condition has three outcomes: met, not met and not known.
 A person's visits to a campaign are known if they agree now, agreed before the campaign began, and the campaign and the
-installation count personally. Only people count; a visit of unknown origin makes the person not known, unless the
-condition counts it.
+installation count personally, without a gap since. Only people count; a visit of unknown origin makes the person not
+known, unless the condition counts it. So does a link that could be followed unseen.
 """
 
 import datetime as dt
@@ -24,7 +24,7 @@ from contacts.segments.comparisons import Moment
 from contacts.segments.conditions import Condition, ConditionField, Operator, Parameter
 from contacts.segments.query import ConditionKind
 from delivery.models import Mailing, Message, TrackedLink, TrackedTarget
-from feedback.models import FirstVisit, Visit
+from feedback.models import CountingGap, FirstVisit, Visit
 from feedback.records.segment_fields import HEADING
 from installation.site import site
 from mail.links import levels
@@ -177,7 +177,8 @@ def _outcome(condition: Condition, moment: Moment) -> Coalesce:
     kind, values = _KINDS[condition.field], condition.values
     is_counting = site().tracking == levels.PERSONAL
     links = _links(values) if kind == Kind.CLICK else None
-    is_asked = _is_asked(values, moment, links)
+    unseen = _unseen_links(values) if kind == Kind.CLICK else TrackedLink.objects.none()
+    is_asked = _is_asked(values, moment, links, unseen)
     messages = _messages(OuterRef("pk"), values)
     if "days" in values:
         messages = messages.filter(changed_at__gte=_since(values, moment))
@@ -202,7 +203,7 @@ def _outcome(condition: Condition, moment: Moment) -> Coalesce:
             then=_VISITED if "counted" in values else Case(When(Exists(people), then=_VISITED), default=_UNCLEAR),
         ),
         When(~is_asked, then=_NOTHING),
-        When(_is_counted(moment) & is_agreed, then=_SILENT),
+        When(_is_counted(moment) & is_agreed & ~Q(mailing__in=unseen.values("mailing")), then=_SILENT),
         default=_UNCLEAR,
         output_field=IntegerField(),
     )
@@ -220,13 +221,19 @@ def _messages(contact: OuterRef, values: Values) -> QuerySet[Message]:
 
 
 def _links(values: Values) -> QuerySet[TrackedLink]:
-    """Return the links that a condition about clicks is about."""
-    links = TrackedLink.objects.order_by()
+    """Return the counted links that a condition about clicks is about."""
+    links = TrackedLink.objects.filter(is_counted=True).order_by()
     if "label" in values:
         links = links.filter(label__icontains=values["label"])
     if "url" in values:
         links = links.filter(pk__in=TrackedTarget.objects.filter(url__icontains=values["url"]).values("link"))
     return links
+
+
+def _unseen_links(values: Values) -> QuerySet[TrackedLink]:
+    """Return the links that aren't counted and may be meant by a condition. Their URLs may differ by recipient."""
+    links = TrackedLink.objects.filter(is_counted=False).order_by()
+    return links.filter(label__icontains=values["label"]) if "label" in values else links
 
 
 def _since(values: Values, moment: Moment) -> dt.datetime | None:
@@ -236,13 +243,14 @@ def _since(values: Values, moment: Moment) -> dt.datetime | None:
     return moment.now - dt.timedelta(days=values["days"]) if "days" in values else None
 
 
-def _is_asked(values: Values, moment: Moment, links: QuerySet[TrackedLink] | None) -> Q:
+def _is_asked(values: Values, moment: Moment, links: QuerySet[TrackedLink] | None, unseen: QuerySet[TrackedLink]) -> Q:
     """Return the condition for messages that ask for a visit: accepted, in time, with such a link."""
     asked = Q(status=Message.Status.ACCEPTED)
     if since := _since(values, moment):
         asked &= Q(changed_at__gte=since)
     if links is not None:  # Where nothing was counted, nobody knows which links there were.
-        asked &= Q(mailing__tracking=levels.OFF) | Q(mailing__in=links.values("mailing"))
+        has_link = Q(mailing__in=links.values("mailing")) | Q(mailing__in=unseen.values("mailing"))
+        asked &= Q(mailing__tracking=levels.OFF) | has_link
     return asked
 
 
@@ -268,8 +276,9 @@ def _visits(
 
 
 def _is_counted(moment: Moment) -> Q:
-    """Return the condition for messages that counted people by name, and whose visits aren't deleted yet."""
-    counted = Q(mailing__tracking=levels.PERSONAL)
+    """Return the condition for messages that counted people by name all the time, whose visits aren't deleted yet."""
+    gaps = CountingGap.objects.filter(ended_at__gte=OuterRef("mailing__created_at"))
+    counted = Q(mailing__tracking=levels.PERSONAL) & ~Q(Exists(gaps))
     if settings.RETAIN_FEEDBACK_MONTHS:
         counted &= Q(changed_at__gte=months_before(moment.now, settings.RETAIN_FEEDBACK_MONTHS))
     return counted

@@ -7,6 +7,9 @@ from typing import NamedTuple
 from django.db import connection
 
 from db.rows import rows
+from feedback.models import CountingGap
+
+GAP_NOTED_EVERY = dt.timedelta(seconds=10)
 
 
 class CountKey(NamedTuple):
@@ -69,6 +72,12 @@ def add(loads: Mapping[CountKey, int], people: Mapping[CountKey, int]) -> None:
             " DO UPDATE SET loads = c.loads + excluded.loads, people = c.people + excluded.people",
             parameters,
         )
+
+
+def note_gap(now: dt.datetime) -> None:
+    """Note that visits are not counted by name now, whatever their mailing and the people say."""
+    if not CountingGap.objects.filter(ended_at__gt=now - GAP_NOTED_EVERY).exists():
+        CountingGap.objects.update_or_create(pk=1, defaults={"ended_at": now})
 
 
 def note_first(firsts: Collection[First], now: dt.datetime) -> set[First]:

@@ -64,6 +64,7 @@ def gather_for_a_while(folder: Path, read_clock: Callable[[], dt.datetime], seco
         only_counts = waiting_bytes(folder) > MOST_WAITING_BYTES
         if only_counts:
             log.warning("too many opens and clicks wait, so they are counted without looking for scanners")
+            counts.note_gap(read_clock())
         for path in finished(folder):
             if not _gather_file(path, read_clock, end, only_counts=only_counts):
                 return True

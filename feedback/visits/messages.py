@@ -94,7 +94,7 @@ def accepted_at(ids: Collection[int]) -> dict[int, dt.datetime]:
 
 def link_numbers(mailings: Collection[int]) -> dict[int, int]:
     """Return how many counted links each mailing has in its HTML."""
-    rows = TrackedLink.objects.filter(mailing__in=mailings, part=TrackedLink.Part.HTML).order_by()
+    rows = TrackedLink.objects.filter(mailing__in=mailings, part=TrackedLink.Part.HTML, is_counted=True).order_by()
     numbers: dict[int, int] = {}
     for mailing_id in rows.values_list("mailing_id", flat=True):
         numbers[mailing_id] = numbers.get(mailing_id, 0) + 1

@@ -14,9 +14,12 @@ from django.utils.translation import gettext as _
 
 from delivery import clock, identity
 from delivery.health.readiness import WorkersSeen
+from feedback.visits import counts
 from feedback.visits.gather import gather_for_a_while
 from feedback.visits.spool import finished, spool_folder, waiting_since
 from feedback.visits.verdicts import judge_for_a_while
+from installation.site import site
+from mail.links.levels import PERSONAL
 from words.durations import measured
 
 log = logging.getLogger(__name__)
@@ -31,6 +34,8 @@ def take_turn(folder: Path) -> bool:
     """Gather and judge for a while; return whether anything is left to do at once."""
     if identity.why_held(clock.now()):
         return False
+    if site().tracking != PERSONAL:
+        counts.note_gap(clock.now())
     is_more = gather_for_a_while(folder, clock.now, FOR_A_WHILE)
     return judge_for_a_while(clock.now, FOR_A_WHILE) or is_more
 

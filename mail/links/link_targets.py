@@ -99,6 +99,11 @@ def in_text(
     return places
 
 
+def leads_unseen(link: Link) -> bool:
+    """Return whether readers can follow a link to a page of somebody else without being counted."""
+    return link.why_not in (FIELD, SIGNED, BROKEN, MANY) or (link.why_not == OFF and bool(utm.WEB_URL.match(link.url)))
+
+
 def replaced(source: str, places: Iterable[Place], address: Callable[[Link], str | None]) -> str:
     """Return the source with other addresses in these places; None leaves one as it is written."""
     parts: list[str] = []

@@ -36,7 +36,7 @@ def test_each_place_has_a_link_and_each_address_of_it_a_target() -> None:
 
     stored = targets.store(mailing.pk, server.pk, LINKS)
 
-    assert [(link.part, link.position, link.label) for link in TrackedLink.objects.all()] == [
+    assert [(link.part, link.position, link.label) for link in TrackedLink.objects.filter(is_counted=True)] == [
         ("html", 1, "Sale"),
         ("html", 2, "Sale again"),
         ("text", 1, ""),
@@ -59,9 +59,41 @@ def test_the_same_addresses_keep_their_targets_and_a_server_with_other_codes_add
     other = [Link("html", 1, "https://shop.example/sale?utm_source=beta", "Sale")]
     codes = targets.store(mailing.pk, beta.pk, other).codes
 
-    assert TrackedLink.objects.count() == 3
+    assert TrackedLink.objects.filter(is_counted=True).count() == 3
     assert TrackedTarget.objects.count() == 4
     assert set(codes.values()).isdisjoint(first.codes.values())
+
+
+@pytest.mark.parametrize(
+    ("url", "why_not", "is_unseen"),
+    [
+        ("https://shop.example/{{ code }}", "field", True),
+        ("https://shop.example/", "off", True),
+        ("mailto:ann@shop.example", "off", False),
+        ("https://shop.example/?X-Amz-Signature=1", "signed", True),
+        ("https://shop.example/<", "broken", True),
+        ("https://shop.example/1001", "many", True),
+        ("https://news.example/u/preview", "own", False),
+        ("tel:+491", "other", False),
+        ("https://shop.example/", "", False),
+    ],
+)
+def test_links_that_can_be_followed_unseen_are_stored_without_a_target(url: str, why_not: Any, is_unseen: bool) -> None:
+    targets.store(make_mailing().pk, make_server().pk, [Link("html", 1, url, "Yours", why_not)])
+
+    unseen = TrackedLink.objects.filter(is_counted=False)
+    assert list(unseen.values_list("position", "label")) == ([(1, "Yours")] if is_unseen else [])
+    assert TrackedTarget.objects.exists() == (why_not == "")
+
+
+def test_a_place_that_one_server_makes_uncountable_is_counted_through_the_other() -> None:
+    mailing = make_mailing()
+    targets.store(mailing.pk, make_server().pk, [Link("html", 1, "https://shop.example/", "Sale", "broken")])
+
+    codes = targets.store(mailing.pk, make_server("Beta").pk, LINKS[:1]).codes
+
+    assert len(codes) == 1
+    assert sorted(TrackedLink.objects.values_list("position", "is_counted")) == [(1, False), (1, True)]
 
 
 def test_two_campaigns_share_no_target() -> None:
@@ -115,4 +147,4 @@ def test_workers_that_store_at_a_time_end_with_the_same_targets() -> None:
 
     assert len(found) == 6
     assert all(each == found[0] for each in found)
-    assert (TrackedMailing.objects.count(), TrackedLink.objects.count(), TrackedTarget.objects.count()) == (1, 3, 3)
+    assert (TrackedMailing.objects.count(), TrackedLink.objects.count(), TrackedTarget.objects.count()) == (1, 4, 3)

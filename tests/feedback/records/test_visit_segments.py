@@ -18,6 +18,7 @@ from contacts.segments import query
 from contacts.segments.conditions import ConditionsInvalid, describe
 from delivery.models import Mailing, Message, TrackedLink, TrackedTarget
 from feedback.models import FirstVisit, Visit
+from feedback.visits.counts import note_gap
 
 NOW = dt.datetime(2026, 11, 30, 23, 59, 30, tzinfo=dt.UTC)
 SHOP, BLOG = "https://shop.example.com/sale_50%?utm_source=a", "https://blog.example.com/"
@@ -180,6 +181,46 @@ def test_nobody_is_called_silent_whose_clicks_could_not_be_seen(
 
     assert found({"field": "clicks", "operator": "clicked_not"}) == expected
     assert found({"field": "clicks", "operator": "latest_not", "number": 1}) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"operator": "clicked_not"}, "|b"),
+        ({"operator": "latest_not", "number": 1}, "|b"),
+        ({"operator": "since_not", "date": "2026-11-15"}, "|b"),
+        ({"operator": "clicked_not", "label": "buy"}, "b|"),  # The other link has another text.
+        ({"operator": "clicked_not", "label": "account"}, "|b"),
+        ({"operator": "clicked_not", "url": "shop.example"}, "|b"),  # It may lead there.
+        ({"operator": "clicked"}, "|b"),
+    ],
+)
+def test_who_could_follow_a_link_unseen_is_not_called_silent(db: None, asked: dict[str, Any], expected: str) -> None:
+    sale = campaign("Sale", 10, links=TWO)
+    TrackedLink.objects.create(mailing=sale.mailing, part="html", position=3, label="Your account", is_counted=False)
+    send(sale, person("bea"), 10)
+
+    assert found({"field": "clicks", **asked}) == expected
+    assert found({"field": "opens", "operator": "opened_not"}) == "b|"
+
+
+def test_a_campaign_whose_links_all_lead_away_unseen_asks_its_people(db: None) -> None:
+    sale = campaign("Sale", 10)
+    TrackedLink.objects.create(mailing=sale.mailing, part="html", position=1, label="Your account", is_counted=False)
+    send(sale, person("bea"), 10)
+
+    assert found({"field": "clicks", "operator": "clicked_not"}, "none") == "|b"
+
+
+@pytest.mark.parametrize(("days", "expected"), [(9, "|b"), (11, "b|")])
+def test_nobody_is_called_silent_who_could_have_clicked_while_nobody_was_counted_by_name(
+    db: None, days: float, expected: str
+) -> None:
+    send(campaign("Sale", 10, links=TWO), person("bea"), 10)
+    note_gap(days_ago(days))
+
+    assert found({"field": "clicks", "operator": "clicked_not"}) == expected
+    assert found({"field": "opens", "operator": "opened_not"}) == expected
 
 
 def test_one_campaign_that_nobody_could_see_makes_the_person_not_known(sale: Campaign) -> None:

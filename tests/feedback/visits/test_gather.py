@@ -13,9 +13,10 @@ from delivery import clock
 from delivery.health import readiness
 from delivery.health.readiness import WorkersSeen
 from delivery.models import Installation, Mailing
-from feedback.models import GatheredFile, PendingVisit, Visit, VisitCount
+from feedback.models import CountingGap, GatheredFile, PendingVisit, Visit, VisitCount
 from feedback.visits import gather as gather_module
 from feedback.visits import turn
+from feedback.visits.counts import note_gap
 from feedback.visits.gather import gather_for_a_while
 from feedback.visits.spool import Line, Spool, alone, finished, spool_folder, written_line
 from feedback.visits.turn import StandIn, take_turn, uncounted
@@ -296,6 +297,18 @@ def test_more_than_five_million_lines_are_only_counted(mailing: Mailing, monkeyp
     assert not Visit.objects.exists()
     counted = VisitCount.objects.values_list("visitor", "loads").order_by("visitor", "loads")
     assert list(counted) == [("machine", 1), ("unknown", 1), ("unknown", 2)]
+    assert CountingGap.objects.get().ended_at > now() - dt.timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(("level", "is_gap"), [("off", True), ("anonymous", True), ("personal", False)])
+def test_a_turn_notes_that_nobody_is_counted_by_name(level: str, is_gap: bool) -> None:
+    allow(level)
+    long_ago = now() - dt.timedelta(days=400)
+    note_gap(long_ago)
+
+    take_turn(spool_folder())
+
+    assert (CountingGap.objects.get().ended_at > long_ago) == is_gap
 
 
 # --- clocks
