@@ -2,7 +2,7 @@
 
 import datetime as dt
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -17,10 +17,13 @@ from campaigns.models import Campaign
 from campaigns.preflight import send_tests
 from campaigns.preflight.checks.message import html_bytes
 from campaigns.preflight.refusals import doubts
+from campaigns.reports.click_map import REASONS
 from contacts.models import Contact
 from delivery.content.attachments import shown_by_address
-from delivery.content.composer import COMPOSE_SECONDS
+from delivery.content.composer import COMPOSE_SECONDS, own_hosts, own_pages
 from delivery.content.composer import preview as compose_preview
+from installation.site import site
+from mail.links import levels, link_targets
 from mail.links.utm import NAMES, tag_url
 from mail.markup import Reader
 from mail.merge_fields import MergeError, name_values, parse
@@ -39,9 +42,10 @@ class PreviewLink:
     """One link of a mail."""
 
     label: str
-    url: str  # As it is sent, with UTM codes.
+    url: str  # Where it leads, with UTM codes.
     note: str = ""  # A sentence about anything unusual.
     is_clash: bool = False  # The link needs attention: its own codes win over ours, or it leads nowhere.
+    why_uncounted: str = ""  # A sentence, if the campaign counts clicks and not those of this link.
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,12 @@ class Preview:
     links: list[PreviewLink]
     bytes: int  # Size of the HTML.
     problems: list[str]  # Sentences about mistakes to correct.
+    is_counting: bool = False  # Whether opens and clicks of the campaign are counted.
+
+    @property
+    def counted(self) -> int:
+        """The number of links whose clicks are counted."""
+        return sum(not link.why_uncounted for link in self.links) if self.is_counting else 0
 
     @property
     def has_dark_scheme(self) -> bool:
@@ -82,6 +92,7 @@ def build_preview(campaign: Campaign, contact: Contact | None, server: SmtpServe
     """
     content = frozen_content(campaign)
     files = content["files"]
+    is_counting = levels.lowest([site().tracking, content["tracking"]]) != levels.OFF
     for name in ("name", "lists", "reply_to", "sends_copies", "files", *COUNTING):  # Invisible to the reader.
         del content[name]
 
@@ -98,8 +109,15 @@ def build_preview(campaign: Campaign, contact: Contact | None, server: SmtpServe
         _link(label, url, before, codes)
         for (label, url), (_, before) in zip(links_in(rendered.html), links_in(untagged.html), strict=False)
     ]
+    if is_counting:
+        marked = compose(html=_with_reasons(content["html"], server), text="x")
+        links = [
+            replace(link, why_uncounted=_why_uncounted(marks, link.url))
+            for link, (_, marks) in zip(links, links_in(marked.html), strict=False)
+        ]
     html = shown_by_address(rendered.html, files)
-    return Preview(rendered, html, links, html_bytes(rendered.html), [*doubts(campaign, now), *_problems(links)])
+    problems = [*doubts(campaign, now), *_problems(links)]
+    return Preview(rendered, html, links, html_bytes(rendered.html), problems, is_counting)
 
 
 def sample_subject(subject: str) -> SafeString:
@@ -163,6 +181,25 @@ def _link(label: str, url: str, before: str, codes: dict[str, str]) -> PreviewLi
     return PreviewLink(label, url)
 
 
+def _with_reasons(html: str, server: SmtpServer) -> str:
+    """Return the HTML with addresses that tell of each link of a web page whether it is counted, and why not."""
+    places = link_targets.in_html(html, own_hosts(), own_pages(server.unsubscribe_url))
+    own = (link_targets.OWN, link_targets.OTHER)
+    return link_targets.replaced(
+        html, places, lambda link: None if link.why_not in own else f"{_MARK}{link.why_not or _IS_COUNTED}/"
+    )
+
+
+def _why_uncounted(marks: str, url: str) -> str:
+    """Return why a link isn't counted as a sentence; empty: it is."""
+    reason = marks.removeprefix(_MARK).partition("/")[0] if marks.startswith(_MARK) else ""
+    if reason == _IS_COUNTED:
+        return ""
+    if not reason:
+        reason = link_targets.OWN if url.lower().startswith(("http://", "https://")) else link_targets.OTHER
+    return str(REASONS[reason])
+
+
 def _problems(links: list[PreviewLink]) -> list[str]:
     sentence = _("The link “%(text)s” has no address.")
     return [sentence % {"text": link.label or _("(no text)")} for link in links if link.url in ("", "#")]
@@ -199,3 +236,4 @@ class _Links(Reader):
 
 
 _PROBE = "https://probe.invalid/"
+_MARK, _IS_COUNTED = "https://marked.invalid/", "counted"

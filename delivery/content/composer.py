@@ -412,7 +412,7 @@ class Composer:
             utm_in_text=server.tags_text_links,
             utm_skip=(
                 *(f"{settings.BASE_URL}/{page}/" for page in ("u", "p", "t", "v")),
-                *_own_pages(server.unsubscribe_url),
+                *own_pages(server.unsubscribe_url),
             ),
             counting=counting,
             provider_headers=self._provider_headers,
@@ -544,7 +544,7 @@ def custom_unsubscribe_url(template: str, built_in: str, email: str, mailing: Ma
     )
 
 
-def _own_pages(template: str) -> list[str]:
+def own_pages(template: str) -> list[str]:
     """Return the fixed start of a template's addresses, unless it covers the whole host."""
     start = template.partition("{")[0]
     return [start] if start and urlsplit(start)[2:4] not in (("", ""), ("/", "")) else []

@@ -1,6 +1,7 @@
 """What the preview tells: each link as it is sent, clashes of UTM codes, the weight, the dark, and misspelt fields."""
 
 import datetime as dt
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -180,6 +181,54 @@ def test_a_starter_template_is_complete_light_and_free_of_foreign_pictures(
     html = build(campaign).html
     assert len(from_html(html)) > 200
     assert parse(html).names <= {"first_name"}
+
+
+LINKED = """
+    <a href="https://example.com/a">Plain</a> <a href="https://example.com/a" data-track="off">Marked</a>
+    <a href="https://example.com/{{ first_name }}">Merged</a> <a href="mailto:shop@example.com">Mail</a>
+    <a href="{{ unsubscribe_url }}">Out</a> <a href="https://example.com/?X-Amz-Signature=1">Signed</a>
+    {% assign places = "north,south" | split: "," %}
+    {% for place in places %}<a href="https://example.com/places">{{ place }}</a>{% endfor %}
+"""
+
+
+def test_the_preview_says_which_links_are_counted_and_why_others_are_not(
+    campaign: Campaign, server: SmtpServer, marketer: Client, settings: Any
+) -> None:
+    settings.TRACKING_LEVEL = "anonymous"
+
+    view = seen(campaign, server, html=LINKED, utm_campaign="x")
+
+    why = {link.label: link.why_uncounted for link in view.links}
+    assert [why[label] for label in ("Plain", "north", "south")] == ["", "", ""]
+    assert "it is marked so" in why["Marked"]
+    assert "merge field" in why["Merged"]
+    assert "signed" in why["Signed"]
+    assert "this site" in why["Out"]
+    assert "web page" in why["Mail"]
+    assert view.counted == 3
+    assert {link.url for link in view.links if link.label in ("Plain", "Merged")} == {
+        "https://example.com/a?utm_source=news&utm_campaign=x",
+        "https://example.com/Ann?utm_source=news&utm_campaign=x",
+    }
+    for name in ("preview", "preview_beside"):
+        page = marketer.get(reverse(f"campaigns:{name}", args=[campaign.pk])).content.decode()
+        assert f"{len(view.links)} links, 3 counted" in page
+        assert "Previews and tests have neither." in page
+
+
+@pytest.mark.parametrize(("installation", "of_list"), [("off", "personal"), ("personal", "off")])
+def test_the_preview_of_what_is_not_counted_says_nothing_of_it(
+    campaign: Campaign, server: SmtpServer, marketer: Client, settings: Any, installation: str, of_list: str
+) -> None:
+    settings.TRACKING_LEVEL = installation
+    ContactList.objects.update(tracking=of_list)
+
+    view = seen(campaign, server, html=LINKED)
+
+    assert (view.counted, {link.why_uncounted for link in view.links}) == (0, {""})
+    page = marketer.get(reverse("campaigns:preview", args=[campaign.pk])).content.decode()
+    assert f"{len(view.links)} links, as sent" in page
 
 
 def test_links_are_read_from_broken_markup_too() -> None:
