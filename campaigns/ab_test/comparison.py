@@ -29,6 +29,7 @@ class Compared:
     accepted: int
     refused: int  # Bounced, failed or expired.
     visits: int | None  # Clicks by people, or opens if they decide; None: not counted.
+    unnamed: int  # Those of them that were counted without a name.
     rate: str  # The same per accepted message, in words.
     late: tuple[tuple[str, int], ...]  # Feedback that came later, such as unsubscribes: name and number.
     is_winner: bool
@@ -52,6 +53,11 @@ class Comparison:
     undecided: str  # Why a person has to choose after all.
     verdict: str  # Which variant is ahead, and whether that may be chance; empty before the start.
     unapproved: int | None  # Recipients including the rest, if a second person has to choose.
+
+    @property
+    def has_unnamed(self) -> bool:
+        """Whether clicks without a name are among the visits, which are clicks then, and not people."""
+        return any(each.unnamed for each in self.variants)
 
     @property
     def is_due(self) -> bool:
@@ -89,6 +95,7 @@ def compare(campaign: Campaign, now: dt.datetime, late: Late) -> Comparison | No
                 counts.get(Message.Status.ACCEPTED, 0),
                 refused,
                 standings[place].visits if standings else None,
+                standings[place].loads if standings else 0,
                 percent(standings[place].rate) if standings else "",
                 tuple(late([variant.mailing_id] if variant.mailing_id is not None else [])),
                 experiment.winner_id == variant.pk,

@@ -115,6 +115,7 @@ def build_preview(campaign: Campaign, contact: Contact | None, server: SmtpServe
             replace(link, why_uncounted=_why_uncounted(marks, link.url))
             for link, (_, marks) in zip(links, links_in(marked.html), strict=False)
         ]
+    links = [replace(link, url=link_targets.shown(link.url)) for link in links]
     html = shown_by_address(rendered.html, files)
     problems = [*doubts(campaign, now), *_problems(links)]
     return Preview(rendered, html, links, html_bytes(rendered.html), problems, is_counting)
@@ -197,7 +198,7 @@ def _why_uncounted(marks: str, url: str) -> str:
         return ""
     if not reason:
         reason = link_targets.OWN if url.lower().startswith(("http://", "https://")) else link_targets.OTHER
-    return str(REASONS[reason])
+    return next(str(sentence) for why_not, sentence in REASONS.items() if why_not == reason)
 
 
 def _problems(links: list[PreviewLink]) -> list[str]:
@@ -231,7 +232,8 @@ class _Links(Reader):
     def end_link(self) -> None:
         """Add the link that is still open."""
         if self._url is not None:
-            self.found.append((" ".join("".join(self._words).split())[:120], self._url))
+            label = link_targets.without_turns(" ".join("".join(self._words).split()))
+            self.found.append((label[:120], self._url))
         self._url, self._words = None, []
 
 

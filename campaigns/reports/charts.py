@@ -87,5 +87,6 @@ def _visits_chart(labels: list[str], rows: Sequence[VisitHour | VisitLine]) -> d
         "data": [row.opens.human for row in rows],
         "colour": "opens",
         "type": "line",
+        "has_points": len(rows) == 1,  # One point is no line.
     }
     return {"labels": labels, "datasets": [*bars, opens] if any(row.opens.human for row in rows) else bars}

@@ -72,7 +72,9 @@ def mapped_links(mailing: Mailing, server: SmtpServer | None) -> list[MappedLink
     for place in _places(mailing, server) if server is not None else []:
         why_not = REASONS[place.why_not]
         url = written.get(place.position, place.url) if place.part == HTML else place.url
-        found[place.part, place.position] = MappedLink(place.part, place.position, place.label, url, why_not)
+        found[place.part, place.position] = MappedLink(
+            place.part, place.position, place.label, link_targets.shown(url), why_not
+        )
     targets: dict[int, str] = {}
     stored = TrackedTarget.objects.filter(link__mailing=mailing.pk).order_by("pk")
     for link_id, url in stored.values_list("link", "url"):
@@ -82,7 +84,7 @@ def mapped_links(mailing: Mailing, server: SmtpServer | None) -> list[MappedLink
         clicks[each.key] = clicks[each.key].plus(each)
     for row in TrackedLink.objects.filter(mailing=mailing.pk, is_counted=True):
         known = found.get((row.part, row.position))
-        url = known.url if known is not None else targets.get(row.pk, "")
+        url = known.url if known is not None else link_targets.shown(targets.get(row.pk, ""))
         found[row.part, row.position] = MappedLink(row.part, row.position, row.label, url, clicks=clicks[row.pk])
     all_clicks = sum(link.clicks.human for link in found.values())
     most = max((link.clicks.human for link in found.values()), default=0) or 1
@@ -116,11 +118,17 @@ def marked_html(mailing: Mailing, links: Iterable[MappedLink], server: SmtpServe
     marked = copy.copy(mailing)
     marked.is_tagged = False
     places = link_targets.in_html(mailing.html, own_hosts())
-    marked.html = link_targets.replaced(mailing.html, places, lambda link: f"{mark}{link.position}")
+    marked.html = link_targets.replaced(
+        mailing.html, places, lambda link: f"{mark}{link.position}{_UNSUBSCRIBES if _unsubscribes(link) else ''}"
+    )
     marked.text = "x"
     composer = Composer(marked, server, list_id=None, list_name="")
     rendered = composer.render(None, f"{settings.BASE_URL}/u/preview")
     return _STYLE + _with_badges(shown_by_address(rendered.html, mailing.files), mark, badges)
+
+
+def _unsubscribes(link: Link) -> bool:
+    return link.why_not == link_targets.OWN and "unsubscribe_url" in link.url
 
 
 def _with_badges(html: str, mark: str, badges: Mapping[int, MappedLink]) -> str:
@@ -141,7 +149,7 @@ def _with_badges(html: str, mark: str, badges: Mapping[int, MappedLink]) -> str:
         )
         copied = tag.end()
         address = address.strip(utm.CONTROL_AND_SPACE)
-        number = address.removeprefix(mark)
+        number = address.removeprefix(mark).partition("#")[0]
         if address.startswith(mark) and number.isdecimal() and int(number) in badges:
             parts.append(_badge(badges[int(number)]))
     return "".join((*parts, html[copied:]))
@@ -158,6 +166,8 @@ def _badge(link: MappedLink) -> str:
     return f'<span style="{_ANCHOR}">{badge}</span>'
 
 
+# Behind the number of a link, so that a mail with its own link to unsubscribe gets no second one.
+_UNSUBSCRIBES = "#{{ unsubscribe_url }}"
 # A link that our reader of HTML overlooks and a browser finds isn't followed by accident either.
 _STYLE = (
     "<!DOCTYPE html><style>a,area{pointer-events:none!important}:where(a){color:#00e;text-decoration:underline}</style>"

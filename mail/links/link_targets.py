@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
+from urllib.parse import quote
 
 from mail import markup
 from mail.links import tracking, utm
@@ -132,6 +133,16 @@ def without_marks(source: str) -> str:
     return "".join((*parts, source[copied:]))
 
 
+def shown(url: str) -> str:
+    """Return an address for a page: characters that turn text around are percent-encoded, as browsers send them."""
+    return _TURNS.sub(lambda found: quote(found[0]), url)
+
+
+def without_turns(text: str) -> str:
+    """Return a text without the invisible characters that turn around what stands beside them (UAX #9)."""
+    return _TURNS.sub("", text)
+
+
 class _Judge:
     """Tells where an address leads, and why it is not counted."""
 
@@ -190,7 +201,7 @@ def _label(inside: str) -> str:
         images = (tag["attributes"] for tag in markup.tags(inside) if (tag["element"] or "").lower() == "img")
         alternatives = (" ".join(markup.attributes_of(written).get("alt", "").split()) for written in images)
         said = next(filter(None, alternatives), "")
-    return said[:MOST_LABEL]
+    return without_turns(said)[:MOST_LABEL]
 
 
 def _is_mark(attribute: re.Match[str]) -> bool:
@@ -200,3 +211,4 @@ def _is_mark(attribute: re.Match[str]) -> bool:
 
 _OWN_FIELD = re.compile("|".join(OWN_LINKS))
 _HOST = re.compile(r"https?://(?:[^/\\?#]*@)?([^/\\?#]*)", re.IGNORECASE)  # With its port; "\" is a slash to browsers.
+_TURNS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")

@@ -15,7 +15,7 @@ function dressed(drawn) {
       const ink = colour(dataset.colour);
       const shared = { label: dataset.label, data: dataset.data, backgroundColor: ink, borderColor: ink };
       return dataset.type === "line"
-        ? { ...shared, type: "line", stack: "line", borderWidth: 2, pointRadius: 0, tension: 0.2, order: 0 }
+        ? { ...shared, type: "line", stack: "line", borderWidth: 2, pointRadius: dataset.has_points ? 4 : 0, tension: 0.2, order: 0 }
         : { ...shared, maxBarThickness: 28, borderSkipped: "start", order: 1 };
     }),
   };

@@ -169,6 +169,21 @@ def test_clicks_without_a_name_decide_too_and_opens_without_one_never(by_clicks:
 
 
 @pytest.mark.django_db
+def test_clicks_without_a_name_are_not_called_people_who_clicked(by_clicks: Campaign, marketer: Client) -> None:
+    def headings() -> list[bool]:
+        page = marketer.get(reverse("campaigns:progress", args=[by_clicks.pk])).content.decode()
+        table = page.split("campaign-variants")[1].split("</table>")[0]
+        return [f'<th scope="col">{words}</th>' in table for words in ("Clicked", "Clicks by people")]
+
+    count(0, 11)
+    assert headings() == [True, False]
+
+    count(1, 0, is_personal=False, people=0, family="other")
+    VisitCount.objects.filter(is_personal=False).update(loads=3)
+    assert headings() == [False, True]
+
+
+@pytest.mark.django_db
 def test_opens_by_name_decide_if_they_are_asked(by_clicks: Campaign) -> None:
     Experiment.objects.update(winner_by="opens")
     count(0, 90)

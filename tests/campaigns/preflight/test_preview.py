@@ -231,6 +231,12 @@ def test_the_preview_of_what_is_not_counted_says_nothing_of_it(
     assert f"{len(view.links)} links, as sent" in page
 
 
+def test_no_link_of_the_preview_turns_around_what_stands_beside_it(campaign: Campaign, server: SmtpServer) -> None:
+    link = seen(campaign, server, html='<a href="https://a.example/\u202eb">\u202eSale</a>').links[0]
+
+    assert (link.label, "\u202e" in link.url, "%E2%80%AE" in link.url) == ("Sale", False, True)
+
+
 def test_links_are_read_from_broken_markup_too() -> None:
     assert links_in("<a href=x>one<a href='y'>two</a><area href=z alt=three><a name=q>none</a><a href=w>last") == [
         ("one", "x"),

@@ -93,6 +93,29 @@ def test_each_link_has_its_badge_and_none_has_an_address(mailing: Mailing, serve
 
 
 @pytest.mark.django_db
+def test_a_mail_with_its_own_link_to_unsubscribe_gets_no_second_one(mailing: Mailing, server: SmtpServer) -> None:
+    TrackedLink.objects.all().delete()
+    mailing.html = '<p><a href="https://shop.example/">Sale</a> <a href="{{ unsubscribe_url }}">Leave us</a></p>'
+
+    html = marked_html(mailing, mapped_links(mailing, server), server)
+
+    assert "2: not counted" in html
+    assert html.count("</a>") == 2
+    assert "href" not in html
+
+
+@pytest.mark.django_db
+def test_nothing_in_a_link_turns_around_what_stands_beside_it(mailing: Mailing, server: SmtpServer) -> None:
+    """A right-to-left override would show the address of a link backwards (UAX #9)."""
+    TrackedLink.objects.all().delete()
+    mailing.html = '<a href="https://\u202eshop.example/{{ x }}">&#8238;Sale\u2066</a>'
+
+    link = mapped_links(mailing, server)[0]
+
+    assert (link.label, link.url) == ("Sale", "https://%E2%80%AEshop.example/{{ x }}")
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     "written",
     [

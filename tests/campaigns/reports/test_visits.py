@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from campaigns.models import Campaign, Tally
+from campaigns.reports.charts import hours_chart
 from campaigns.reports.recipients import Filter, fitting
 from campaigns.reports.recipients import write_csv as recipients_csv
 from campaigns.reports.side_by_side import compare_campaigns
@@ -168,6 +169,17 @@ def test_what_was_counted_stays_when_the_installation_stops(sent: Campaign, save
 
     assert total(sent).line.clicks.people == 20
     assert why_off(sent)
+
+
+@pytest.mark.parametrize(("hours", "has_points"), [(1, True), (2, False)])
+def test_opens_of_a_single_hour_are_a_point_in_the_chart(sent: Campaign, hours: int, has_points: bool) -> None:
+    for number in range(hours):
+        visited(sent, "open", "human", 4, 4, quarter_at=NOW + number * HOUR)
+    assert sent.mailing_id is not None
+
+    drawn = hours_chart(first_hours([sent.mailing_id]))
+
+    assert (len(drawn["labels"]), drawn["datasets"][-1]["has_points"]) == (hours, has_points)
 
 
 def test_the_first_hours_begin_with_the_first_accepted_message(sent: Campaign) -> None:
