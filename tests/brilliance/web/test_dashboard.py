@@ -353,7 +353,7 @@ def test_the_test_inbox_is_there_only_while_the_sandbox_is_on(db: None, settings
         ("/admin/installation/sitesettings/", "Organisation", "Organisation"),
         ("/admin/contacts/contact/retention/", "Retention", "Retention"),
         ("/messages/", "Messages", "All messages"),
-        ("/reports/", "Reports", ""),
+        ("/reports/", "Reports", "Sending"),
         ("/admin/sandbox/sandboxmail/", "Test inbox", ""),
         ("/admin/auth/group/add/", "Add role", ""),
     ],
