@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from campaigns.views import figures, visits
+from campaigns.views.reports import figures, visits
 
 app_name = "reports"
 urlpatterns = [

@@ -2,20 +2,8 @@
 
 from django.urls import path
 
-from campaigns.views import (
-    archive,
-    audience,
-    click_map,
-    content,
-    figures,
-    preview,
-    recipients,
-    report,
-    review,
-    send_tests,
-    variants,
-    visits,
-)
+from campaigns.views import archive, audience, content, preview, report, review, send_tests, variants
+from campaigns.views.reports import click_map, figures, recipients, visits
 
 app_name = "campaigns"
 urlpatterns = [

@@ -521,7 +521,7 @@ def test_recipients_are_filtered(sent: Campaign, marketer: Client, query: str, f
 
 
 def test_recipients_come_in_pages(sent: Campaign, marketer: Client, monkeypatch) -> None:
-    monkeypatch.setattr("campaigns.views.recipients.RECIPIENTS_PER_PAGE", 2)
+    monkeypatch.setattr("campaigns.views.reports.recipients.RECIPIENTS_PER_PAGE", 2)
     url = reverse("campaigns:recipients", args=[sent.pk])
 
     first = marketer.get(f"{url}?q=example").content.decode()

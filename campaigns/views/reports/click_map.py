@@ -16,8 +16,8 @@ from campaigns.reports.click_map import MappedLink, mapped_links, marked_html, w
 from campaigns.reports.visits import VisitTotal, visit_total
 from campaigns.schedule import mailings
 from campaigns.views.pages import campaign_or_404, page
-from campaigns.views.periods import csv_file
 from campaigns.views.preview import FRAME_POLICY
+from campaigns.views.reports.periods import csv_file
 from delivery.models import Mailing, TrackedLink
 from smtpservers.models import SmtpServer
 from words.texts import translated

@@ -15,9 +15,9 @@ from campaigns.reports import charts, side_by_side
 from campaigns.reports.cache import remembered
 from campaigns.reports.figures import Figures
 from campaigns.reports.visits import MOST_LINES, VisitTables, period_tables, write_csv
-from campaigns.views.figures import campaign_figures, visit_tables
 from campaigns.views.pages import campaign_or_404, page
-from campaigns.views.periods import AskedPeriod, asked_period, csv_file, figures_of, period_context
+from campaigns.views.reports.figures import campaign_figures, visit_tables
+from campaigns.views.reports.periods import AskedPeriod, asked_period, csv_file, figures_of, period_context
 from installation.site import site
 from mail.links.levels import OFF
 

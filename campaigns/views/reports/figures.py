@@ -21,8 +21,8 @@ from campaigns.reports.tally import held_since
 from campaigns.reports.visits import VisitTables, campaign_tables
 from campaigns.schedule import mailings
 from campaigns.views.pages import campaign_or_404, page
-from campaigns.views.periods import asked_period, csv_file, figures_of, period_context
 from campaigns.views.report import pace_context, visits_so_far
+from campaigns.views.reports.periods import asked_period, csv_file, figures_of, period_context
 from delivery.models import Message
 from words.numbers import percent
 
