@@ -16,6 +16,8 @@ _ACTIONS = {"changelist": "view", "history": "view", "add": "add", "change": "ch
 LONGEST_PATH = 200
 # The tokens of webhooks, of clicks and of opens: whoever has one can speak for its owner.
 _SECRET_PATH = re.compile(r"/(hooks/[^/\s\"']+|[co])/(?=[\w%-]{8})[^\s\"'<>\\]+")
+# gunicorn says where a request came from that it did not understand.
+_SENDER = re.compile(r"(?<=Invalid request from ip=)[^\s:]*(?::[0-9a-fA-F.]*)*(?=: )")
 # Servers that log paths themselves, with handlers of their own.
 _SERVERS = ("django.server", "gunicorn.access", "gunicorn.error", "uvicorn.access", "uvicorn.error")
 # Errors whose messages are about the program and its machine. All others may quote people, content or secrets.
@@ -31,7 +33,7 @@ class OneLineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(_refusal(_without_error_text(record))).replace("\n", "\\n")
-        line = without_secret_paths(line)
+        line = without_secrets(line)
         return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", line)
 
     def formatException(self, ei: Any) -> str:
@@ -67,24 +69,24 @@ def _what_and_where(error: BaseException) -> str:
     return f"{type(error).__name__}{words and f': {words}'} ({where or 'not raised'})"
 
 
-def without_secret_paths(text: str) -> str:
-    """Cut everything behind the paths whose rest is a secret, such as /hooks/ses/."""
-    return _SECRET_PATH.sub(r"/\1/…", text)
+def without_secrets(text: str) -> str:
+    """Cut everything behind the paths whose rest is a secret, such as /hooks/ses/, and the sender of a bad request."""
+    return _SENDER.sub("…", _SECRET_PATH.sub(r"/\1/…", text))
 
 
-class SecretPathFilter(logging.Filter):
+class SecretFilter(logging.Filter):
     """Cuts the same out of records, tracebacks too, that another formatter writes."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):  # uvicorn's formatter takes its five values out of them.
-            record.args = tuple(without_secret_paths(arg) if isinstance(arg, str) else arg for arg in record.args)
+            record.args = tuple(without_secrets(arg) if isinstance(arg, str) else arg for arg in record.args)
         text = record.getMessage()
-        if (kept := without_secret_paths(text)) != text:  # Of other types, or a path in several values.
+        if (kept := without_secrets(text)) != text:  # Of other types, or a path in several values.
             record.msg, record.args = kept, ()
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:
-            record.exc_text = without_secret_paths(record.exc_text)
+            record.exc_text = without_secrets(record.exc_text)
         return True
 
 
@@ -92,8 +94,8 @@ def cut_secrets_of_servers() -> None:
     """Filter the logs of the servers that we may run in. A filter of a logger stays, whoever sets up its handlers."""
     for name in _SERVERS:
         logger = logging.getLogger(name)
-        if not any(isinstance(one, SecretPathFilter) for one in logger.filters):
-            logger.addFilter(SecretPathFilter())
+        if not any(isinstance(one, SecretFilter) for one in logger.filters):
+            logger.addFilter(SecretFilter())
 
 
 def is_no_probe(record: logging.LogRecord) -> bool:

@@ -29,7 +29,7 @@ Environ = Mapping[str, Any]
 Start = Callable[..., Any]
 Application = Callable[[Any, Any], Iterable[bytes]]
 
-WRONG_PER_MINUTE = 60  # Wrong tokens of one network.
+WRONG_PER_MINUTE = 60  # Wrong links of one network.
 MOST_NETWORKS = 10_000  # That are counted at once. Others wait for the next minute.
 RETRY_SECONDS = 5  # A browser asks again by itself when the database is away.
 PIXEL = bytes.fromhex(  # One transparent point.
@@ -55,8 +55,8 @@ _IMAGE = [
 ]
 
 
-class WrongTokens:
-    """The number of wrong tokens of each network within a minute. It needs little memory, however many networks ask."""
+class WrongLinks:
+    """The number of wrong links of each network within a minute. It needs little memory, however many networks ask."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -64,7 +64,7 @@ class WrongTokens:
         self._ends_at = 0.0
 
     def is_too_often(self, network: str) -> bool:
-        """Count a wrong token, and tell whether its network has had too many."""
+        """Count a wrong link, and tell whether its network has had too many."""
         now = time.monotonic()
         with self._lock:
             if now >= self._ends_at:
@@ -88,7 +88,7 @@ class Edge:
         self._spool = Spool(spool_folder())
         self._networks = NetworkHashes(spool_folder())
         self._gateways = Networks([*shipped_networks(), *settings.GATEWAY_NETWORKS])
-        self._wrong = WrongTokens()
+        self._wrong = WrongLinks()
         self._caretaker: threading.Thread | None = None
         self._starting = threading.Lock()
 
@@ -114,8 +114,8 @@ class Edge:
             location = self._targets.location_of(code)
         except DatabaseError:
             return self._ask_to_wait(wsgi, start)
-        if location is None:
-            return self._leave_to_django(wsgi, start)
+        if location is None:  # Whoever has one token could go on guessing codes.
+            return self._refuse(wsgi, start)
         self._note(Kind.CLICK, token, code, suffix, wsgi)
         start("302 Found", [("Location", location), ("Content-Length", "0"), *_LINK])
         return [b""]

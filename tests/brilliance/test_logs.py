@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import IntegrityError, OperationalError
 
 from brilliance import celery as celery_app
-from brilliance.logs import OneLineFormatter, SecretPathFilter
+from brilliance.logs import OneLineFormatter, SecretFilter
 from contacts.models import Contact
 from tests.harness.demo import free_ports
 from tests.harness.workers import ROOT, database_url
@@ -125,13 +125,15 @@ def test_nothing_is_logged_in_another_way() -> None:
         ("GET /c/CANARYq7Zt-0_aaaaaa/CANARY", "GET /c/…"),
         ("/o/CANARYq7Zt-0_aaaaaa.gif", "/o/…"),
         ("/campaigns/12/ and /home/o/file", "/campaigns/12/ and /home/o/file"),
+        ("Invalid request from ip=203.0.113.9: Invalid HTTP method", "Invalid request from ip=…: Invalid HTTP method"),
+        ("Invalid request from ip=2001:db8::1:9: odd: 'GET'", "Invalid request from ip=…: odd: 'GET'"),
     ],
 )
 def test_no_log_has_the_secret_of_a_path(path: str, kept: str, caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("django.request").warning("Unauthorized: %s", path)
     record = caplog.records[0]
 
-    SecretPathFilter().filter(foreign := logging.makeLogRecord(dict(vars(record))))
+    SecretFilter().filter(foreign := logging.makeLogRecord(dict(vars(record))))
 
     assert written([record]).endswith(f"Unauthorized: {kept}")
     assert logging.Formatter("%(message)s").format(foreign) == f"Unauthorized: {kept}"
@@ -188,7 +190,7 @@ def test_the_access_log_of_uvicorn_keeps_its_values_and_no_secret(path: str) -> 
     ],
 )
 def test_a_secret_path_is_cut_wherever_a_record_has_it(msg: str, args: tuple[object, ...]) -> None:
-    SecretPathFilter().filter(record := logging.makeLogRecord({"msg": msg, "args": args}))
+    SecretFilter().filter(record := logging.makeLogRecord({"msg": msg, "args": args}))
 
     assert "CANARY" not in record.getMessage()
 

@@ -19,7 +19,7 @@ from delivery.content.targets import store
 from delivery.models import Mailing
 from feedback.visits import edge as edge_module
 from feedback.visits import targets
-from feedback.visits.edge import PIXEL, WRONG_PER_MINUTE, WrongTokens
+from feedback.visits.edge import PIXEL, WRONG_PER_MINUTE, WrongLinks
 from feedback.visits.spool import read_line
 from feedback.visits.targets import Targets
 from mail.links.link_targets import in_html
@@ -317,7 +317,16 @@ def test_one_thread_of_a_process_tends_the_spool(mailing: Mailing, monkeypatch: 
     assert len(started) == 1
 
 
-# --- wrong tokens
+# --- wrong links
+
+
+def test_guessed_codes_behind_a_genuine_token_are_answered_sixty_times_a_minute(mailing: Mailing) -> None:
+    edge, message = edge_before(), message_to(mailing)
+
+    statuses = [ask(edge, click_of(message, new_code())).status for _ in range(70)]
+
+    assert statuses == [299] * WRONG_PER_MINUTE + [429] * 10
+    assert ask(edge, click_of(message, link_of(mailing))).status == 302
 
 
 def test_wrong_tokens_of_a_network_are_answered_sixty_times_a_minute_and_genuine_ones_always(mailing: Mailing) -> None:
@@ -334,14 +343,14 @@ def test_wrong_tokens_of_a_network_are_answered_sixty_times_a_minute_and_genuine
 
 def test_networks_beyond_what_memory_is_given_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edge_module, "MOST_NETWORKS", 2)
-    wrong = WrongTokens()
+    wrong = WrongLinks()
 
     assert [wrong.is_too_often(network) for network in ("a", "b", "c", "a")] == [False, False, True, False]
     assert len(wrong._counts) == 2
 
 
 def test_a_new_minute_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong, now = WrongTokens(), time.monotonic()
+    wrong, now = WrongLinks(), time.monotonic()
     monkeypatch.setattr(edge_module, "WRONG_PER_MINUTE", 1)
 
     first = [wrong.is_too_often("a"), wrong.is_too_often("a")]
