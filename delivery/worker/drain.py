@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from django.db import Error as DatabaseProblem
-from django.db import connections
+from django.db import close_old_connections, connection, connections
 
 from db.dialect import is_postgresql
 from delivery.content.composer import SignerFor
@@ -84,19 +84,38 @@ async def drain(
 
 @asynccontextmanager
 async def _database_thread(name: str) -> AsyncIterator[Any]:
-    """Give a coroutine that runs functions one after the other, in a thread with its own database connection."""
+    """Give a coroutine that runs functions one after the other, in a thread with its own database connection.
+
+    The function during which the connection breaks raises a database error; the next one gets a new connection.
+    """
     loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix=name) as executor:
+    with ThreadPoolExecutor(1, thread_name_prefix=name, initializer=partial(_name_connection, name)) as executor:
 
         async def in_database(function: Callable[..., T], *args: Any) -> T:
             # Shielded: a function that was handed over runs to its end, even if its waiter is cancelled.
-            return await asyncio.shield(loop.run_in_executor(executor, partial(function, *args)))
+            return await asyncio.shield(loop.run_in_executor(executor, partial(_run, function, *args)))
 
         try:
             yield in_database
         finally:
             # Only the thread that opened the connection may close it.
             await in_database(connections.close_all)
+
+
+def _run(function: Callable[..., T], *args: Any) -> T:
+    try:
+        return function(*args)
+    except DatabaseProblem:
+        close_old_connections()  # Django itself replaces a broken connection only between requests.
+        raise
+
+
+def _name_connection(name: str) -> None:
+    """Make this thread's connections known to PostgreSQL by their work, as ``pg_stat_activity`` shows it."""
+    if is_postgresql():
+        given = connection.settings_dict
+        options = {"application_name": f"brilliance {name}", **given["OPTIONS"]}
+        connection.settings_dict = {**given, "OPTIONS": options}
 
 
 def _allow_many_connections() -> None:
