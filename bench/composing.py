@@ -29,24 +29,15 @@ django.setup()
 
 from django.conf import settings  # noqa: E402  # Django first.
 
+from bench.standard_message import NOW, outgoing, standard_mailing, standard_server  # noqa: E402
 from delivery.content.composer import Composer  # noqa: E402
-from delivery.content.message import Outgoing, Person  # noqa: E402
+from delivery.content.message import Outgoing  # noqa: E402
 from delivery.content.targets import Codes, Targets  # noqa: E402
 from delivery.models import Mailing  # noqa: E402
 from mail.links.tracking import new_code, token_of_group  # noqa: E402
 from mail.message.dkim import Key, Signer  # noqa: E402
-from smtpservers.models import SmtpServer  # noqa: E402
 
 ROUNDS = 40
-NOW = dt.datetime(2026, 11, 23, 9, 15, 2, tzinfo=dt.UTC)
-WORDS = "Winter is here, and with it the warm things that everybody in town was waiting for. "
-SUBJECT = "{{ first_name | default: 'Friend' }}, the winter sale begins"
-ROW = (
-    '<tr><td style="padding:12px 24px;font:16px/1.5 Arial,Helvetica,sans-serif;color:#222222">'
-    '<h2 style="margin:0 0 8px">Offer {number}</h2>'
-    '<p style="margin:0 0 12px">{words}</p>'
-    '<a href="https://shop.example.com/offers/{number}?from=mail" style="color:#0055aa">See the offer</a></td></tr>\n'
-)
 # What makes a newsletter need Liquid: a condition, a loop, filters.
 OFFERS = """
 {% if company != blank %}<p>For {{ company }}, your prices are without VAT.</p>{% endif %}
@@ -56,84 +47,6 @@ OFFERS = """
 </table>
 <p>{{ city | default: "town" | capitalize }}, {% case code %}{% when "W-1" %}hello{% else %}good day{% endcase %}</p>
 """
-
-
-def standard_content() -> tuple[str, str]:
-    """Return the standard message's HTML and text."""
-    rows = "".join(ROW.format(number=number, words=WORDS * 7) for number in range(1, 11))
-    html = (
-        "<!doctype html>\n<html><head><meta charset='utf-8'><title>Winter sale</title></head>\n<body>\n"
-        '<p>Dear {{ first_name | default: "friend" }} {{ last_name }},</p>\n'
-        "<p>the shop in {{ city }} is open for {{ company }}. Your code is {{ code }}.</p>\n"
-        f'<table role="presentation" width="600">\n{rows}</table>\n</body></html>\n'
-    )
-    text = (
-        'Dear {{ first_name | default: "friend" }} {{ last_name }},\n\n'
-        "the shop in {{ city }} is open for {{ company }}. Your code is {{ code }}.\n\n"
-        + "".join(f"{WORDS}\nhttps://shop.example.com/offers/{number}\n\n" for number in range(1, 11))
-    )
-    return html, text
-
-
-def standard_server() -> SmtpServer:
-    """Return a server with every field on that gives a message another header."""
-    return SmtpServer(
-        pk=1,
-        name="Standard",
-        host="smtp.example.com",
-        mail_from="Example Shop <news@shop.example.com>",
-        domain_name="mail.example.com",
-        return_path="bounces@shop.example.com",
-        use_return_path=True,
-        use_verp=True,
-        use_unsubscribe_link=True,
-        use_precedence=True,
-        precedence="bulk",
-        use_spam_address=True,
-        spam_address="fbl@example.com",
-        use_abuse_address=True,
-        abuse_address="abuse@example.com",
-        unknown_first_name="Friend",
-        utm_source="brilliance",
-        utm_medium="email",
-        utm_campaign="winter",
-    )
-
-
-def standard_mailing() -> Mailing:
-    """Return the mailing of the standard message."""
-    html, text = standard_content()
-    return Mailing(
-        pk=1042,
-        stream=Mailing.Stream.CAMPAIGN,
-        name="Winter sale",
-        subject=SUBJECT,
-        html=html,
-        text=text,
-        reply_to="help@shop.example.com",
-        reference="c1042",
-        slug="winter-sale",
-        organisation=settings.ORGANISATION_NAME,
-        created_at=NOW,
-    )
-
-
-def outgoing(number: int, last_name: str = "Lee", company: str = "Lee and Sons") -> Outgoing:
-    """Return one message of the mailing, as a claim holds it."""
-    email = f"ann.lee{number}@customers{number % 97}.example.com"
-    return Outgoing(
-        pk=1_000_000 + number,
-        mailing_id=1042,
-        email=email,
-        email_key=email,
-        contact=Person(
-            email=email,
-            first_name=f"Ann{number % 1000}",
-            last_name=f"{last_name} {number % 777}",
-            attributes={"city": f"Berlin {number % 50}", "company": f"{company} {number}", "code": f"W-{number:06}"},
-        ),
-        message_id=f"<1042.{number}.{number:012x}@mail.example.com>",
-    )
 
 
 def measure(compose: Callable[[Outgoing, dt.datetime], Any], messages: list[Outgoing], rounds: int = ROUNDS) -> float:

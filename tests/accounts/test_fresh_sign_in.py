@@ -66,6 +66,9 @@ NAME_THE_PASSWORD = {"admin/password_change/", "accounts/confirm/"}
 HARMLESS_FILES = {
     "reports/<slug:table>.csv",
     "campaigns/<int:campaign_id>/report/<slug:table>.csv",
+    "reports/opens-clicks/<slug:table>.csv",
+    "campaigns/<int:campaign_id>/report/opens-clicks/<slug:table>.csv",
+    "campaigns/<int:campaign_id>/clicks/links.csv",
     "admin/sandbox/sandboxmail/<int:mail_id>/download/",
     "media/<str:stored_name>",
 }

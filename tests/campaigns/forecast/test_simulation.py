@@ -113,7 +113,7 @@ def send(mailing: Mailing, step: float) -> tuple[Counter[str], dt.datetime]:
             last = now
         elif not Message.objects.filter(mailing=mailing, status__in=Message.PENDING).exists():
             carried = Attempt.objects.filter(outcome="accepted", message__copy_of=None)
-            return Counter(carried.values_list("server_name", flat=True)), last
+            return Counter(carried.values_list("batch__server_name", flat=True)), last
     raise AssertionError("the mailing did not come to its end")
 
 

@@ -262,6 +262,7 @@ def test_suppressions_are_handed_out_and_the_history_says_to_whom(marketers_clie
 
 def test_a_list_says_how_people_come_onto_it(marketers_client: Client) -> None:
     sent = {"name": "Club", "description": "", "is_public": "on", "opt_in": "double", "consent_text": "Yes, write."}
+    sent["tracking"] = "anonymous"
 
     assert marketers_client.post("/admin/contacts/contactlist/add/", sent).status_code == 302
 
@@ -308,6 +309,7 @@ def test_the_consents_to_a_list_are_handed_out_as_proof(
     assert given == {
         "email": "Ann@example.org",
         "at": "2026-01-31T23:59:30+00:00",
+        "about": "list",
         "status": "subscribed",
         "method": "form",
         "source": "'=page",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from bench.composing import outgoing, standard_mailing, standard_server
+from bench.standard_message import outgoing, standard_mailing, standard_server
 from delivery.content.composer import Composed, Composer
 from delivery.content.message import Outgoing, Person
 from delivery.content.targets import Targets

@@ -169,7 +169,7 @@ def test_a_blocked_server_hands_its_message_to_the_next_one_at_once(peers: Any) 
 
     message = one(mailing=mailing)
     assert (message.status, message.avoid) == ("accepted", [first.pk])
-    assert list(message.attempts.values_list("server_name", "rule", "outcome")) == [
+    assert list(message.attempts.values_list("batch__server_name", "rule", "outcome")) == [
         ("First", "dnsbl", "deferred"),
         ("Second", "", "accepted"),
     ]

@@ -23,7 +23,9 @@ ROOT = Path(__file__).parents[3]
 # What a new parameter needs: its place among the others, two columns and a sentence. The demo only has values.
 SPELLED_IN = {sys.modules[each.__module__].__file__ for each in (SmtpServer, Campaign, page, utm.label_of)}
 SPELLED_FOR_THEIR_OWN_SAKE = {
-    *(str(ROOT / "bench" / name) for name in ("ours.py", "composing.py", "visits.py")),  # Values of measurements.
+    *(
+        str(ROOT / "bench" / name) for name in ("ours.py", "standard_message.py", "visits.py")
+    ),  # Values of measurements.
     seed.__file__,  # Values of a demo.
     validators.__file__,  # Hints about source and medium alone.
 }
