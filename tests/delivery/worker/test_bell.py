@@ -5,6 +5,7 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from delivery.models import Message
@@ -51,11 +52,15 @@ def test_a_message_goes_out_while_the_next_plan_is_far_away(tmp_path: Path, monk
         make_server(peer.port, max_connections=2)
         make_mailing(make_list(100))
 
+        def submit() -> None:
+            single(1, timezone.now())
+            connection.close()  # This thread's own.
+
         async def submit_and_drain() -> int:
             draining = asyncio.create_task(drain.drain(120, clock=timezone.now, idle_seconds=0.0))
             while len(peer.accepted()) < 5:
                 await asyncio.sleep(0.02)
-            await asyncio.to_thread(single, 1, timezone.now())
+            await asyncio.to_thread(submit)
             return await draining
 
         accepted = asyncio.run(asyncio.wait_for(submit_and_drain(), 100))
