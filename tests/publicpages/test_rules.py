@@ -99,7 +99,7 @@ def test_clicks_on_a_confirmation_at_once_confirm_it_once() -> None:
         found = subscribe.find(link, NOW)
         assert found is not None
 
-        confirmed = at_once(4, lambda found=found: subscribe.confirm(found, "203.0.113.9", NOW))
+        confirmed = at_once(4, lambda found=found: subscribe.confirm(found, [], "203.0.113.9", NOW))
 
         assert sorted(confirmed) == [[], [], [], ["Club"]]
     assert ConsentEvent.objects.filter(method="confirmation").count() == 5
