@@ -77,16 +77,16 @@ SHORT, TIMES = 1_500, 8
 @pytest.mark.parametrize("unit", REPEATED)
 def test_eight_times_as_much_takes_about_eight_times_as_long(reader: str, unit: str) -> None:
     def seconds(count: int) -> float:
-        began = time.process_time()
+        began = time.thread_time()
         with contextlib.suppress(ValueError):  # Refused with a sentence, which may take its time as well.
             READERS[reader](unit * count)
-        return time.process_time() - began
+        return time.thread_time() - began
 
     seconds(SHORT)
     short = max(min(seconds(SHORT) for _ in range(2)), 0.005)
 
-    # With the square it would be sixty-four times.
-    assert seconds(SHORT * TIMES) < 4 * TIMES * short
+    # With the square it would be sixty-four times. Once more, as garbage may have been collected meanwhile.
+    assert any(seconds(SHORT * TIMES) < 4 * TIMES * short for _ in range(2))
 
 
 def test_ampersands_outside_of_merge_tags_cost_no_more_than_letters() -> None:
