@@ -76,6 +76,7 @@ def forgotten(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -
     """Let no test get the answer of readiness that another one got a moment before."""
     monkeypatch.setattr("brilliance.health.probes._answer", None)
     monkeypatch.setattr("installation.site._known", None)
+    monkeypatch.setattr("delivery.clock.FRESH_SECONDS", float("inf"))  # No query of PostgreSQL's clock now and then.
     if "saved_settings" not in request.fixturenames:
         # Those of the environment as the test sets it, and no query every few seconds.
         monkeypatch.setattr("installation.site._saved", SiteSettings)
