@@ -20,8 +20,9 @@ from campaigns.preflight.refusals import doubts
 from campaigns.reports.click_map import REASONS
 from contacts.models import Contact
 from delivery.content.attachments import shown_by_address
-from delivery.content.composer import COMPOSE_SECONDS, own_hosts, own_pages
-from delivery.content.composer import preview as compose_preview
+from delivery.content.composer import COMPOSE_SECONDS, own_hosts
+from delivery.content.message_style import own_pages
+from delivery.content.previews import preview as compose_preview
 from installation.site import site
 from mail.links import levels, link_targets
 from mail.links.utm import NAMES, tag_url

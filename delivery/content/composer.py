@@ -5,25 +5,24 @@ language. Each message then only fills in the recipient's values.
 """
 
 import datetime as dt
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.utils.text import slugify
 
 from contacts.attributes.rules import merge_values
-from contacts.models import Contact
 from delivery.content import attachments, secret_links, targets, tokens
 from delivery.content.copies import COPIED_STREAMS, copy_mailboxes
 from delivery.content.message import Outgoing, Person
+from delivery.content.message_style import style_of
 from delivery.content.return_paths import ReturnPath, mailto_domain
 from delivery.content.targets import Targets
-from delivery.models import Mailing, Message
+from delivery.models import Mailing
 from installation.site import site
 from mail import verp
 from mail.addresses import (
@@ -38,19 +37,15 @@ from mail.budget import Budget
 from mail.links import levels
 from mail.links.levels import UNSET, Level
 from mail.links.link_targets import Link
-from mail.links.utm import NAMES, PER_LINK, switch_of
 from mail.merge_fields import Flag, name_columns, name_values
 from mail.message.composition import Compiled, Rendered, compile_content, links_of
 from mail.message.dkim import Signer
 from mail.message.footers import known_language
-from mail.message.style import Counting, Recipient, Recipients, Style
+from mail.message.style import Counting, Recipient, Recipients
 from mail.tokens import proofs_of_messages
 from smtpservers.forms.validators import fill_unsubscribe_url
 from smtpservers.models import SmtpServer
 from smtpservers.provider_headers import provider_headers
-from smtpservers.smtp.endpoint import domain_name_of
-
-BULK_STREAMS = (Mailing.Stream.CAMPAIGN, Mailing.Stream.TEST)
 
 # Merge fields with a personal link, which is made only if the content uses the field.
 LINKS: Mapping[str, Callable[[], Callable[[int], str]]] = {
@@ -109,7 +104,8 @@ class Composer:
         self._personal_columns = tokens.columns_of_tokens(with_tracking=True)
         self._make_links = {name: urls() for name, urls in LINKS.items()}
         self._secret_links = secret_links.makers(mailing, server)
-        self._provider_headers = provider_headers(server.preset, server.provider_configuration)
+        self._style = partial(style_of, mailing, server, self._mail_from, self._list)
+        self._has_reference = bool(provider_headers(server.preset, server.provider_configuration))
         domain = mailto_domain(server)
         self._unsubscribe_address = verp.unsubscribe_addresses(domain, settings.TOKEN_KEYS) if domain else None
         self._site_language = mailing.site_language
@@ -122,7 +118,7 @@ class Composer:
         :raises ValueError: if the content cannot be made into a message.
         """
         mailing = self._mailing
-        style = self._style(known_language(mailing.language, self._site_language), (), is_redirected=False)
+        style = self._style(known_language(mailing.language, self._site_language))
         return links_of(mailing.html, mailing.text, style, own_hosts(), in_text=mailing.track_text)
 
     def count(self, stored: Targets) -> None:
@@ -170,7 +166,7 @@ class Composer:
             unsubscribe_url=self._unsubscribe_url(unsubscribe_url, message, original.email),
             unsubscribe_address=make_address(tokens.NOBODY if redirected_to else message.pk) if make_address else "",
             feedback_id=feedback_id,
-            reference=self._return_path.tag(message, envelope_from) if self._provider_headers else "",
+            reference=self._return_path.tag(message, envelope_from) if self._has_reference else "",
             pixel_token=personal if opens == levels.PERSONAL else anonymous,
             link_token=personal if clicks == levels.PERSONAL else anonymous,
             intended=(message.email or "(missing)") if redirected_to else "",
@@ -246,7 +242,7 @@ class Composer:
             urls = [self._unsubscribe_url(url, message, message.email) for url, message in pairs]
         references: Sequence[str] = ()
         make_address = self._unsubscribe_address
-        if self._provider_headers:
+        if self._has_reference:
             references = [self._return_path.tag(*pair) for pair in zip(messages, envelope_senders, strict=True)]
         recipients = Recipients(
             addresses=addresses,
@@ -368,7 +364,7 @@ class Composer:
         compiled = self._compiled.get(key)
         if compiled is None:
             counting = self._counting(has_pixel=has_pixel, has_links=has_links)
-            style = self._style(language, cc, is_redirected, counting)
+            style = self._style(language, cc, is_redirected=is_redirected, counting=counting)
             compiled = self._compiled[key] = compile_content(
                 mailing.subject, mailing.html, mailing.text, style, self._files
             )
@@ -379,71 +375,6 @@ class Composer:
             return None
         codes = self._targets.codes if has_links else {}
         return Counting(settings.TRACKING_URL, has_pixel, codes, self._mailing.track_text)
-
-    def _style(
-        self, language: str, cc: tuple[str, ...], is_redirected: bool, counting: Counting | None = None
-    ) -> Style:
-        """Return the style of the messages: the server's fields as far as the mailing's stream allows them."""
-        server, mailing = self._server, self._mailing
-        is_bulk = mailing.stream in BULK_STREAMS
-        is_notice = mailing.stream == Mailing.Stream.NOTICE
-        is_commercial = is_bulk or (mailing.stream == Mailing.Stream.SINGLE and mailing.is_commercial)
-        has_unsubscribe = is_commercial and server.use_unsubscribe_link and not is_redirected
-        return Style(
-            mail_from=self._mail_from,
-            reply_to=mailing.reply_to,
-            cc=cc,
-            subject_prefix="[TEST] " if mailing.stream == Mailing.Stream.TEST else "",
-            list_id=self._list_id() if is_bulk else "",
-            precedence=server.precedence if is_bulk and server.use_precedence else "",
-            auto_submitted=is_notice or is_redirected,
-            complaints_to="" if is_notice or not server.use_spam_address else server.spam_address,
-            abuse_to="" if is_notice or not server.use_abuse_address else server.abuse_address,
-            feedback_id=self._feedback_id() if is_bulk else "",
-            has_unsubscribe=has_unsubscribe,
-            is_one_click=has_unsubscribe and _is_one_click_possible(server),
-            language=language,
-            is_server_test=mailing.stream == Mailing.Stream.TEST and not mailing.reference,
-            says_language=is_notice,
-            organisation=mailing.organisation,
-            postal_address=mailing.postal_address if is_commercial else "",
-            utm=self._utm() if is_commercial and mailing.is_tagged else {},
-            utm_policy="replace" if server.replaces_utm else "fill",
-            utm_in_text=server.tags_text_links,
-            utm_skip=(
-                *(f"{settings.BASE_URL}/{page}/" for page in ("u", "p", "t", "v")),
-                *own_pages(server.unsubscribe_url),
-            ),
-            counting=counting,
-            provider_headers=self._provider_headers,
-        )
-
-    def _list_id(self) -> str:
-        list_id, name = self._list
-        if list_id is None:
-            return ""
-        words = name if name.isascii() and all(letter.isalnum() or letter in " -" for letter in name) else ""
-        return f"{words} <list-{list_id}.{domain_name_of(self._server)}>".strip()
-
-    def _feedback_id(self) -> str:
-        who = slugify(self._mailing.organisation) or "us"
-        return f"{self._mailing.reference or 'mailing'}:{who}:{self._mailing.stream}:{settings.FEEDBACK_SENDER_ID}"
-
-    def _utm(self) -> dict[str, str]:
-        server, given = self._server, self._mailing.utm
-        is_used = {name: name not in PER_LINK or getattr(server, switch_of(name)) for name in NAMES}
-        values = {name: given.get(name) or (getattr(server, name) if is_used[name] else "") for name in NAMES}
-        return {name: self._fill_tags(value) for name, value in values.items() if value}
-
-    def _fill_tags(self, value: str) -> str:
-        """Fill the impersonal merge tags of a UTM value; the forms refuse personal ones."""
-        tags = {
-            "campaign.slug": self._mailing.slug,
-            "campaign.id": self._mailing.reference,
-            "server.domain": domain_name_of(self._server),
-            "date": f"{self._mailing.created_at:%Y-%m-%d}" if self._mailing.created_at else "",
-        }
-        return re.sub(r"\{\{\s*([\w.]+)\s*\}\}", lambda tag: tags.get(tag[1], tag[0]), value)
 
 
 def composer_for(mailing: Mailing, server: SmtpServer) -> Composer:
@@ -466,69 +397,6 @@ def own_hosts() -> frozenset[str]:
     return frozenset(urlsplit(url).netloc.lower() for url in (settings.BASE_URL, settings.TRACKING_URL))
 
 
-def preview(
-    *,
-    subject: str,
-    html: str,
-    text: str,
-    contact: Contact | None,
-    server: SmtpServer,
-    mail_from: str = "",
-    utm: Mapping[str, str] | None = None,
-    is_tagged: bool = True,
-    slug: str = "",
-    reference: str = "",
-    organisation: str,
-    postal_address: str,
-    site_language: str,
-    now: dt.datetime,
-    deadline: float | None = None,
-) -> Rendered:
-    """Return a campaign's content as the contact would read it through the server, with an inert unsubscribe link.
-
-    :param now: stands in for the moment when the campaign is frozen, whose date links may carry.
-    :param deadline: the deadline on the monotonic clock; None: ``COMPOSE_SECONDS`` from now.
-    :raises ValueError: with the mistake in the content, as :func:`mail.message.composition.compile_content` names it.
-    """
-    mailing = Mailing(
-        stream=Mailing.Stream.CAMPAIGN,
-        name="preview",
-        subject=subject,
-        html=html,
-        text=text,
-        mail_from=mail_from,
-        utm=dict(utm or {}),
-        is_tagged=is_tagged,
-        slug=slug,
-        reference=reference,
-        organisation=organisation,
-        postal_address=postal_address,
-        site_language=site_language,
-        created_at=now,
-    )
-    return Composer(mailing, server, list_id=None, list_name="").render(
-        Person.of(contact) if contact else None, f"{settings.BASE_URL}/u/preview", deadline=deadline
-    )
-
-
-def web_version(message: Message) -> Rendered:
-    """Return a stored message as its recipient reads it, made of the frozen mailing and the recipient's present values.
-
-    Personal links are inert: a viewer of the page must not be able to unsubscribe the recipient.
-
-    :raises ValueError: if the content cannot be filled for this recipient.
-    """
-    original, mailing = message.copy_of or message, message.mailing
-    # A deleted server has a substitute. Of its settings a browser would show only the replacements of missing names.
-    server = message.server or mailing.server or SmtpServer(mail_from="anybody@example.com", host="localhost")
-    contact = Person.of(original.contact) if original.contact else None
-    composer = Composer(mailing, server, list_id=None, list_name="")
-    rendered = composer.render(
-        contact, tokens.unsubscribe_url(tokens.NOBODY), email=original.email, merge=original.merge
-    )
-    return replace(rendered, html=attachments.shown_by_address(rendered.html, mailing.files))
-
-
 def custom_unsubscribe_url(template: str, built_in: str, email: str, mailing: Mailing, list_id: int | None) -> str:
     """Return the address of a custom unsubscribe page for one message.
 
@@ -542,20 +410,3 @@ def custom_unsubscribe_url(template: str, built_in: str, email: str, mailing: Ma
         campaign=mailing.slug or mailing.reference,
         list_id=str(list_id or ""),
     )
-
-
-def own_pages(template: str) -> list[str]:
-    """Return the fixed start of a template's addresses, unless it covers the whole host."""
-    start = template.partition("{")[0]
-    return [start] if start and urlsplit(start)[2:4] not in (("", ""), ("/", "")) else []
-
-
-def _is_one_click_possible(server: SmtpServer) -> bool:
-    """Whether a message may offer one-click unsubscribe, which needs https (RFC 8058).
-
-    Plain http is enough only if site and server both run on this machine. An external unsubscribe page must have
-    passed the one-click probe.
-    """
-    if server.linked_unsubscribe_url:
-        return server.takes_one_click
-    return settings.IS_HTTPS or (settings.IS_LOOPBACK and server.host in ("localhost", "127.0.0.1", "::1"))

@@ -6,7 +6,7 @@ preference links belong to nobody, because people share the page.
 
 from django.http import HttpRequest, HttpResponse
 
-from delivery.content import composer, tokens
+from delivery.content import previews, tokens
 from feedback import unsubscribe
 from publicpages.views.base import dead_link, public, show
 from publicpages.views.unsubscribe import language_of_reader
@@ -25,7 +25,7 @@ def web_version(request: HttpRequest, web_token: str) -> HttpResponse:
         is_nobodys = unsubscribe.belongs_to_nobody(web_token, tokens.WEB_VERSION)
         return dead_link(request, belongs_to_nobody=is_nobodys)
     try:
-        rendered = composer.web_version(message)
+        rendered = previews.web_version(message)
     except ValueError:  # The person's present values no longer fit the tags.
         return dead_link(request, belongs_to_nobody=False)
     if not rendered.html:

@@ -13,8 +13,9 @@ from campaigns.markup.convert import ContentInvalid
 from campaigns.models import Campaign, Layout, MediaFile
 from campaigns.preflight.refusals import refusals
 from contacts.models import Contact, ContactList
-from delivery.content.composer import composer_for, preview
+from delivery.content.composer import composer_for
 from delivery.content.message import Outgoing
+from delivery.content.previews import preview
 from installation.models import SiteSettings
 from mail.merge_fields import parse
 from mail.plaintext import from_html

@@ -17,7 +17,7 @@ from campaigns.models import Campaign, Experiment, Variant
 from campaigns.preflight.preview import build_preview
 from campaigns.preflight.review import review
 from contacts.models import Contact, ContactList, Subscription
-from delivery.content.composer import web_version
+from delivery.content.previews import web_version
 from delivery.models import Mailing, Message
 from installation.models import SiteSettings
 from smtpservers.models import SmtpServer
