@@ -4,6 +4,7 @@ SQLite has no clock of its own: it reads the clock of the asking process.
 """
 
 import datetime as dt
+import functools
 import time
 
 from django.db import connection
@@ -14,10 +15,8 @@ FRESH_SECONDS = 5.0  # How long a reading of the database's clock is used. In be
 # A clock that nobody can set, and that runs on while the process is stopped or the machine sleeps.
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
-
-def steady() -> float:
-    """Return the seconds of a clock that nobody can set, and that runs on while this process is stopped."""
-    return time.clock_gettime(_STEADY)
+# Returns its seconds. A partial function, because it is read twice for each message, and a call into C costs less.
+steady = functools.partial(time.clock_gettime, _STEADY)
 
 
 def own() -> dt.datetime:

@@ -194,7 +194,8 @@ class Wire(asyncio.Protocol):
     @property
     def takes_now(self) -> bool:
         """Whether :meth:`write_now` may be called."""
-        return self.transport is self._socket and self.is_drained
+        plain = self._socket  # As :attr:`is_drained`, whose call would cost as much again for each message.
+        return plain is self.transport and self._is_writable and not (plain and plain.get_write_buffer_size())
 
     @property
     def is_encrypted(self) -> bool:
