@@ -23,6 +23,7 @@ from domains.reports import figures, store, uploads
 from domains.reports.addresses import address_for
 from domains.senders import senders_of
 from mail.aggregates.container import MOST_PACKED_BYTES, ReportInvalid
+from words.reasons import SENTENCES
 from words.texts import translated
 
 REPORTS_SHOWN = 10
@@ -60,7 +61,7 @@ class UploadForm(RefusesControls, forms.Form):
         try:
             self.report = uploads.read(file.read())
         except ReportInvalid as error:
-            raise forms.ValidationError(translated(error)) from None
+            raise forms.ValidationError(translated(SENTENCES.known(str(error)))) from None
         return file
 
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from domains.models import DmarcCount, DomainReport, SendingDomain
 from tests.mail.aggregates.samples import Record, Sample, tls_report
+from words.texts import TRANSLATOR
 
 pytestmark = pytest.mark.django_db
 HOSTILE = "<img src=x onerror=alert(1)>"
@@ -78,6 +79,24 @@ def test_what_cannot_be_counted_says_why(domain: SendingDomain, content: bytes, 
     assert page.status_code == 400
     assert said in page.content.decode()
     assert not DomainReport.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"hello", "⟦The file is no DMARC or TLS report.⟧"),
+        (b"<feedback>\n<a></feedback>", "⟦The XML is broken in line 2.⟧"),
+        (b'{"policies": [', "⟦The JSON is broken.⟧"),
+    ],
+)
+def test_why_a_report_cannot_be_read_is_said_in_the_readers_language(
+    domain: SendingDomain, monkeypatch: pytest.MonkeyPatch, content: bytes, said: str
+) -> None:
+    monkeypatch.setattr(TRANSLATOR, "gettext", lambda text: f"⟦{text}⟧")
+
+    page = upload(client("ops"), domain, content)
+
+    assert said in page.content.decode()
 
 
 def test_names_of_strangers_are_text(domain: SendingDomain) -> None:
