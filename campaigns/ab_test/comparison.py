@@ -131,7 +131,8 @@ def verdict(standings: list[winner.Standing] | None, letters: dict[int, str]) ->
         return _("Visits aren't counted for this campaign, so they can't tell which variant is better.")
     found = winner.leader(standings)
     if found == Experiment.Undecided.FEW:
-        said = _("Too few visits to tell which variant is better.")
+        said = _("Too few visits to tell which variant is better: the best one needs at least %(n)s.")
+        said %= {"n": winner.FEWEST}
     elif isinstance(found, Experiment.Undecided) or not winner.is_clear(standings):
         said = _("Too close to call: the difference may be chance.")
     else:

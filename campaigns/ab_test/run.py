@@ -67,7 +67,7 @@ ON_ITS_WAY = (Status.SENDING, Status.PAUSED)
 # Why a person has to choose, as notices say it.
 _ENGLISH = {
     Experiment.Undecided.UNCOUNTED: "Visits aren't counted for this campaign.",
-    Experiment.Undecided.FEW: "There were too few visits to choose by.",
+    Experiment.Undecided.FEW: "Too few visits to choose by: the best variant needs at least 10.",
     Experiment.Undecided.TIE: "Two variants are equally good.",
     Experiment.Undecided.REFUSED: "A list or segment of the campaign is gone.",
 }

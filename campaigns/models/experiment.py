@@ -31,7 +31,8 @@ class Experiment(models.Model):
         """Why no winner was chosen automatically; a person has to choose."""
 
         UNCOUNTED = "uncounted", _("Visits aren't counted for this campaign.")
-        FEW = "few", _("Too few visits to choose by.")
+        # The number is that of campaigns.ab_test.winner.FEWEST.
+        FEW = "few", _("Too few visits to choose by: the best variant needs at least 10.")
         TIE = "tie", _("Two variants are equally good.")
         REFUSED = "refused", _("A list or segment of the campaign is gone.")
 
@@ -59,7 +60,7 @@ class Experiment(models.Model):
         db_default=WinnerBy.HAND,
         help_text=_(
             "Automatic: when the waiting time is over, everyone else gets the variant with the most clicks per accepted"
-            " message. On a tie or with too few clicks you choose."
+            " message. On a tie, or with fewer than 10 clicks on the best variant, you choose."
         ),
     )
     undecided = models.CharField(max_length=9, choices=Undecided, blank=True, db_default="", editable=False)

@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from brilliance.web import attention
 from campaigns.ab_test import run, winner
+from campaigns.ab_test.comparison import verdict
 from campaigns.ab_test.winner import Standing
 from campaigns.models import Campaign, Experiment, Variant
 from campaigns.schedule import mailings
@@ -59,6 +60,14 @@ def test_the_most_visits_per_accepted_message_win(visits: list[tuple[int, int, i
 )
 def test_a_lead_is_clear_if_it_is_more_than_chance(visits: list[tuple[int, int, int]], expected: bool) -> None:
     assert winner.is_clear([Standing(place, *each) for place, each in enumerate(visits)]) is expected
+
+
+def test_too_few_visits_are_said_with_the_number_that_is_needed() -> None:
+    needed = str(winner.FEWEST)
+
+    assert verdict([Standing(1, 500, 9), Standing(2, 500, 3)], {}).endswith(f"needs at least {needed}.")
+    assert str(FEW.label).endswith(f"needs at least {needed}.")
+    assert f"fewer than {needed} clicks" in Experiment._meta.get_field("winner_by").help_text
 
 
 @pytest.mark.parametrize(("variants", "share"), [(2, 0.03), (2, 0.2), (5, 0.05)])
