@@ -22,7 +22,7 @@ def export(subject: Subject) -> list[dict[str, Any]]:
             "kind": visit.kind,
             "mailing": visit.message.mailing.name,
             "link": str(visit.link) if visit.link else "",
-            "by": visit.visitor,
+            "by": "person" if visit.visitor == Visitor.HUMAN else visit.visitor,
             "because": visit.reason,
             "program": visit.family,
         }

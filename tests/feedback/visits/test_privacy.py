@@ -131,9 +131,9 @@ def test_a_person_gets_their_visits_with_everything_else(mailing: Mailing) -> No
     exported = PERSONAL_DATA["feedback"].export(erasure.subject_at("ann@example.net"))["opens and clicks"]
 
     assert sorted((each["kind"], each["mailing"], each["by"]) for each in exported) == [
-        ("click", "Sale", "human"),
         ("click", "Sale", "machine"),
-        ("open", "Sale", "human"),
+        ("click", "Sale", "person"),
+        ("open", "Sale", "person"),
     ]
     json.dumps(exported, default=str)
 
