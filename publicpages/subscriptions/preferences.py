@@ -60,11 +60,11 @@ def offers(contact: Contact) -> list[Offer]:
     status_of = dict(contact.subscriptions.values_list("list", "status"))
     own = [pk for pk, status in status_of.items() if status in ON]
     lists = ContactList.objects.filter(Q(pk__in=own) | Q(is_public=True)).order_by("name")
-    left_everything = _left_everything(contact)
+    has_left = left_everything(contact)
     return [
         Offer(
             each,
-            status_of.get(each.pk) == Subscription.Status.SUBSCRIBED and not left_everything,
+            status_of.get(each.pk) == Subscription.Status.SUBSCRIBED and not has_left,
             status_of.get(each.pk) == Subscription.Status.PENDING,
         )
         for each in lists
@@ -130,7 +130,8 @@ def leave_everything(message: Message, network: str, now: dt.datetime) -> None:
     )
 
 
-def _left_everything(contact: Contact) -> bool:
+def left_everything(contact: Contact) -> bool:
+    """Whether the person unsubscribed from all mail, and has not come back."""
     return Suppression.objects.filter(suppressed.left_everything(), email_key=contact.email_key).exists()
 
 

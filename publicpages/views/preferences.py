@@ -122,7 +122,8 @@ def _counting(reader: Reader) -> dict[str, Any]:
     return {
         "words": words,
         "intro": words.intro.format(organisation=organisation),
-        "is_undecided": tracking.is_undecided(reader.contact),
+        # Who wants no more mail isn't told that a choice is missing.
+        "is_undecided": tracking.is_undecided(reader.contact) and not preferences.left_everything(reader.contact),
         "switches": tracking.switches(reader.language, organisation, agreed),
     }
 

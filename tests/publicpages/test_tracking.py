@@ -71,6 +71,21 @@ def test_opening_the_page_decides_nothing_and_ticks_nothing(message: Message, an
     assert consents(ann) == ("unset", "unset")
 
 
+@pytest.mark.parametrize("agreed", [{}, {"click_tracking": "yes"}])
+def test_who_left_everything_is_not_told_that_a_choice_is_missing(
+    message: Message, ann: Contact, agreed: dict[str, str]
+) -> None:
+    Contact.objects.filter(pk=ann.pk).update(**agreed)
+    preferences = path_of(preferences_url(message.pk))
+
+    pages = [Client().post(preferences, {"do": "leave"}), Client().get(path_of(tracking_url(message.pk)))]
+    back = Client().post(
+        preferences, {"do": "save", "shown": message.mailing.lists.get().pk, "list": message.mailing.lists.get().pk}
+    )
+
+    assert [EN.unset in unescape(page.content.decode()) for page in [*pages, back]] == [False, False, True]
+
+
 @pytest.mark.parametrize("url", [preferences_url, tracking_url])
 def test_both_choices_are_stored_with_the_words_that_were_shown(message: Message, ann: Contact, url: Any) -> None:
     page = choose(url(message.pk), ["opens"])
