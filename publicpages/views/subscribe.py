@@ -203,7 +203,7 @@ def confirm_page(request: HttpRequest, confirm_token: str) -> HttpResponse:
             "heading": labels.confirm_title,
             "sentence": labels.confirm_intro.format(**filled),
             "lists": subscribe.names_of_lists(sign_up),
-            "also": TRACKING[language].also,
+            "counting": TRACKING[language],
             "wishes": sign_up.tracking,
         }
         return show(request, "confirm", language, context)

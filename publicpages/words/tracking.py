@@ -18,7 +18,8 @@ class TrackingWords:
     opens_text: str
     clicks: str
     clicks_text: str
-    unticked: str
+    unticked: str  # On the page of this choice, where it is a refusal.
+    left_open: str  # On forms, where it is none.
     button: str
     change: str  # Ends the wording that a person agrees to.
     also: str  # Before what was ticked on the form, where it is confirmed.
@@ -36,6 +37,8 @@ TRACKING: dict[str, TrackingWords] = {
         clicks_text="{organisation} may record which links in its emails I click, and when.",
         unticked="What you leave unticked isn't counted in new emails. In those you already have, it isn't"
         " linked to you any more.",
+        left_open="An unticked box changes nothing. Unless you agreed before, you are counted without your name, or"
+        " not at all.",
         button="Save this choice",
         change="I can change this at any time.",
         also="This was ticked, too. You can untick it before you confirm:",
@@ -51,6 +54,8 @@ TRACKING: dict[str, TrackingWords] = {
         clicks_text="{organisation} darf festhalten, welche Links in ihren E-Mails ich anklicke und wann.",
         unticked="Was Sie nicht ankreuzen, wird in neuen E-Mails nicht gezählt. In E-Mails, die Sie schon haben,"
         " wird es nicht mehr mit Ihnen verknüpft.",
+        left_open="Ein leeres Kästchen ändert nichts. Haben Sie nicht schon früher zugestimmt, werden Sie ohne Ihren"
+        " Namen gezählt oder gar nicht.",
         button="Auswahl speichern",
         change="Ich kann das jederzeit ändern.",
         also="Auch das wurde angekreuzt. Sie können es abwählen, bevor Sie bestätigen:",
@@ -66,6 +71,8 @@ TRACKING: dict[str, TrackingWords] = {
         clicks_text="{organisation} peut enregistrer sur quels liens de ses e-mails je clique, et quand.",
         unticked="Ce que vous ne cochez pas n’est pas compté dans les nouveaux e-mails. Dans ceux que vous avez"
         " déjà, ce n’est plus associé à vous.",
+        left_open="Une case non cochée ne change rien. Si vous n’avez pas déjà accepté, vous êtes compté(e) sans"
+        " votre nom, ou pas du tout.",
         button="Enregistrer ce choix",
         change="Je peux changer ce choix à tout moment.",
         also="Ceci a aussi été coché. Vous pouvez le décocher avant de confirmer :",
@@ -81,6 +88,8 @@ TRACKING: dict[str, TrackingWords] = {
         clicks_text="{organisation} puede registrar en qué enlaces de sus correos hago clic, y cuándo.",
         unticked="Lo que deje sin marcar no se cuenta en los correos nuevos. En los que ya tiene, deja de"
         " asociarse con usted.",
+        left_open="Una casilla sin marcar no cambia nada. Si no aceptó antes, se le cuenta sin su nombre, o no se le"
+        " cuenta.",
         button="Guardar esta elección",
         change="Puedo cambiarlo en cualquier momento.",
         also="También se marcó esto. Puede desmarcarlo antes de confirmar:",
@@ -96,6 +105,8 @@ TRACKING: dict[str, TrackingWords] = {
         clicks_text="{organisation} pode registar em que ligações dos seus e-mails clico, e quando.",
         unticked="O que deixar por assinalar não é contado em novos e-mails. Nos que já tem, deixa de ser"
         " associado a si.",
+        left_open="Uma caixa por assinalar não altera nada. Se não aceitou antes, é contado sem o seu nome, ou não é"
+        " contado.",
         button="Guardar esta escolha",
         change="Posso alterar isto a qualquer momento.",
         also="Também foi assinalado o seguinte. Pode desmarcá-lo antes de confirmar:",
@@ -111,6 +122,8 @@ TRACKING: dict[str, TrackingWords] = {
         clicks_text="{organisation} mag vastleggen op welke links in haar e-mails ik klik, en wanneer.",
         unticked="Wat u niet aanvinkt, wordt in nieuwe e-mails niet geteld. In e-mails die u al hebt, wordt het"
         " niet meer aan u gekoppeld.",
+        left_open="Een leeg vakje verandert niets. Als u niet eerder hebt ingestemd, wordt u zonder uw naam geteld,"
+        " of helemaal niet.",
         button="Deze keuze opslaan",
         change="Ik kan dit op elk moment wijzigen.",
         also="Dit is ook aangevinkt. U kunt het uitvinken voordat u bevestigt:",
@@ -126,6 +139,8 @@ TRACKING: dict[str, TrackingWords] = {
         clicks_text="{organisation} può registrare su quali link delle sue e-mail clicco, e quando.",
         unticked="Ciò che non seleziona non viene contato nelle nuove e-mail. In quelle che ha già, non viene"
         " più associato a Lei.",
+        left_open="Una casella non selezionata non cambia nulla. Se non ha già acconsentito, è contato senza il Suo"
+        " nome, oppure non è contato.",
         button="Salvare questa scelta",
         change="Posso cambiare questa scelta in qualsiasi momento.",
         also="È stato selezionato anche quanto segue. Può deselezionarlo prima di confermare:",
@@ -141,6 +156,7 @@ TRACKING: dict[str, TrackingWords] = {
         clicks="クリックを集計する",
         clicks_text="{organisation} が、メール内のどのリンクをいつクリックしたかを記録することに同意します。",
         unticked="チェックのない項目は、今後のメールでは集計されません。すでに届いているメールについては、お客様と結び付けられなくなります。",
+        left_open="チェックのない項目については何も変わりません。以前に同意されていなければ、お名前と結び付けずに集計されるか、集計されません。",
         button="選択を保存する",
         change="この選択はいつでも変更できます。",
         also="次の項目にもチェックが入っています。確認の前に外すことができます:",

@@ -210,9 +210,11 @@ def shop(by_name: None, shop: ContactList) -> ContactList:
     return shop
 
 
-def sign_up(contact_list: ContactList, count: list[str], address: str = "eve@example.com") -> SignUp:
+def sign_up(
+    contact_list: ContactList, count: list[str], address: str = "eve@example.com", language: str = "en"
+) -> SignUp:
     """Enter something on the embedded form, and have the worker take it."""
-    fields = {"form": "embedded", "shown_in": "en", "email": address, "list": contact_list.pk, "count": count}
+    fields = {"form": "embedded", "shown_in": language, "email": address, "list": contact_list.pk, "count": count}
     answer = Client(enforce_csrf_checks=True).post("/subscribe", fields, REMOTE_ADDR="203.0.113.9")
     assert answer.status_code == 200
     subscribe.process_waiting("The Club", timezone.now())
@@ -247,8 +249,25 @@ def test_the_form_offers_two_switches_that_nobody_has_ticked(club: ContactList) 
     assert TRACKING["de"].clicks in html
 
 
+@pytest.mark.parametrize("language", TRACKING)
+def test_a_form_says_that_an_unticked_switch_refuses_nothing(club: ContactList, language: str) -> None:
+    words = TRACKING[language]
+    entry = sign_up(club, ["clicks"], language=language)
+
+    page = Client().get(f"/subscribe/{club.pk}", headers={"accept-language": language}).content.decode()
+    confirmation = Client().get(path_of(subscribe.confirm_url(entry.pk))).content.decode()
+
+    for text in (page, snippet(club, language), confirmation):
+        assert words.left_open in unescape(text)
+        assert words.unticked not in unescape(text)
+
+
 @pytest.mark.parametrize(
-    ("installation", "of_list"), [("off", "personal"), ("anonymous", "personal"), ("", "personal"), ("personal", "off")]
+    ("installation", "of_list"),
+    [
+        *(("off", "personal"), ("anonymous", "personal"), ("", "personal")),
+        *(("personal", "off"), ("personal", "anonymous")),
+    ],
 )
 def test_a_form_asks_for_no_consent_that_nobody_needs(club: ContactList, installation: str, of_list: str) -> None:
     SiteSettings.objects.get().delete()
@@ -258,6 +277,8 @@ def test_a_form_asks_for_no_consent_that_nobody_needs(club: ContactList, install
 
     assert 'name="count"' not in Client().get(f"/subscribe/{club.pk}").content.decode()
     assert 'name="count"' not in snippet(club, "en")
+    assert EN.left_open not in Client().get(f"/subscribe/{club.pk}").content.decode()
+    assert EN.left_open not in snippet(club, "en")
     assert sign_up(club, ["opens"]).tracking == {}
 
 
