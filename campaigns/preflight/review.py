@@ -266,10 +266,13 @@ def _of_counting(written: Written, numbers: Mapping[str, int]) -> Iterator[Findi
     hosts = own_hosts()
     for _letter, content in written.contents:
         try:
-            html = written.built(content).html
+            built = written.built(content)
         except ValueError:  # Another check says why.
             continue
-        yield from counting.uncounted_links(level, [place.link for place in link_targets.in_html(html, hosts)])
+        places = link_targets.in_html(built.html, hosts)
+        if written.campaign.track_text:  # A text part that is made of the HTML has no other links.
+            places += link_targets.in_text(built.text, hosts)
+        yield from counting.uncounted_links(level, [place.link for place in places])
 
 
 def _of_routes(routes: Sequence[MailRoute], numbers: Mapping[str, int], now: dt.datetime) -> Iterator[Finding]:

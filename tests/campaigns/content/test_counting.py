@@ -171,6 +171,25 @@ def test_links_that_are_not_counted_are_named(campaign: Campaign, server: SmtpSe
     ]
 
 
+@pytest.mark.parametrize(
+    ("html", "named"), [("", ""), ('<a href="https://example.com/{{ last_name }}">Your page</a>', "“Your page”, ")]
+)
+def test_links_of_the_text_part_are_named_where_links_of_texts_are_counted(
+    campaign: Campaign, server: SmtpServer, html: str, named: str
+) -> None:
+    allow("anonymous")
+    campaign.html = html
+    campaign.text = "https://example.com/{{ first_name }} https://example.com/a?sv=1&sig=2 https://example.com/shop"
+    assert not any("https://" in sentence for sentence in told(campaign))
+
+    campaign.track_text = True
+
+    assert told(campaign) == [
+        f"Links with a merge field in their address aren't counted: {named}“https://example.com/{{{{ first_name }}}}”.",
+        "Links with a signed address aren't counted: “https://example.com/a?sv=1&sig=2”.",
+    ]
+
+
 def test_a_clipped_mail_is_said_to_lose_its_opens(campaign: Campaign, server: SmtpServer) -> None:
     campaign.html = f"<p>{'Snow. ' * 20_000}</p>"
     assert [each for each in told(campaign, "M9") if "102 KB" in each and "opens" not in each]
