@@ -19,6 +19,8 @@ from unfold.enums import ActionVariant
 
 from adminpages.instants import stamp_exactly
 from adminpages.pages import ModelAdmin
+from installation.site import site
+from mail.links.levels import OFF
 from sandbox import visitors
 from sandbox.late_delivery import is_listening, near
 from sandbox.mail_view import read
@@ -131,7 +133,9 @@ class SandboxMailAdmin(ModelAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         mail = self._mail(request, object_id)
-        reading = read(bytes(mail.content))
+        content = bytes(mail.content)
+        reading = read(content)
+        is_counted = any(visitors.counted_in(content))
         context = {
             **self.admin_site.each_context(request),
             "title": mail.subject or gettext("(no subject)"),
@@ -140,7 +144,8 @@ class SandboxMailAdmin(ModelAdmin):
             "mail": mail,
             "port": PORTS.get(mail.listener, mail.listener),
             "reading": reading,
-            "guises": GUISES if any(visitors.counted_in(bytes(mail.content))) else {},
+            "guises": GUISES if is_counted else {},
+            "why_no_guises": "" if is_counted else _why_uncounted(),
             "size": len(mail.content),
             "fate": EFFECTS.get(special(mail.rcpt_to)),  # type: ignore[arg-type]  # None is in no dictionary
             "has_attachments": any(part.name for part in reading.parts),
@@ -208,6 +213,19 @@ class SandboxMailAdmin(ModelAdmin):
             "changelist": changelist,
         }
         return TemplateResponse(request, "sandbox/delete_all.html", context)
+
+
+def _why_uncounted() -> str:
+    """Say why nobody can open and click a mail that has neither a pixel nor a counted link."""
+    if site().tracking == OFF:
+        return gettext(
+            "“Open and click as” is missing: this installation counts no opens and clicks. An administrator can change"
+            " that in Settings, for mail sent from then on."
+        )
+    return gettext(
+        "“Open and click as” is missing: nothing in this message is counted. Campaigns count if they, their lists and"
+        " the recipient allow it. Tests, copies and notices never count."
+    )
 
 
 def _said(guise: Guise, counted: Counted) -> str:

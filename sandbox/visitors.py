@@ -84,7 +84,8 @@ class Counted(NamedTuple):
 
 def counted_in(content: bytes) -> Counted:
     """Return the pixel and the different counted links of a mail, in their order."""
-    paths = re.findall(re.escape(settings.TRACKING_URL) + _COUNTED, read(content).html or "")
+    mail = read(content)
+    paths = re.findall(re.escape(settings.TRACKING_URL) + _COUNTED, f"{mail.html or ''}\n{mail.text or ''}")
     pixels = [path for path in paths if path.startswith(OPENS)]
     links = dict.fromkeys(path for path in paths if path.startswith(CLICKS))
     return Counted(pixels[0] if pixels else "", list(links)[:MOST_LINKS])

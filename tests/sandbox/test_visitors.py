@@ -10,6 +10,7 @@ from django.conf import LazySettings
 from django.test import Client
 from django.urls import reverse
 
+from installation.models import SiteSettings
 from sandbox import visitors
 from sandbox.specials import special
 from sandbox.visitors import Counted, Guise, counted_in, requests_of
@@ -79,6 +80,12 @@ def test_the_counted_links_of_this_site_are_found_once_each_and_no_other() -> No
     assert counted_in(b"") == Counted("", [])
 
 
+def test_counted_links_of_the_text_part_are_found_too() -> None:
+    text = f"Subject: Offers\r\nContent-Type: text/plain\r\n\r\n{SITE}{LINKS[0]}\r\n{SITE}{LINKS[1]}.\r\n"
+
+    assert counted_in(text.encode()) == Counted("", LINKS[:2])
+
+
 def test_each_visitor_asks_as_the_real_one_does() -> None:
     person, privacy, scanner, gmail = (requests_of(guise, COUNTED, "ann@example.org") for guise in Guise)
 
@@ -123,6 +130,7 @@ def test_the_page_of_a_mail_offers_visitors_and_says_what_they_do(
     )
 
     assert "Open and click as" in before
+    assert "is missing" not in before
     assert "privacy proxy loads the pixel. Reports show it within seven minutes." in after.content.decode()
     wait_until(lambda: bool(asked))
     assert asked[0][:2] == (PIXEL, "Mozilla/5.0")
@@ -138,14 +146,24 @@ def test_a_look_at_the_mail_is_no_open(client: Client, db: None) -> None:
     assert f"{SITE}{LINKS[0]}" in shown
 
 
-def test_mail_without_counted_links_has_no_visitors(client: Client, db: None) -> None:
+@pytest.mark.parametrize(
+    ("level", "why"),
+    [
+        ("", "this installation counts no opens and clicks."),
+        ("anonymous", "nothing in this message is counted."),
+    ],
+)
+def test_mail_without_counted_links_has_no_visitors_and_says_why(
+    client: Client, db: None, saved_settings: None, level: str, why: str
+) -> None:
+    SiteSettings.objects.create(pk=1, tracking=level)
     client.force_login(make_user("view_sandboxmail"))
     mail = make_mail()
     visit = reverse("admin:sandbox_sandboxmail_visit", args=[mail.pk])
 
-    assert (
-        "Open and click as"
-        not in client.get(reverse("admin:sandbox_sandboxmail_change", args=[mail.pk])).content.decode()
-    )
+    page = client.get(reverse("admin:sandbox_sandboxmail_change", args=[mail.pk])).content.decode()
+
+    assert 'name="as"' not in page
+    assert f"“Open and click as” is missing: {why}" in page
     assert "nothing that such a visitor" in client.post(visit, {"as": "person"}, follow=True).content.decode()
     assert client.get(visit).status_code == 405
