@@ -162,8 +162,7 @@ def _leads(attribute: re.Match[str]) -> bool:
 def _badge(link: MappedLink) -> str:
     words = f"{link.share} · {link.clicks.human:,}" if link.is_counted else gettext("not counted")
     colour = "#1d4ed8" if link.is_counted else "#475569"
-    badge = f'<span style="{_BADGE};background:{colour}">{link.position}: {escape(words)}</span>'
-    return f'<span style="{_ANCHOR}">{badge}</span>'
+    return f'<span style="{_BADGE};background:{colour}">{link.position}: {escape(words)}</span>'
 
 
 # Behind the number of a link, so that a mail with its own link to unsubscribe gets no second one.
@@ -172,11 +171,11 @@ _UNSUBSCRIBES = "#{{ unsubscribe_url }}"
 _STYLE = (
     "<!DOCTYPE html><style>a,area{pointer-events:none!important}:where(a){color:#00e;text-decoration:underline}</style>"
 )
-_ANCHOR = "position:relative;display:inline-block;width:0;height:0;overflow:visible;vertical-align:top"
+# In the flow of the text: a badge takes its room, so that it covers neither a neighbour nor the link itself.
 _BADGE = (
-    "position:absolute;left:-2px;top:-13px;z-index:9999;padding:1px 7px;border-radius:99px;color:#fff;"
-    "font:600 11px/14px system-ui,sans-serif;letter-spacing:0;text-indent:0;text-transform:none;text-decoration:none;"
-    "white-space:nowrap;box-shadow:0 0 0 2px #fff"
+    "display:inline-block;position:static;float:none;margin:2px 4px;padding:1px 7px;border-radius:99px;color:#fff;"
+    "font:600 11px/14px system-ui,sans-serif;letter-spacing:0;word-spacing:0;text-indent:0;text-transform:none;"
+    "text-shadow:none;vertical-align:middle;white-space:nowrap;box-shadow:0 0 0 2px #fff"
 )
 
 

@@ -80,7 +80,7 @@ def test_without_a_server_what_was_counted_is_still_told(mailing: Mailing) -> No
 def test_each_link_has_its_badge_and_none_has_an_address(mailing: Mailing, server: SmtpServer) -> None:
     html = marked_html(mailing, mapped_links(mailing, server), server)
 
-    assert re.findall(r">(\d: [^<]*)</span></span>", html) == [
+    assert re.findall(r">(\d: [^<]*)</span>", html) == [
         "1: 75% · 30",
         "2: 25% · 10",
         "3: not counted",
@@ -189,6 +189,49 @@ def test_the_map_asks_no_more_for_many_links(
 
     with django_assert_max_num_queries(25):
         assert b"Link 59" in marketer.get(url).content
+
+
+NEIGHBOURS = """<table width="600" style="width:100%;max-width:600px"><tr><td style="font-size:0;line-height:0">
+<a href="https://shop.example/a" style="font:16px/20px serif">A</a><a href="https://shop.example/b"><img alt="B"
+src="data:," width="40" height="20"></a><a href="https://shop.example/c"><img alt="C" src="data:," width="9"></a></td>
+</tr></table>
+<p style="line-height:1">See <a href="https://shop.example/d">the coats</a>,<a href="https://shop.example/e">hats</a>,<br>
+<a href="https://shop.example/f">or</a><br><a href="https://shop.example/g">all</a></p>
+<ul><li><a href="https://shop.example/h">One</a></li><li><a href="https://shop.example/i">Two</a></li></ul>
+<a href="https://shop.example/j" style="display:inline-block;padding:12px 20px;background:#222;color:#fff">Buy</a>
+<map name="m"><area href="https://shop.example/k" alt="K"><area href="https://shop.example/l" alt="L"></map>"""
+COVERED = """() => {
+  const badges = [...document.querySelectorAll("span")].filter(each => /^\\d+: /.test(each.textContent));
+  const boxes = badges.map(each => each.getBoundingClientRect());
+  const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+  const cut = boxes.filter(box => box.width < 20 || box.left < 0 || box.right > document.documentElement.clientWidth);
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const words = [];
+  while (texts.nextNode()) {
+    const range = document.createRange();
+    range.selectNodeContents(texts.currentNode);
+    if (!badges.includes(texts.currentNode.parentNode)) words.push(...range.getClientRects());
+  }
+  const covered = boxes.flatMap((box, place) => [...boxes.slice(place + 1), ...words].filter(each => meet(box, each)));
+  return [badges.length, cut.length, covered.length];
+}"""
+
+
+@pytest.mark.browser
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("width", [1440, 390])
+def test_badges_of_neighbouring_links_cover_neither_each_other_nor_the_mail(
+    live_server, mailing: Mailing, campaign: Campaign, people: dict[str, User], page: Page, width: int
+) -> None:
+    Mailing.objects.filter(pk=mailing.pk).update(html=NEIGHBOURS)
+    for position in range(3, 13):
+        TrackedLink.objects.create(mailing=mailing, part="html", position=position)
+    sign_in(page, people["marketer"])
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(reverse("campaigns:click_map", args=[campaign.pk]))
+    expect(page.frame_locator("iframe").get_by_text("12: 0% · 0")).to_be_visible()
+
+    assert page.frames[1].evaluate(COVERED) == [12, 0, 0]
 
 
 @pytest.mark.browser
