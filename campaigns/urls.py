@@ -3,7 +3,7 @@
 from django.urls import path
 
 from campaigns.views import archive, audience, content, preview, report, review, send_tests, variants
-from campaigns.views.reports import click_map, figures, recipients, visits
+from campaigns.views.reports import click_map, figures, link_clicks, recipients, visits
 
 app_name = "campaigns"
 urlpatterns = [
@@ -52,6 +52,7 @@ urlpatterns = [
     path("<int:campaign_id>/report/<slug:table>.csv", figures.campaign_csv, name="report_csv"),
     path("<int:campaign_id>/clicks/", click_map.click_map, name="click_map"),
     path("<int:campaign_id>/clicks/html/", click_map.click_map_html, name="click_map_html"),
+    path("<int:campaign_id>/clicks/<int:link_id>/", link_clicks.who_clicked, name="link_clicks"),
     path("<int:campaign_id>/clicks/links.csv", click_map.links_csv, name="links_csv"),
     path("<int:campaign_id>/report/opens-clicks/<slug:table>.csv", visits.campaign_csv, name="visits_csv"),
     path("<int:campaign_id>/recipients/", recipients.recipients, name="recipients"),

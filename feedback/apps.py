@@ -23,7 +23,7 @@ class FeedbackConfig(AppConfig):
         from delivery.health.readiness import CHECKS
         from delivery.operators.receipts import RECEIPTS
         from delivery.operators.restored_copy import CATCH_UPS
-        from delivery.records.visits import VISIT_SUMS
+        from delivery.records.visits import LINK_CLICKS, VISIT_SUMS
         from domains.reports.uploads import READERS
         from encryption.rotation import OTHER_SECRETS
         from feedback.intake.store import oldest_waiting, reseal
@@ -33,6 +33,7 @@ class FeedbackConfig(AppConfig):
         from feedback.records.campaign_report import count_auto_replies, count_complaints, visits_by_people
         from feedback.records.contact_page import feedback_of
         from feedback.records.late_figures import late_counts
+        from feedback.records.link_clicks import clicks_on
         from feedback.records.segment_fields import FEEDBACK
         from feedback.records.still_suppressed import at_providers
         from feedback.records.visit_figures import visit_sums
@@ -51,6 +52,7 @@ class FeedbackConfig(AppConfig):
         OTHER_SECRETS.register("raw reports", reseal)
         OLDEST_UNREAD.register("feedback", oldest_waiting)
         LATE_COUNTS.register("feedback", late_counts)
+        LINK_CLICKS.register("feedback", clicks_on)
         LATE_OUTCOMES.register(gettext_noop("Unsubscribed"), count_unsubscribed)
         LATE_OUTCOMES.register(gettext_noop("Complaints"), count_complaints)
         LATE_OUTCOMES.register(gettext_noop("Auto-replies"), count_auto_replies)

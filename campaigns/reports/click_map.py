@@ -54,6 +54,7 @@ class MappedLink:
     clicks: Visited = field(default_factory=Visited)
     share: str = ""  # Its clicks by people, of those of all links.
     width: float = 0.0  # The same, in percent of the link with the most.
+    link_id: int | None = None  # Of the TrackedLink, if it is counted.
 
     @property
     def is_counted(self) -> bool:
@@ -85,7 +86,9 @@ def mapped_links(mailing: Mailing, server: SmtpServer | None) -> list[MappedLink
     for row in TrackedLink.objects.filter(mailing=mailing.pk, is_counted=True):
         known = found.get((row.part, row.position))
         url = known.url if known is not None else link_targets.shown(targets.get(row.pk, ""))
-        found[row.part, row.position] = MappedLink(row.part, row.position, row.label, url, clicks=clicks[row.pk])
+        found[row.part, row.position] = MappedLink(
+            row.part, row.position, row.label, url, clicks=clicks[row.pk], link_id=row.pk
+        )
     all_clicks = sum(link.clicks.human for link in found.values())
     most = max((link.clicks.human for link in found.values()), default=0) or 1
     return [_with_share(found[key], all_clicks, most) for key in sorted(found)]

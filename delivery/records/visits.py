@@ -1,9 +1,11 @@
-"""Numbers of opens and clicks as reports ask for them. The room that counts them stands above this one, and answers."""
+"""Opens and clicks as reports ask for them. The room that counts them stands above this one, and answers."""
 
 import datetime as dt
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
+
+from django.db.models import QuerySet
 
 from registry import Registry
 
@@ -41,3 +43,14 @@ VISIT_SUMS: Registry[Callable[[VisitQuery], Iterable[VisitSum]]] = Registry()
 def visit_sums(asked: VisitQuery) -> list[VisitSum]:
     """Return the selected sums. They come from stored counts, never from visits or messages."""
     return [each for source in VISIT_SUMS.values() for each in source(asked)]
+
+
+# The same room's answer to who clicked a link, by the id of its TrackedLink: rows with ``message``, ``visitor`` and
+# ``clicked_at`` in the order to show them. They name only people who agree to it now.
+LINK_CLICKS: Registry[Callable[[int], QuerySet[Any]]] = Registry()
+
+
+def link_clicks(link_id: int) -> QuerySet[Any]:
+    """Return who clicked a link, to be read a page at a time."""
+    [clicks_on] = LINK_CLICKS.values()
+    return clicks_on(link_id)

@@ -36,7 +36,7 @@ from contacts.models import (
     SuppressionLift,
 )
 from delivery.content import tokens
-from delivery.models import Message, Trial
+from delivery.models import Message, TrackedLink, Trial
 from delivery.outbox import mailings
 from delivery.outbox.snapshot import snapshot
 from domains.models import SendingDomain
@@ -177,6 +177,7 @@ EXPECTED = {
     "campaigns/<int:campaign_id>/report/<slug:table>.csv": FLEET,
     "campaigns/<int:campaign_id>/clicks/": FLEET,
     "campaigns/<int:campaign_id>/clicks/html/": PEOPLE,
+    "campaigns/<int:campaign_id>/clicks/<int:link_id>/": PEOPLE,
     "campaigns/<int:campaign_id>/clicks/links.csv": FLEET,
     "campaigns/<int:campaign_id>/report/opens-clicks/<slug:table>.csv": FLEET,
     "campaigns/<int:campaign_id>/servers/": "amo",
@@ -347,6 +348,7 @@ def things(db: None) -> dict[str, Any]:
         ),
         "sandbox/sandboxmail": SandboxMail.objects.create(listener="plain", rcpt_to="ann@example.com", content=b""),
         "message_id": message,
+        "link_id": TrackedLink.objects.create(mailing=mailing, part="html", position=1),
         "campaign_id": campaign,
         "server_id": server,
         "trial_id": Trial.objects.create(server=server, recipient="ann@example.com", created_at=now),

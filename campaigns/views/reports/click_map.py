@@ -65,6 +65,7 @@ def click_map(request: HttpRequest, campaign_id: int) -> HttpResponse:
         "visits": visits,
         "html_links": [link for link in links if link.part == TrackedLink.Part.HTML],
         "text_links": [link for link in links if link.part == TrackedLink.Part.TEXT],
+        "may_see_people": request.user.has_perm("delivery.view_message"),
         "may_see_content": request.user.has_perm("campaigns.view_campaign"),
     }
     return page(request, "campaigns/click_map.html", _("Click map of %(campaign)s") % {"campaign": campaign}, context)
