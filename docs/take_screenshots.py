@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 from playwright.sync_api import Page, expect, sync_playwright
@@ -16,6 +17,7 @@ from tests.harness.demo import Demo
 PICTURES = Path(__file__).with_name("pictures")
 MOST_BYTES = 300_000
 READER = "reader479@example.org"
+VISITS_SECONDS = 15 * 60
 
 
 def main() -> None:
@@ -33,6 +35,7 @@ def main() -> None:
             expect(page.get_by_role("heading", name="Server quotas")).to_be_visible()
             take_pictures(page)
             take_marketers_day(page, demo.url)
+            take_visits(page)
             browser.close()
         finally:
             demo.stop()
@@ -130,6 +133,25 @@ def take_marketers_day(page: Page, url: str) -> None:
     page.goto(f"{url}/archive/")
     page.get_by_role("main").get_by_role("link").first.click()
     take(page, "day-archive", height=900)
+
+
+def take_visits(page: Page) -> None:
+    """Show opens and clicks of the first campaign, which the Test inbox makes and which are judged minutes later."""
+    open_from_sidebar(page, "Campaigns")
+    page.get_by_role("link", name="Welcome to the first readers").click()
+    page.get_by_role("link", name="Report", exact=True).click()
+    clicked = (
+        page.locator("#campaign-visits dl > div").filter(has=page.get_by_text("Clicked", exact=True)).locator("dd")
+    )
+    deadline = time.monotonic() + VISITS_SECONDS
+    while not clicked.count() or clicked.inner_text().startswith("0 "):
+        if time.monotonic() > deadline:
+            raise SystemExit("The first campaign's opens and clicks weren't counted in time.")
+        page.wait_for_timeout(10_000)
+        page.reload()
+    take(page, "opens-clicks", height=1400)
+    page.get_by_role("link", name="Click map").click()
+    take(page, "click-map", height=1300)
 
 
 def take_public_pages(page: Page) -> None:
