@@ -64,7 +64,7 @@ def proofs_of_messages(numbers: Iterable[int], keys: Sequence[str]) -> list[byte
 
     :param keys: the first one signs.
     """
-    return prove_all(_IN_PARTS, signing_key(keys), map(_octets, numbers))
+    return prove_all(_IN_PARTS, signing_key(keys), _all_octets(list(numbers)))
 
 
 def columns_of_several(purposes: Sequence[str]) -> Callable[[Sequence[int], Sequence[bytes]], list[list[str]]]:
@@ -167,6 +167,13 @@ def _octets(number: int) -> bytes:
     if not 0 <= number < 2**63:
         raise ValueError(f"{number} cannot be put into a token; it takes 0 to 2^63 - 1")
     return number.to_bytes(_NUMBER_BYTES)
+
+
+def _all_octets(numbers: Sequence[int]) -> list[bytes]:
+    """Return :func:`_octets` of each of many numbers."""
+    if numbers and (min(numbers) < 0 or max(numbers) >= 2**63):
+        return list(map(_octets, numbers))  # Which names the one that does not fit.
+    return [number.to_bytes(_NUMBER_BYTES) for number in numbers]
 
 
 def _sign(octets: bytes, proof: bytes) -> str:

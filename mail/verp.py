@@ -60,6 +60,23 @@ def tagger(address: str, keys: Sequence[str]) -> Tagger:
     return lambda message, attempt, proof=b"": before + _sign(message, attempt, key, _PART, proof) + after
 
 
+def column_tagger(
+    address: str, keys: Sequence[str]
+) -> Callable[[Sequence[int], Sequence[int], Sequence[bytes]], list[str]]:
+    """Return :func:`tagger` for many attempts at once: of their messages, their numbers, and the messages' proofs."""
+    tag_one = tagger(address, keys)
+    if tag_one(0, 0) == address:  # No room for a tag.
+        return lambda messages, attempts, proofs: [address] * len(messages)
+    local, _, domain = address.rpartition("@")
+    before, after, part = f"{local}+", f"@{domain}", PARTS[_PART]
+
+    def tag_all(messages: Sequence[int], attempts: Sequence[int], proofs: Sequence[bytes]) -> list[str]:
+        numbers = [number * ATTEMPTS + attempt % ATTEMPTS for number, attempt in zip(messages, attempts, strict=True)]
+        return [before + letters + after for letters in _all_letters(numbers, [proof[part] for proof in proofs])]
+
+    return tag_all
+
+
 def tags(keys: Sequence[str]) -> Callable[[int, int], str]:
     """Return a function from the numbers of a message and an attempt to the bare tag, for a header of its provider.
 
@@ -84,6 +101,17 @@ def unsubscribe_addresses(domain: str, keys: Sequence[str]) -> Callable[..., str
     """
     before, after, key = f"{_UNSUBSCRIBE}+", f"@{domain}", signing_key(keys)
     return lambda message, proof=b"": before + _sign(message, 0, key, _UNSUBSCRIBE_PART, proof) + after
+
+
+def column_of_unsubscribe_addresses(domain: str) -> Callable[[Sequence[int], Sequence[bytes]], list[str]]:
+    """Return :func:`unsubscribe_addresses` for many messages at once, with their proofs."""
+    before, after, part = f"{_UNSUBSCRIBE}+", f"@{domain}", PARTS[_UNSUBSCRIBE_PART]
+
+    def address_all(messages: Sequence[int], proofs: Sequence[bytes]) -> list[str]:
+        numbers = [number * ATTEMPTS for number in messages]
+        return [before + letters + after for letters in _all_letters(numbers, [proof[part] for proof in proofs])]
+
+    return address_all
 
 
 def message_to_unsubscribe(address: str, keys: Sequence[str]) -> int | None:
@@ -127,5 +155,24 @@ def _sign(message: int, attempt: int, key: str, part: str = _PART, proof: bytes 
     )
 
 
+def _all_letters(numbers: Sequence[int], proofs: Sequence[bytes]) -> list[str]:
+    """Return the letters of many tags, each with its number and its proof: base32 of all of them at once."""
+    pairs = zip(numbers, proofs, strict=True)
+    octets = b"".join([number.to_bytes(_NUMBER_BYTES) + proof for number, proof in pairs])
+    # Five bytes are eight letters: each five get eight bytes, and in three steps all halves of bits move apart at once,
+    # until each byte has the five bits of its letter.
+    spread = bytearray(len(octets) // 5 * 8)
+    for place in range(5):
+        spread[3 + place :: 8] = octets[place::5]
+    bits = int.from_bytes(spread)
+    for half, gap in ((20, 12), (10, 6), (5, 3)):
+        size = (half + gap) // 4  # Bytes of both halves once they are apart.
+        lower = int.from_bytes(((1 << half) - 1).to_bytes(size) * (len(spread) // size))
+        bits = bits & lower | (bits & lower << half) << gap
+    letters = bits.to_bytes(len(spread)).translate(_AS_LETTERS).decode("ascii")
+    return [letters[start : start + _LETTERS] for start in range(0, len(letters), _LETTERS)]
+
+
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+_AS_LETTERS = _ALPHABET.encode().ljust(256)
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]

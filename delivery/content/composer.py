@@ -108,6 +108,7 @@ class Composer:
         self._has_reference = bool(provider_headers(server.preset, server.provider_configuration))
         domain = mailto_domain(server)
         self._unsubscribe_address = verp.unsubscribe_addresses(domain, settings.TOKEN_KEYS) if domain else None
+        self._unsubscribe_addresses = verp.column_of_unsubscribe_addresses(domain) if domain else None
         self._site_language = mailing.site_language
         self._files = attachments.parts(mailing.files)
         self._compiled: dict[tuple[str, tuple[str, ...], bool, bool, bool], Compiled] = {}
@@ -192,11 +193,13 @@ class Composer:
         :return: None in place of a message that only :meth:`compose` can make, or refuse.
         """
         composed: list[Composed | None] = [None] * len(messages)
-        alike: dict[tuple[str, Level, Level], list[int]] = defaultdict(list)
+        alike: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        is_counted = self._targets is not None and tracking != levels.OFF
         for place, message in enumerate(messages):
             is_special = message.copy_of is not None or message.redirected_to or message.merge
             if message.contact is not None and not is_special:
-                alike[message.contact.language, *self._counted_of(message, tracking)].append(place)
+                counted = self._counted_of(message, tracking) if is_counted else ()
+                alike[message.contact.language, *counted].append(place)
         for places in alike.values():
             made = self._compose_alike([messages[place] for place in places], date, tracking)
             for place, one in zip(places, made, strict=True):
@@ -241,14 +244,14 @@ class Composer:
             pairs = zip(urls, messages, strict=True)
             urls = [self._unsubscribe_url(url, message, message.email) for url, message in pairs]
         references: Sequence[str] = ()
-        make_address = self._unsubscribe_address
+        make_addresses = self._unsubscribe_addresses
         if self._has_reference:
             references = [self._return_path.tag(*pair) for pair in zip(messages, envelope_senders, strict=True)]
         recipients = Recipients(
             addresses=addresses,
             message_ids=[message.message_id for message in messages],
             values=self._value_columns(compiled.names, messages) | {"unsubscribe_url": urls},
-            unsubscribe_addresses=list(map(make_address, numbers, proofs)) if make_address else (),
+            unsubscribe_addresses=make_addresses(numbers, proofs) if make_addresses else (),
             feedback_ids=feedback_ids,
             references=references,
             pixel_tokens=pixel_tokens,

@@ -1,5 +1,7 @@
 """Return paths: the envelope sender of each message, and the message that a bounce address belongs to."""
 
+from collections.abc import Sequence
+from operator import attrgetter
 from typing import Self
 
 from django.conf import settings
@@ -27,6 +29,7 @@ class ReturnPath:
         self.address = address
         self.is_tagged = is_tagged  # Whether each message has its own VERP tag in it.
         self._tagged = verp.tagger(address, settings.TOKEN_KEYS) if is_tagged else None
+        self._tag_all = verp.column_tagger(address, settings.TOKEN_KEYS) if is_tagged else None
         self._make_tag = verp.tags(settings.TOKEN_KEYS)
         self._is_ours = stream == Mailing.Stream.NOTICE
 
@@ -53,6 +56,16 @@ class ReturnPath:
         number, attempt = self._numbers(message)
         return self._tagged(number, attempt, message.proof if number == message.pk else b"")
 
+    def of_all(self, messages: Sequence[Outgoing]) -> list[str]:
+        """Return :meth:`of` for each of many messages, which have their proofs."""
+        if self._tag_all is None or self._is_ours or any(map(_is_redirected, messages)):
+            return [self.of(message) for message in messages]
+        return self._tag_all(
+            [message.pk for message in messages],
+            [message.attempt_count + 1 for message in messages],
+            [message.proof for message in messages],
+        )
+
     def tag(self, message: Outgoing, address: str) -> str:
         """Return the bare tag of a message's present attempt, for a header of its provider.
 
@@ -62,6 +75,9 @@ class ReturnPath:
 
     def _numbers(self, message: Outgoing) -> tuple[int, int]:
         return (NOBODY, 0) if self._is_ours or message.redirected_to else (message.pk, message.attempt_count + 1)
+
+
+_is_redirected = attrgetter("redirected_to")
 
 
 def mailto_domain(server: SmtpServer) -> str:

@@ -351,7 +351,8 @@ def address(messages: Sequence[Outgoing], mailing: Mailing, return_path: ReturnP
     for message, proof, message_id in zip(messages, proofs, made, strict=True):
         message.proof = proof
         message.message_id = message.message_id or message_id
-        message.envelope_from = return_path.of(message)
+    for message, envelope_from in zip(messages, return_path.of_all(messages), strict=True):
+        message.envelope_from = envelope_from
 
 
 def _unconfirmed(messages: Sequence[Outgoing]) -> set[int]:

@@ -1,5 +1,7 @@
 """Tags in return paths."""
 
+import random
+
 import pytest
 
 from mail import tokens, verp
@@ -118,3 +120,21 @@ def test_only_the_form_of_our_address_can_unsubscribe_and_only_our_tag_does(addr
 
 def test_an_address_to_unsubscribe_sent_by_an_earlier_version_is_read() -> None:
     assert verp.unsubscribe_addresses("shop.example", KEYS)(4711) == "unsub+aaaajgoavzhhccemlbnl44o5@shop.example"
+
+
+@pytest.mark.parametrize(
+    "address", ["bounces@shop.example", "b@a.example", f"{'x' * 60}@shop.example", '"b b"@x.example']
+)
+@pytest.mark.parametrize("count", [0, 1, 2, 33])
+def test_tags_of_many_attempts_are_those_of_each(address: str, count: int) -> None:
+    draw = random.Random(f"{address}{count}")
+    messages = [draw.choice((0, 1, 2**34 - 1, draw.randrange(2**34))) for _ in range(count)]
+    attempts = [draw.randrange(200) for _ in messages]
+    proofs = tokens.proofs_of_messages(messages, KEYS)
+
+    together = verp.column_tagger(address, KEYS)(messages, attempts, proofs)
+    to_unsubscribe = verp.column_of_unsubscribe_addresses("shop.example")(messages, proofs)
+
+    one, write_to = verp.tagger(address, KEYS), verp.unsubscribe_addresses("shop.example", KEYS)
+    assert together == [one(*pair) for pair in zip(messages, attempts, strict=True)]
+    assert to_unsubscribe == list(map(write_to, messages))

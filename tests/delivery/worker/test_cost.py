@@ -39,7 +39,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 ROOT = Path(__file__).parents[3]
 PEOPLE = 1000
 # On Python 3.11, without the calls of asyncio, Django and psycopg.
-MOST_CALLS = 51
+MOST_CALLS = 43
 GROUP = 250  # Messages that are claimed and recorded together.
 MOST_STATEMENTS = 27  # Of a group.
 MOST_LOG_BYTES = 650
