@@ -450,7 +450,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('number', models.PositiveSmallIntegerField(default=0)),
-                ('token', models.UUIDField(default=uuid.uuid4)),
+                ('token', models.UUIDField(default=uuid.uuid4, unique=True)),
                 ('holder', models.CharField(blank=True, max_length=200)),
                 ('expires_at', models.DateTimeField(null=True)),
                 ('problem', models.CharField(blank=True, db_default='', max_length=300)),

@@ -19,7 +19,9 @@ class Lane(models.Model):
 
     server = models.ForeignKey(SmtpServer, on_delete=models.CASCADE, related_name="+")
     number = models.PositiveSmallIntegerField(default=0)
-    token = models.UUIDField(default=uuid.uuid4)
+    # Unique, and so a key to PostgreSQL: a transaction that locks it keeps the lane from being taken away, and lets
+    # the lease be renewed.
+    token = models.UUIDField(default=uuid.uuid4, unique=True)
     holder = models.CharField(max_length=200, blank=True)  # Host and process; empty: free.
     expires_at = models.DateTimeField(null=True)  # By the database's clock.
     problem = models.CharField(max_length=300, blank=True, db_default="")  # Why and where its work last broke off.

@@ -117,14 +117,14 @@ def broken(now: dt.datetime) -> list[Lane]:
 def holds(token: uuid.UUID) -> bool:
     """Whether ``token`` still holds a lane. Until the transaction ends, nobody takes the lane away.
 
-    The lock is shared, so that one holder's claims and records don't wait for each other.
+    Claims and records of one holder don't wait for each other, and its lease is renewed in the meantime.
     The server cannot be deleted until then either, since a deletion locks the server first.
     """
     with connection.cursor() as cursor:
         # Hand-written for speed: every claim and every group of results asks this.
         cursor.execute(
             "SELECT 1 FROM delivery_lane l JOIN smtpservers_smtpserver s ON s.id = l.server_id"  # noqa: S608
-            f" WHERE l.token = %s AND l.expires_at > {dialect.clock()} {locking('FOR KEY SHARE OF s FOR SHARE OF l')}",
+            f" WHERE l.token = %s AND l.expires_at > {dialect.clock()} {locking('FOR KEY SHARE OF s, l')}",
             [Lane._meta.get_field("token").get_db_prep_value(token, connection)],
         )
         return cursor.fetchone() is not None

@@ -38,17 +38,51 @@ def can_lock(others: psycopg.Connection, table: str, key: int, lock: str) -> boo
     return found.fetchone() is not None
 
 
-def test_a_lane_that_is_held_is_nobody_elses_and_its_server_stays(others: psycopg.Connection) -> None:
+def test_the_server_of_a_lane_that_is_held_stays_and_can_be_changed(others: psycopg.Connection) -> None:
     server = make_server(25)
     lease = leases.acquire_extra(server.pk, 60)
 
     with transaction.atomic():
         assert leases.holds(lease.token)
-        assert not can_lock(others, "delivery_lane", lease.lane_id, "FOR NO KEY UPDATE")
         assert not can_lock(others, SERVERS, server.pk, "FOR UPDATE")
         assert can_lock(others, SERVERS, server.pk, "FOR NO KEY UPDATE")
 
-    assert can_lock(others, "delivery_lane", lease.lane_id, "FOR UPDATE")
+
+@pytest.mark.parametrize("change", ["UPDATE delivery_lane SET token = gen_random_uuid()", "DELETE FROM delivery_lane"])
+def test_a_lane_is_taken_away_only_after_the_transaction_that_holds_it(others: psycopg.Connection, change: str) -> None:
+    lease = leases.acquire_extra(make_server(25).pk, 60)
+    others.execute("SET lock_timeout = '200ms'")
+
+    with transaction.atomic():
+        assert leases.holds(lease.token)
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            others.execute(change)
+
+    assert others.execute(change).rowcount == 1
+    assert not leases.holds(lease.token)
+
+
+def test_leases_are_renewed_while_results_of_a_lane_are_being_recorded() -> None:
+    renewed = [leases.acquire_extra(make_server(25, name).pk, 60) for name in ("Alpha", "Beta")]
+    found: list[list[leases.Lease] | Exception] = []
+
+    def renew() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '2s'")
+        try:
+            found.append(leases.renew(renewed))
+        except Exception as error:
+            found.append(error)
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        assert leases.holds(renewed[0].token)
+        thread = threading.Thread(target=renew)
+        thread.start()
+        thread.join()
+
+    assert found == [[]]
 
 
 def test_a_claim_does_not_wait_for_results_of_its_lane_that_are_being_recorded() -> None:
