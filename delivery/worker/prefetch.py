@@ -60,7 +60,7 @@ class Prefetch:
                 await asyncio.sleep(0.05)
                 continue
             self.should_claim.clear()
-            if await self._claim_some(loop.time()) or in_hand:
+            if self._buffer.is_behind or await self._claim_some(loop.time()) or in_hand:
                 idle_since = loop.time()
             elif loop.time() - idle_since > lane.process.idle_seconds:
                 break

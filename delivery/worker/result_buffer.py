@@ -18,6 +18,7 @@ from mail.replies.reply import PlainReply, Reply
 # How long results wait to be recorded in a group: a short time while they are few, and longer while many arrive.
 FLUSH_SECONDS, BUSY_FLUSH_SECONDS = 0.05, 0.2
 FEW_RESULTS, MANY_RESULTS, MOST_RESULTS = 20, 1000, 2000
+MOST_UNRECORDED = 2 * MOST_RESULTS  # More results than these: nothing is claimed until some are recorded.
 
 CAMPAIGN = Mailing.Stream.CAMPAIGN.value
 NOT_BEGUN = results.given_back("Given back before it was begun.")
@@ -30,11 +31,17 @@ class ResultBuffer:
         self.in_hand: set[int] = set()  # Claimed messages without a result.
         self.stops: dict[int, tuple[str, str]] = {}  # Messages that must not be sent: (what to do instead, why).
         self.noted = 0  # Results since the lane was acquired.
+        self._recorded = 0  # Those that were recorded.
         self._lane = lane
         self._mailings = mailings
         self._results: list[Result] = []
         self._has_results = asyncio.Event()
         self._is_flush_due = asyncio.Event()
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so many results wait to be recorded that no more messages should be claimed."""
+        return self.noted - self._recorded > MOST_UNRECORDED
 
     def note(
         self,
@@ -110,6 +117,7 @@ class ResultBuffer:
         """Record a group of results. If the lane is lost, the recovery records them from the journal instead."""
         group, self._results = self._results[:MOST_RESULTS], self._results[MOST_RESULTS:]
         await self._lane.record(self._record, group)
+        self._recorded += len(group)
         if self._lane.is_halted:
             self._lane.halt()
         if not self._lane.is_lost:
