@@ -30,10 +30,13 @@ from campaigns.models import Campaign  # noqa: E402
 from contacts.models import Contact, ContactList  # noqa: E402
 from contacts.privacy import erasure  # noqa: E402
 from delivery.models import Mailing, Message  # noqa: E402
+from feedback.records import raw_reports  # noqa: E402
+from feedback.reports.reader import Reader  # noqa: E402
 from smtpservers.models import SmtpServer  # noqa: E402
 
 CAMPAIGNS = 10
 SERVERS = 4
+SINGLE_SHARE = 10  # One single message for this many of campaigns.
 
 
 def main() -> None:
@@ -99,6 +102,7 @@ def fill(messages: int) -> None:
     )
     for number in range(CAMPAIGNS):
         _send(number, people, subscribed, servers)
+    _send_singly(messages // SINGLE_SHARE)
     _run("ANALYZE")
 
 
@@ -155,6 +159,33 @@ def _send(number: int, people: int, subscribed: ContactList, servers: list[int])
         """  # noqa: S608
     )
     _come_back(f"FROM delivery_message WHERE id BETWEEN {first} AND {last}")
+
+
+def _send_singly(number: int) -> None:
+    """Make single messages, each with a mailing of its own, beside one test."""
+    mailing = Mailing.objects.create(
+        stream="single", name="Receipt", subject="Your receipt", html="<p>Thank you for your order.</p>" * 100,
+        is_snapshotted=True, finished_at=timezone.now(), is_reported=True,
+    )  # fmt: skip
+    columns = ", ".join(str(field.column) for field in Mailing._meta.concrete_fields if not field.primary_key)
+    _run(
+        f"INSERT INTO delivery_mailing ({columns}) SELECT {columns}"  # noqa: S608
+        f" FROM delivery_mailing, {_numbers(number)} WHERE id = {mailing.pk}"
+    )
+    _run(
+        f"""
+        INSERT INTO delivery_message (mailing_id, email, email_key, status, changed_at, attempt_count, message_id,
+            reason, redirected_to, copy_kind, avoid)
+        SELECT id, 'buyer' || id || '@example.org', 'buyer' || id || '@example.org', 'accepted', {_NOW}, 1,
+            '<single.' || id || '@example.com>', '', '', '', '[]'
+        FROM delivery_mailing WHERE stream = 'single'
+        """  # noqa: S608
+    )
+    test = Mailing.objects.create(stream="test", name="Test", subject="Test", text="Test", is_snapshotted=True)
+    Message.objects.create(
+        mailing=test, email="ann@example.org", email_key="ann@example.org", status="accepted",
+        merge={"first_name": "Ann", "last_name": "Example"},
+    )  # fmt: skip
 
 
 def _come_back(of_messages: str) -> None:
@@ -260,6 +291,10 @@ def farewells(most: float) -> int:
     outcome = erasure.erase(erasure.subject_of(contact), user, timezone.now())
     took = [time.monotonic() - started]
     print(f"{took[-1]:7.2f} s  to erase a person: {outcome.sentence} {outcome.counts}")
+    started = time.monotonic()
+    with Reader() as reader:
+        raw_reports.search(reader, lambda: False)
+    print(f"{time.monotonic() - started:7.2f} s  in the background")
     server = SmtpServer.objects.order_by("pk")[1]
     page = f"/admin/smtpservers/smtpserver/{server.pk}/delete/"
     started = time.monotonic()

@@ -470,6 +470,10 @@ class Migration(migrations.Migration):
             index=models.Index(condition=models.Q(('finished_at__isnull', False), ('is_reported', False)), fields=['id'], name='mailing_unreported'),
         ),
         migrations.AddIndex(
+            model_name='mailing',
+            index=models.Index(condition=models.Q(('stream', 'test')), fields=['id'], name='mailing_tests'),
+        ),
+        migrations.AddIndex(
             model_name='chunk',
             index=models.Index(fields=['mailing', 'id'], name='chunk_next'),
         ),

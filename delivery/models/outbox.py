@@ -103,6 +103,8 @@ class Mailing(models.Model):
                 condition=models.Q(finished_at__isnull=False, is_reported=False),
                 name="mailing_unreported",
             ),
+            # Erasures: tests hold names of people, among millions of single messages.
+            models.Index(fields=["id"], condition=models.Q(stream="test"), name="mailing_tests"),
         ]
 
     def __str__(self) -> str:

@@ -5,7 +5,7 @@ address can have replaces the address key.
 """
 
 import datetime as dt
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from django.db.models import CharField, Exists, OuterRef, Q, QuerySet, Value
@@ -55,7 +55,7 @@ def stop(subject: Subject, now: dt.datetime) -> bool:
     rows = Message.objects.filter(pk__in=free, status__in=(Message.Status.QUEUED, Message.Status.DEFERRED))
     stopped = rows.update(status=Message.Status.CANCELLED, reason=STOPPED, due_at=None, changed_at=now)
     is_preparing = Mailing.objects.filter(
-        stream=Mailing.Stream.CAMPAIGN, is_snapshotted=False, state=Mailing.State.OPEN
+        stream=Mailing.Stream.CAMPAIGN, is_snapshotted=False, finished_at=None, state=Mailing.State.OPEN
     ).exists()
     return stopped < len(waiting) or is_preparing
 
@@ -100,7 +100,10 @@ def _exported(message: Message) -> dict[str, Any]:
 
 
 def erase(subject: Subject, now: dt.datetime) -> dict[str, int]:
-    """Erase the person from their messages and attempts, and from mailings written only to them."""
+    """Erase the person from their messages and attempts, and from mailings written only to them.
+
+    Other mailings that name the person are :func:`texts`, which a higher room redacts in the background.
+    """
     pattern = subject.pattern
     ids = list(of_person(subject).values_list("pk", flat=True))
     for start in range(0, len(ids), ASKED_AT_ONCE):
@@ -112,12 +115,15 @@ def erase(subject: Subject, now: dt.datetime) -> dict[str, int]:
         redact(attempts, pattern, "reply", "envelope_from")
         some.update(**ANONYMOUS, contact=None)
     _erase_tests(subject)
-    # Failure digests name recipients; tests and single messages may name anybody.
-    texts = Mailing.objects.filter(stream__in=OWN_CONTENT)
-    redact(texts, pattern, "name", "subject", "html", "text")
     redact(Incident.objects.all(), pattern, "reason")
     Trial.objects.filter(recipient_key__in=subject.keys).delete()
     return {"messages": len(ids)}
+
+
+def texts() -> tuple[QuerySet[Mailing], Sequence[str]]:
+    """Return the mailings that may name anybody, perhaps millions, and their columns with text."""
+    # Failure digests name recipients, and tests and single messages whom they are about.
+    return Mailing.objects.filter(stream__in=OWN_CONTENT), ("name", "subject", "html", "text")
 
 
 def anonymous_key() -> Concat:

@@ -7,13 +7,15 @@ import datetime as dt
 import json
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from django.apps import apps
 from django.db import models, transaction
 
 from contacts.privacy.erasure import Subject
 from contacts.privacy.redaction import Pattern, redact, text_columns
+from delivery.records import erasure as mail_erasure
 from encryption.keys import SecretUnreadable
 from feedback.intake.store import content_of
 from feedback.models import FirstVisit, RawReport, RawSearch, Visit
@@ -32,7 +34,7 @@ WITHOUT_TEXT = {Visit, FirstVisit}
 
 
 def search_later(subject: Subject, now: dt.datetime) -> None:
-    """Have raw reports of up to now, and this room's texts, searched for a person's addresses.
+    """Have raw reports of up to now, and texts of feedback and of mail, searched for a person's addresses.
 
     The search is stored in the caller's transaction.
 
@@ -76,21 +78,25 @@ def _delete_some(search: RawSearch, pattern: Pattern, reader: Reader) -> bool:
 
 def _redact_some(search: RawSearch, pattern: Pattern) -> bool:
     """Redact the next texts; False if none is left."""
-    for model in _with_texts():
-        rows = model._default_manager.filter(pk__gt=search.redacted_to.get(model.__name__, 0))
-        pks = list(rows.order_by("pk").values_list("pk", flat=True)[:TEXTS_AT_ONCE])
+    for rows, columns in _texts():
+        name = rows.model.__name__
+        left = rows.filter(pk__gt=search.redacted_to.get(name, 0))
+        pks = list(left.order_by("pk").values_list("pk", flat=True)[:TEXTS_AT_ONCE])
         if pks:
-            search.redacted_to[model.__name__] = pks[-1]
+            search.redacted_to[name] = pks[-1]
             with transaction.atomic():
-                redact(rows.filter(pk__lte=pks[-1]), pattern, *text_columns(model))
+                redact(left.filter(pk__lte=pks[-1]), pattern, *columns)
                 search.save(update_fields=["redacted_to"])
             return True
     return False
 
 
-def _with_texts() -> list[type[models.Model]]:
-    models_here = apps.get_app_config("feedback").get_models()
-    return [model for model in models_here if model not in WITHOUT_TEXT and text_columns(model)]
+def _texts() -> Iterator[tuple["models.QuerySet[Any]", Sequence[str]]]:
+    """Yield this room's rows with texts and those of mail, each with the columns."""
+    for model in apps.get_app_config("feedback").get_models():
+        if model not in WITHOUT_TEXT and (columns := text_columns(model)):
+            yield model._default_manager.all(), columns
+    yield mail_erasure.texts()
 
 
 def _next(search: RawSearch) -> list[RawReport]:
