@@ -15,11 +15,12 @@ from django.http import HttpRequest
 from accounts import factors
 from accounts.models import Profile
 
-# For a query of users.
-OWN = {
-    "own_time_zone": Subquery(Profile.objects.filter(user_id=OuterRef("pk")).values("time_zone")),
-    "hides_set_up": Subquery(Profile.objects.filter(user_id=OuterRef("pk")).values("hides_set_up")),
-}
+# With what pages ask of their user. Made once: each request would resolve the subqueries anew.
+_FOUND = User.objects.annotate(
+    had_factor=factors.EXISTS,
+    own_time_zone=Subquery(Profile.objects.filter(user_id=OuterRef("pk")).values("time_zone")),
+    hides_set_up=Subquery(Profile.objects.filter(user_id=OuterRef("pk")).values("hides_set_up")),
+)
 
 
 class PasswordsClosed:
@@ -37,6 +38,5 @@ class UserBackend(ModelBackend):
     """
 
     def get_user(self, user_id: int) -> User | None:
-        found = User.objects.annotate(had_factor=factors.EXISTS, **OWN)
-        user = found.filter(pk=user_id).first()
+        user = _FOUND.filter(pk=user_id).first()
         return user if user is not None and self.user_can_authenticate(user) else None
