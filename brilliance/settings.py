@@ -116,13 +116,13 @@ TOKEN_KEYS = [
 
 INSTALLED_APPS = [
     "brilliance",
-    "unfold",
+    "unfold.apps.BasicAppConfig",  # Without its site: adminpages has ours.
     "unfold.contrib.filters",
     "unfold.contrib.forms",
     "unfold.contrib.simple_history",
     "crispy_forms",
     "django_ace",
-    "django.contrib.admin",
+    "adminpages.site.SiteConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
