@@ -121,7 +121,7 @@ MAILS = {
     "encoded words without end": filled(b" =?utf-8?B?QUJD?=", b"Subject:", 60_000),
     "an address list without end": filled(b"a@b, ", b"To: ", 60_000),
     "base64 of base64": base64.encodebytes(base64.encodebytes(b"From: a@b\n" * 50_000))[:SIZE],
-    "random": bytes((number * number * 7 + number // 3) % 256 for number in range(SIZE)),
+    "random": (bytes((number * number * 7 + number // 3) % 256 for number in range(768)) * (SIZE // 768 + 1))[:SIZE],
     "charset punycode": filled(b"a-", _DAEMON.replace(b"\n\n", b"\nContent-Type: text/plain; charset=punycode\n\n")),
     **{
         f"charset {charset}": filled(
