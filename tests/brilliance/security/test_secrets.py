@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from cryptography.fernet import Fernet
@@ -127,7 +128,7 @@ def wait_for(condition: Callable[[], bool], worker: Worker) -> None:
 
 
 def every_page(client: Client, numbers: dict[str, int]) -> Iterator[tuple[str, bytes]]:
-    """Open each address that takes at most a number, with each kind of number."""
+    """Open each address that takes at most a number, with each kind of number, and where it leads to; each once."""
 
     def walk(patterns: Any, prefix: str = "") -> Iterator[str]:
         for pattern in patterns:
@@ -136,6 +137,7 @@ def every_page(client: Client, numbers: dict[str, int]) -> Iterator[tuple[str, b
             elif isinstance(pattern, URLPattern):
                 yield prefix + str(pattern.pattern)
 
+    met: set[str] = set()
     for address in walk(get_resolver().url_patterns):
         if address.startswith(("admin/^", "admin/(", "admin/logout")) or "(" in address or "media" in address:
             continue
@@ -143,9 +145,13 @@ def every_page(client: Client, numbers: dict[str, int]) -> Iterator[tuple[str, b
             filled = address
             while "<" in filled:
                 filled = filled[: filled.index("<")] + str(number) + filled[filled.index(">") + 1 :]
-            answer = client.get(f"/{filled}", follow=True)
-            body = b"".join(answer.streaming_content) if answer.streaming else answer.content  # type: ignore[attr-defined]
-            yield filled, body + str(answer.headers).encode()
+            opened = f"/{filled}"
+            while opened not in met:
+                met.add(opened)
+                answer = client.get(opened)
+                body = b"".join(answer.streaming_content) if answer.streaming else answer.content  # type: ignore[attr-defined]
+                yield opened, body + str(answer.headers).encode()
+                opened = urljoin(opened, answer.headers.get("Location", ""))
 
 
 def database_dump() -> bytes:
