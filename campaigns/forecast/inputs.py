@@ -18,6 +18,7 @@ from campaigns.models import Campaign
 from campaigns.schedule import mailings
 from campaigns.schedule.schedule import begins_at, hours_of
 from delivery.content.copies import copy_addresses
+from delivery.content.test_inbox import of_other_kind
 from delivery.models import Attempt, Mailing, Taken
 from smtpservers.limits import rate_limiter
 from smtpservers.limits.quota_period import kept_from_campaigns
@@ -58,7 +59,7 @@ def forecast_of(written: Written, fleet: Fleet) -> Forecast:
         ahead += found
         parts += [part for other in found for part in _parts(other, fleet, is_ours=False)]
         parts += _parts(lot, fleet)
-    states = _states(fleet, campaign.mail_from, campaign.sends_copies)
+    states = _states(fleet, campaign, _other_kind(fleet, written.mailing_ids))
     expected = forecast(states, ForecastWork(tuple(parts)), starts_at)
     waiting = [lot for lot in ours if lot.not_before is not None]
     retries = [(at, number) for lot in ours for at, number in lot.retries if at > starts_at]
@@ -74,33 +75,39 @@ def forecast_of(written: Written, fleet: Fleet) -> Forecast:
 # --- the fleet
 
 
-def _states(fleet: Fleet, mail_from: str, sends_copies: bool) -> list[ServerState]:
+def _other_kind(fleet: Fleet, mailing_ids: Collection[int]) -> dict[int, str]:
+    """Return why servers can't take the rest of a campaign that began for the test inbox, or for real mailboxes."""
+    mailing = Mailing.objects.filter(pk__in=mailing_ids).only("is_for_test_inbox").first() if mailing_ids else None
+    return {} if mailing is None else of_other_kind(fleet.candidates, mailing.is_for_test_inbox)
+
+
+def _states(fleet: Fleet, campaign: Campaign, barred: Mapping[int, str]) -> list[ServerState]:
     """Return every server in display order."""
     records = speeds()
-    refusals = {candidate.server_id: candidate.refused for candidate in fleet.candidates}
     return [
-        _state(server, records, refusals[server.pk], fleet.now, mail_from, sends_copies) for server in fleet.servers
+        _state(server, records, candidate, fleet.now, campaign, barred.get(server.pk, ""))
+        for server, candidate in zip(fleet.servers, fleet.candidates, strict=True)
     ]
 
 
 def _state(
     server: Any,
     records: Mapping[int, float],
-    refusals: Mapping[str, dt.datetime | None],
+    candidate: Candidate,
     now: dt.datetime,
-    mail_from: str,
-    sends_copies: bool,
+    campaign: Campaign,
+    barred: str,
 ) -> ServerState:
     per_second, speed_from = rate_limiter.effective(server, now).per_second, LIMIT
     if per_second is None:
         per_second, speed_from = records.get(server.pk), RECORD
     rests = [server.full_until]
-    obstacle = lasting_obstacle(server)
+    obstacle = lasting_obstacle(server) or barred or candidate.unsigned(campaign.mail_from)
     if server.paused_reason and server.paused_until is not None:
         rests.append(server.paused_until)
-    if (address := sender_of(mail_from or server.mail_from)) in refusals:
-        rests.append(refusals[address])
-        if refusals[address] is None:
+    if (address := sender_of(campaign.mail_from or server.mail_from)) in candidate.refused:
+        rests.append(candidate.refused[address])
+        if candidate.refused[address] is None:
             obstacle = obstacle or refusing(address)
     return ServerState(
         server.pk,
@@ -108,7 +115,7 @@ def _state(
         per_second or ASSUMED_PER_SECOND,
         speed_from if per_second else ASSUMED,
         weight=server.weight,
-        copies=len(copy_addresses(server)) if sends_copies else 0,
+        copies=len(copy_addresses(server)) if campaign.sends_copies else 0,
         obstacle=obstacle,
         is_slowed=at_once(server, now) is not None,
         rests_until=max((until for until in rests if until is not None and until > now), default=None),

@@ -2,9 +2,13 @@
 
 import ipaddress
 import socket
+from collections.abc import Iterable
 from typing import Protocol
 
 from django.conf import settings
+
+from smtpservers.routing.candidates import Candidate
+from words.texts import text as _
 
 OWN_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
 
@@ -20,6 +24,15 @@ def leads_to_test_inbox(server: Server) -> bool:
     """Whether mail through ``server`` ends in the embedded mailbox."""
     ports = (settings.SANDBOX_PLAIN_PORT, settings.SANDBOX_STARTTLS_PORT, settings.SANDBOX_AUTH_PORT)
     return settings.SANDBOX_ENABLED and server.port in ports and is_this_machine(server.host)
+
+
+def of_other_kind(servers: Iterable[Candidate], is_for_test_inbox: bool) -> dict[int, str]:
+    """Return why a campaign can't use servers whose mail goes elsewhere, by id, each as the end of "Alpha …"."""
+    if is_for_test_inbox:
+        why = _("sends to real mailboxes and this campaign to the Test inbox")
+    else:
+        why = _("sends to the Test inbox and this campaign to real mailboxes")
+    return {each.server_id: why for each in servers if leads_to_test_inbox(each) != is_for_test_inbox}
 
 
 def is_this_machine(host: str) -> bool:

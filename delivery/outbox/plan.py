@@ -14,7 +14,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce, Least
 
 from delivery import identity
-from delivery.content.test_inbox import leads_to_test_inbox
+from delivery.content.test_inbox import of_other_kind
 from delivery.models import Chunk, Mailing, Message, Taken
 from smtpservers.limits.quota_period import kept_from_campaigns
 from smtpservers.routing import rules as routing_rules
@@ -365,13 +365,15 @@ class _Fleet:
 
     now: dt.datetime
     candidates: list[Candidate] = field(init=False)
-    _inbox: frozenset[int] = field(init=False)  # The servers that lead to the test inbox.
+    _other_kind: dict[bool, dict[int, str]] = field(
+        init=False
+    )  # Why campaigns for the test inbox, or not, bar servers.
     _of_streams: dict[str, list[Candidate]] = field(init=False, default_factory=dict)
     _known: dict[tuple[object, ...], Able] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.candidates = fleet(self.now)
-        self._inbox = frozenset(each.server_id for each in self.candidates if leads_to_test_inbox(each))
+        self._other_kind = {kind: of_other_kind(self.candidates, kind) for kind in (True, False)}
 
     def able(self, part: _Part, avoid: frozenset[int] = frozenset()) -> Able:
         """Return the servers that may and can take a part's messages."""
@@ -381,11 +383,10 @@ class _Fleet:
         kind = mailing.is_for_test_inbox
         key = (part.rule.route_id, mailing.mail_from, named, mailing.server_id, mailing.stream, kind, avoid)
         if key not in self._known:
+            barred = self._other_kind[kind] if mailing.stream == Mailing.Stream.CAMPAIGN else selection.NOBODY
             servers = self._of_stream(mailing.stream)
-            if mailing.stream == Mailing.Stream.CAMPAIGN and (kind or self._inbox):
-                servers = [server for server in servers if (server.server_id in self._inbox) == kind]
             able = selection.able(
-                servers,
+                [server for server in servers if server.is_active or server.server_id not in barred],
                 self.now,
                 rule=part.rule,
                 mail_from=mailing.mail_from,
@@ -393,11 +394,11 @@ class _Fleet:
                 avoid=avoid,
                 only=mailing.server_id,
                 even_inactive=is_test,
+                barred=barred,
             )
-            if able.nobody and len(servers) < len(self.candidates):
-                other_kind = {each.server_id for each in self.candidates} - {each.server_id for each in servers}
-                if other_kind.intersection(named or other_kind):
-                    able = replace(able, nobody=ONLY_REAL if kind else ONLY_TEST_INBOX)
+            is_none_else = not able.servers and all(server.server_id in barred for server, _ in able.obstacles)
+            if is_none_else and set(barred).intersection(named or barred):
+                able = replace(able, nobody=ONLY_REAL if kind else ONLY_TEST_INBOX)
             self._known[key] = able
         return self._known[key]
 

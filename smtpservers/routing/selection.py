@@ -7,13 +7,16 @@ throttled or on probation gets only what it can take in a moment, so that the ot
 """
 
 import datetime as dt
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
+from types import MappingProxyType
 
 from smtpservers.limits.refused_senders import sender_of
 from smtpservers.routing.candidates import Candidate, refusing
 from smtpservers.routing.rules import DEFAULT, RoutingRule
 from smtpservers.routing.strategies import Able, Choice
 from words.texts import text as _
+
+NOBODY: Mapping[int, str] = MappingProxyType({})
 
 
 def able(
@@ -26,6 +29,7 @@ def able(
     avoid: Container[int] = (),
     only: int | None = None,
     even_inactive: bool = False,
+    barred: Mapping[int, str] = NOBODY,
 ) -> Able:
     """Return the candidates that may and can send, and the obstacles of the others.
 
@@ -35,6 +39,7 @@ def able(
     :param avoid: servers that refused this very message.
     :param only: the one server that a person asked for.
     :param even_inactive: whether an inactive or paused server is fine, as for a test.
+    :param barred: servers that this mail can't use though the rule allows them, and why, as the end of "Alpha …".
     """
     considered = _considered(candidates, rule, named, only)
     servers: list[Candidate] = []
@@ -44,6 +49,8 @@ def able(
     for candidate in considered:
         if candidate.server_id in avoid:
             obstacle = _("didn't accept this message")
+        elif candidate.server_id in barred:
+            obstacle = barred[candidate.server_id]
         elif not candidate.may_send_from(mail_from):
             obstacle = _("doesn't send for %(mail_from)s", mail_from=mail_from)
         elif (

@@ -97,7 +97,10 @@ def test_what_is_switched_on_after_the_start_takes_nothing(
     assert not mailing.is_for_test_inbox
     assert plan.plan(NOW) == []
     mailing.refresh_from_db()
-    assert mailing.waiting_reason == "No server can send this now: Alpha is inactive."
+    assert mailing.waiting_reason == (
+        "No server can send this now: Inbox sends to the Test inbox and this campaign to real mailboxes, Alpha is"
+        " inactive."
+    )
 
 
 def test_one_that_is_added_after_the_start_takes_nothing(
