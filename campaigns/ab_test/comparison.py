@@ -138,7 +138,7 @@ def verdict(standings: list[winner.Standing] | None, letters: dict[int, str]) ->
     else:
         said = _("Variant %(letter)s is ahead, and by more than chance.") % {"letter": letters[found]}
     if any(each.loads for each in standings):
-        said += " " + _("Clicks without a name are an upper bound: one person may click several times.")
+        said += " " + _("Clicks without a name are an estimate: one person may click several times.")
     return said
 
 

@@ -1,7 +1,7 @@
 """Which variant of an A/B test is ahead, and whether the lead is more than chance. Visits by people decide alone.
 
-A visit by name counts its person once. A visit without a name may be one person's tenth: their number is an upper
-bound, and a lead has to be larger to mean something. Opens decide by name only.
+A visit by name counts its person once. A visit without a name may be one person's tenth: their number estimates how
+many people there were, and a lead has to be larger to mean something. Opens decide by name only.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -284,8 +284,8 @@ def test_the_comparison_says_whether_the_lead_is_more_than_chance(by_clicks: Cam
     assert "Too close to call" in close
     assert "16.0%" in close  # 12 of 75.
     assert "Variant B is ahead, and by more than chance." in clear
-    assert "upper bound" not in clear
-    assert "upper bound" in unnamed
+    assert "an estimate" not in clear
+    assert "Clicks without a name are an estimate" in unnamed
 
 
 @pytest.mark.postgres

@@ -113,6 +113,23 @@ def test_what_is_counted_without_the_person_is_no_person(sent: Campaign) -> None
     assert (found.line.clicks_percent, found.line.click_to_open) == ("15%", "")
 
 
+def test_clicks_without_a_name_are_called_an_estimate_and_no_bound(sent: Campaign, marketer: Client) -> None:
+    """Some scanners are among them, and some quick readers are not."""
+    Mailing.objects.update(tracking="anonymous")
+    visited(sent, "click", "human", 30)
+
+    for name in ("campaigns:progress", "campaigns:report"):
+        page = marketer.get(reverse(name, args=[sent.pk])).content.decode().partition('id="campaign-visits"')[2]
+        card = page.partition("</section>")[0]
+        assert "estimate, 15% of accepted" in card
+        assert "Clicks by people are an estimate" in card
+        assert "at most" not in card
+    assert (
+        "Clicks without a name are an estimate."
+        in marketer.get(reverse("campaigns:click_map", args=[sent.pk])).content.decode()
+    )
+
+
 def test_people_and_nameless_clicks_of_one_campaign_stay_apart(sent: Campaign) -> None:
     visited(sent, "click", "human", 30, 20)
     visited(sent, "click", "human", 5)
