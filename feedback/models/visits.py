@@ -116,7 +116,7 @@ class FirstVisit(models.Model):
 
 
 class CountingGap(models.Model):
-    """The last time when no visit was counted by name: the installation's level was lower, or too many visits waited.
+    """The last time when no visit was counted by name: the level was lower, too many waited, or a disk was full.
 
     At most one row. Of mail that began before, nobody knows who didn't open it.
     """

@@ -74,9 +74,12 @@ def add(loads: Mapping[CountKey, int], people: Mapping[CountKey, int]) -> None:
         )
 
 
-def note_gap(now: dt.datetime) -> None:
-    """Note that visits are not counted by name now, whatever their mailing and the people say."""
-    if not CountingGap.objects.filter(ended_at__gt=now - GAP_NOTED_EVERY).exists():
+def note_gap(now: dt.datetime, every: dt.timedelta = GAP_NOTED_EVERY) -> None:
+    """Note that visits are not counted by name now, whatever their mailing and the people say.
+
+    :param every: a gap noted within this time before is not noted again.
+    """
+    if not CountingGap.objects.filter(ended_at__gt=now - every).exists():
         CountingGap.objects.update_or_create(pk=1, defaults={"ended_at": now})
 
 

@@ -4,6 +4,7 @@ Nothing else passes here, so that a thousand clicks a second need no session, mi
 left to Django, which has a page for it. No cookie is set or read, and no IP address or user agent is kept.
 """
 
+import datetime as dt
 import logging
 import threading
 import time
@@ -11,8 +12,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
+from delivery import clock
+from feedback.visits import counts
 from feedback.visits.networks import NetworkHashes
 from feedback.visits.spool import Line, Spool, spool_folder, written_line
 from feedback.visits.targets import Targets
@@ -147,10 +150,28 @@ class Edge:
         while True:
             time.sleep(1)
             try:
-                self._spool.tend()
+                self._look_after_spool()
                 stand_in.step_in()
             except Exception:  # The thread must outlive whatever happens.
                 log.exception("the spool was not tended")
+
+    def _look_after_spool(self) -> None:
+        self._spool.tend()
+        if self._spool.has_gap:
+            self._note_gap()
+
+    def _note_gap(self) -> None:
+        """Note that answered visits could not be kept. Where the database can't be written either, a later call does.
+
+        Nobody is called silent then who may have been one of these visitors.
+        """
+        self._spool.has_gap = False  # Before the time is read: what is lost meanwhile is noted by the next call.
+        try:
+            counts.note_gap(clock.now(), every=dt.timedelta())
+        except DatabaseError:
+            self._spool.has_gap = True
+        finally:
+            connection.close()
 
     def _refuse(self, wsgi: Environ, start: Start) -> Iterable[bytes]:
         if not self._wrong.is_too_often(self._networks.of(origin_of(wsgi))):

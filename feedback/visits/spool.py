@@ -84,6 +84,7 @@ class Spool:
         self._is_synced = self._is_folder_synced = True
         self._is_torn = False
         self._dropped, self._why_dropped = 0, ""
+        self.has_gap = False  # A line could not be written. Whoever notes that sets it back.
 
     def append(self, line: bytes) -> bool:
         """Write a line; False if it could not be written, which :meth:`tend` reports."""
@@ -94,8 +95,11 @@ class Spool:
                 self._is_torn = os.write(file, whole) < len(whole)
             except OSError as error:
                 self._dropped, self._why_dropped = self._dropped + 1, error.strerror or ""
+                self.has_gap = True
                 return False
-            self._dropped += self._is_torn
+            if self._is_torn:
+                self._dropped += 1
+                self.has_gap = True
             self._is_synced = False
             return not self._is_torn
 

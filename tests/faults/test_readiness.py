@@ -1,9 +1,7 @@
 """Readiness of the whole product under faults: red within half a minute with the reason, and green again by itself."""
 
-import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,6 +22,7 @@ from delivery.models import WorkerReport
 from tests.delivery.making import make_list, make_mailing, make_server
 from tests.harness.clocks import WrongClock
 from tests.harness.demo import free_ports
+from tests.harness.disks import disk_at, fill
 from tests.harness.workers import ROOT, Worker, database_url
 from tests.peers.peer import running_peer
 
@@ -97,22 +96,7 @@ class Web:
 @pytest.fixture
 def small_disk(stack: ExitStack, tmp_path: Path) -> Path:
     """Return a folder on a disk of eight megabytes of its own."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "tmpfs", str(folder)]
-    if shutil.which("mount") is None or subprocess.run(command, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a file system")
-    stack.callback(lambda: subprocess.run(["umount", "-l", str(folder)], check=True))
-    return folder
-
-
-def fill(folder: Path) -> Path:
-    """Fill the disk to the last byte, and return the file that does it."""
-    ballast = folder / "ballast"
-    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-    return ballast
+    return stack.enter_context(disk_at(tmp_path / "small", "8m"))
 
 
 def start_worker(stack: ExitStack, data_dir: Path, **options: Any) -> Worker:

@@ -14,9 +14,11 @@ from django.conf import LazySettings
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import DatabaseError, OperationalError, connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from delivery.content.targets import store
 from delivery.models import Mailing
+from feedback.models import CountingGap
 from feedback.visits import edge as edge_module
 from feedback.visits import targets
 from feedback.visits.edge import PIXEL, WRONG_PER_MINUTE, WrongLinks
@@ -41,6 +43,7 @@ from tests.feedback.visits.making import (
     open_of,
     tracked_mailing,
 )
+from tests.harness.disks import disk_at, fill
 
 pytestmark = pytest.mark.django_db(transaction=True)  # A lookup closes the connection, as between requests.
 
@@ -442,9 +445,10 @@ def test_a_line_is_short(mailing: Mailing) -> None:
 
 
 def test_a_full_disk_keeps_nobody_from_the_page(
-    mailing: Mailing, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    mailing: Mailing, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     edge, path = edge_before(), click_of(message_to(mailing), link_of(mailing))
+    monkeypatch.setattr(edge, "_take_care", lambda: None)  # No thread notes a gap in the next test's database.
     ask(edge, path)
     # The kernel refuses to let files grow, as a full disk does.
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -465,3 +469,41 @@ def test_a_full_disk_keeps_nobody_from_the_page(
     assert [line is not None for line in lines] == [True, False, True]  # The torn one stands on a line of its own.
     assert "3 opens or clicks were answered and could not be kept" in caplog.text
     assert os.path.exists(tmp_path / "spool")
+
+
+def test_what_a_full_disk_did_not_keep_is_noted_as_a_gap_once_the_database_can_be_written(
+    mailing: Mailing, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with disk_at(tmp_path / "spool", "64k") as disk:
+        edge, path = edge_before(), click_of(message_to(mailing), link_of(mailing))
+        monkeypatch.setattr(edge, "_take_care", lambda: None)  # This test does.
+        ask(edge, path)
+        edge._look_after_spool()
+        assert not CountingGap.objects.exists()  # Nothing is missing yet.
+
+        ballast = fill(disk)
+        answers = [ask(edge, path).status for _ in range(100)]  # More than the rest of the last block holds.
+        with connection.execute_wrapper(refuse):
+            edge._look_after_spool()
+        assert not CountingGap.objects.exists()
+        lost_at = timezone.now()
+        edge._look_after_spool()
+
+        assert set(answers) == {302}
+        assert "No space left on device" in caplog.text
+        assert CountingGap.objects.get().ended_at >= lost_at
+        ballast.unlink()
+        kept = whole_lines_of(edge)
+        ask(edge, path)
+        CountingGap.objects.all().delete()
+        edge._look_after_spool()
+        assert whole_lines_of(edge) == kept + 1
+        assert not CountingGap.objects.exists()  # A gap is noted once.
+
+
+def whole_lines_of(edge: Any) -> int:
+    return len([line for line in lines_of(edge) if line is not None])
+
+
+def refuse(execute: Any, sql: str, *args: Any) -> Any:
+    raise OperationalError("the database is away")
