@@ -18,7 +18,7 @@ import pytest
 from django.conf import settings
 from django.db.models import Sum
 
-from feedback.models import PendingVisit, VisitCount
+from feedback.models import FirstVisit, PendingVisit, VisitCount
 from feedback.visits.gather import gather_for_a_while
 from feedback.visits.spool import spool_folder
 from feedback.visits.verdicts import judge_for_a_while
@@ -41,8 +41,8 @@ while True:
 class People:
     """Threads that open and click, each over one connection until it breaks."""
 
-    def __init__(self, port: int, paths: list[str]) -> None:
-        self.port, self.paths = port, paths
+    def __init__(self, port: int, paths: list[str], pause_seconds: float) -> None:
+        self.port, self.paths, self.pause_seconds = port, paths, pause_seconds
         self.asked = self.answered = 0
         self._lock = threading.Lock()
         self._is_over = threading.Event()
@@ -61,7 +61,8 @@ class People:
     def _go(self, seed: int) -> None:
         chosen = random.Random(seed)
         while not self._is_over.is_set():
-            client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+            # Nobody gives up while new processes start: only a kill leaves a request without its answer.
+            client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
             with contextlib.closing(client), contextlib.suppress(OSError, http.client.HTTPException):
                 while not self._is_over.is_set():
                     with self._lock:
@@ -72,6 +73,7 @@ class People:
                     assert answer.status in (200, 302)
                     with self._lock:
                         self.answered += 1
+                    self._is_over.wait(self.pause_seconds)
 
 
 @pytest.fixture
@@ -140,42 +142,60 @@ def kill_one_of(workers: list[int], chosen: random.Random) -> bool:
     return True
 
 
-@pytest.mark.parametrize("most", [4, pytest.param(40, marks=pytest.mark.faults)], ids=["short", "long"])
-@pytest.mark.timeout(600)
-def test_nothing_answered_is_lost_or_doubled_by_kills(environment: dict[str, str], most: int) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "people_asked", "most_between", "pause_seconds"),
+    [
+        pytest.param(0, 30, 200, 0, id="short"),
+        # About 200 requests a second, as beside a campaign, and a kill every few seconds.
+        pytest.param(300, 300, 1_000, 0.02, id="long", marks=pytest.mark.faults),
+    ],
+)
+@pytest.mark.timeout(900)
+def test_nothing_answered_is_lost_or_doubled_by_kills(
+    environment: dict[str, str], seconds: float, people_asked: int, most_between: int, pause_seconds: float
+) -> None:
     allow()
     mailing = tracked_mailing()
     code = link_of(mailing)
-    messages = [message_to(mailing, f"{number}@example.net") for number in range(30)]
+    messages = [message_to(mailing, f"{number}@example.net") for number in range(people_asked)]
     paths = [click_of(message, code) for message in messages] + [open_of(message) for message in messages]
-    chosen, kills = random.Random(4711), 0
+    chosen, web_kills, gatherer_kills = random.Random(4711), 0, 0
 
-    with web(environment) as (port, master), contextlib.ExitStack() as stack, People(port, paths) as people:
+    with (
+        web(environment) as (port, master),
+        contextlib.ExitStack() as stack,
+        People(port, paths, pause_seconds) as people,
+    ):
         gatherer = start_gatherer(environment, stack)
-        deadline = time.monotonic() + 90
-        while kills < 12 or people.answered < 500:
-            assert time.monotonic() < deadline, (kills, people.answered)
+        began = time.monotonic()
+        deadline = began + seconds + 90
+        while web_kills + gatherer_kills < 12 or people.answered < 500 or time.monotonic() < began + seconds:
+            assert time.monotonic() < deadline, (web_kills, gatherer_kills, people.answered)
             before = people.answered
-            while people.answered < before + chosen.randint(5, 200) and time.monotonic() < deadline:
+            while people.answered < before + chosen.randint(5, most_between) and time.monotonic() < deadline:
                 time.sleep(0.01)
-            if kills % 3 == 2:
+            if (web_kills + gatherer_kills) % 3 == 2:
                 gatherer.kill()
                 gatherer.wait()
                 gatherer = start_gatherer(environment, stack)
-                kills += 1
+                gatherer_kills += 1
             else:
-                kills += kill_one_of(children_of(master.pid), chosen)
+                web_kills += kill_one_of(children_of(master.pid), chosen)
 
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + seconds + 60
     while list(spool_folder().glob("events-*")):  # The kernel takes the locks of the last ones in a moment.
         assert time.monotonic() < deadline, "a file was not gathered"
         gather_for_a_while(spool_folder(), lambda: dt.datetime.now(dt.UTC), 60)
-    judge_for_a_while(lambda: dt.datetime.now(dt.UTC) + dt.timedelta(minutes=6), 60)
-    counted = VisitCount.objects.filter(link_id=0).aggregate(loads=Sum("loads"))["loads"]
+    judge_for_a_while(lambda: dt.datetime.now(dt.UTC) + dt.timedelta(minutes=6), seconds + 60)
+    counts = VisitCount.objects.filter(link_id=0).aggregate(loads=Sum("loads"), people=Sum("people"))
+    print(f"{web_kills} web processes and {gatherer_kills} gatherers killed, {people.asked} asked,")
+    print(f"{people.answered} answered, {counts['loads']} counted, {counts['people']} of them first visits")
     assert not PendingVisit.objects.filter(is_judged=False).exists()
     # A request whose answer was killed may have been counted, and no other one.
-    assert people.answered <= counted <= people.asked
-    assert people.asked - people.answered <= 4 * (kills + 1)
+    assert people.answered <= counts["loads"] <= people.asked
+    assert people.asked - people.answered <= 4 * (web_kills + 1)
+    # Each first visit is noted and counted in one transaction.
+    assert counts["people"] == FirstVisit.objects.filter(link_id=0).count() > 0
 
 
 def start_gatherer(environment: dict[str, str], stack: contextlib.ExitStack) -> "subprocess.Popen[bytes]":
