@@ -108,7 +108,7 @@ def brought(conditions: Mapping[str, Any], consent_lists: tuple[int, ...], now: 
 
     :raises NotCounted: as :meth:`campaigns.audience.headcounts.Headcounts.once` does.
     """
-    meeting = Contact.objects.filter(query.meets(load(conditions), query.moment(now)))
+    meeting = query.people(load(conditions), now)
     agreed = meeting.filter(subscribed(consent_lists))
     alone = Headcounts(Audience(segments=(conditions,), consent_lists=consent_lists))
     number, with_consent = alone.once("segment", now, lambda: [meeting.count(), agreed.count()])

@@ -129,13 +129,11 @@ def _count(group: Group) -> tuple[int, int, list[dict[str, str]]]:
     """
     now = timezone.now()
     found = query.people(group, now)
-    not_known = query.unknown(group, query.moment(now))
     with transaction.atomic():
         if is_postgresql():
             with connection.cursor() as cursor:
                 cursor.execute(f"SET LOCAL statement_timeout = '{LONGEST_COUNT_SECONDS}s'")
-        number = found.count()
-        unknown = 0 if not_known is None else Contact.objects.filter(not_known).count()
+        number, unknown = query.count(group, now)
         people = list(found.order_by("pk")[:SAMPLE_PEOPLE]) if number else []
     found_people = [
         {

@@ -2,18 +2,22 @@
 
 Higher rooms add fields about what they store in :data:`CONDITION_KINDS`. Every condition is true or false, never NULL,
 so that "none of these" is the exact opposite of "any of these". The exception is what isn't known of everybody, such as
-clicks: then people of whom it isn't known meet neither, and :func:`unknown` selects them.
+clicks: there NULL says that it isn't known of a person. They meet neither, by the rules that SQL has for NULL: "all of
+these" is false as soon as one is, and "any of these" is true as soon as one is.
 """
 
 import datetime as dt
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
+from operator import and_, or_
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import EmptyResultSet
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Value
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext
 
 from contacts.models import Attribute, Contact, ContactList, Segment, Subscription
@@ -52,8 +56,7 @@ class ConditionKind:
 
     fields: Callable[[], Iterable[ConditionField]]
     compile: Callable[[Condition, Moment], Q]
-    # Selects the contacts of whom the condition is known to be false. None: everybody else; then all is known.
-    compile_false: Callable[[Condition, Moment], Q] | None = None
+    is_known: bool = True  # Of everybody. False: the condition may be NULL.
 
 
 # What segments may ask, by what stands before the colon in a field's name.
@@ -74,41 +77,25 @@ def check(conditions: Any) -> Group:
 
 
 def meets(group: Group, at: Moment) -> Q:
-    """Return the condition for contacts who meet the group."""
-    return _known(group, at, is_true=True)
+    """Return the condition for contacts who meet the group: true or false, never NULL."""
+    met = _met(group, at)
+    return met if _is_known(group) else Q(Coalesce(ExpressionWrapper(met, BooleanField()), Value(value=False)))
 
 
-def unknown(group: Group, at: Moment) -> Q | None:
-    """Return the condition for contacts of whom nobody knows whether they meet the group; None if all is known."""
-    if all(CONDITION_KINDS[condition.kind].compile_false is None for condition in group.conditions()):
-        return None
-    return ~_known(group, at, is_true=True) & ~_known(group, at, is_true=False)
-
-
-def _known(group: Group, at: Moment, *, is_true: bool) -> Q:
-    """Return the condition for contacts of whom the group is known to be true, or known to be false.
-
-    "All of these" is false as soon as one is; "none of these" is true if each is known to be false (Kleene's logic).
-    """
+def _met(group: Group, at: Moment) -> Q:
+    """Return the condition for contacts who meet the group; NULL for those of whom nobody knows."""
     if not group.members:
-        return Q(pk__in=[]) if is_true else ~Q(pk__in=[])
-    wants_true = is_true != (group.match == "none")
+        return Q(pk__in=[])
     parts = [
-        _known(member, at, is_true=wants_true) if isinstance(member, Group) else _known_one(member, at, wants_true)
+        _met(member, at) if isinstance(member, Group) else CONDITION_KINDS[member.kind].compile(member, at)
         for member in group.members
     ]
-    needs_all = is_true != (group.match == "any")
-    found = parts[0]
-    for part in parts[1:]:
-        found = found & part if needs_all else found | part
-    return found
+    found = reduce(and_ if group.match == "all" else or_, parts)
+    return ~found if group.match == "none" else found
 
 
-def _known_one(condition: Condition, at: Moment, is_true: bool) -> Q:
-    kind = CONDITION_KINDS[condition.kind]
-    if is_true:
-        return kind.compile(condition, at)
-    return kind.compile_false(condition, at) if kind.compile_false else ~kind.compile(condition, at)
+def _is_known(group: Group) -> bool:
+    return all(CONDITION_KINDS[condition.kind].is_known for condition in group.conditions())
 
 
 def moment(now: dt.datetime) -> Moment:
@@ -118,7 +105,25 @@ def moment(now: dt.datetime) -> Moment:
 
 def people(group: Group, now: dt.datetime) -> QuerySet[Contact]:
     """Return the contacts who meet the conditions at ``now``, as one query."""
-    return Contact.objects.filter(meets(group, moment(now)))
+    return Contact.objects.filter(_met(group, moment(now)))
+
+
+def outcomes(group: Group, now: dt.datetime) -> QuerySet[Contact]:
+    """Return all contacts, each with ``is_met``: whether they meet the conditions at ``now``. None: nobody knows."""
+    return Contact.objects.annotate(is_met=_is_met(group, now))
+
+
+def _is_met(group: Group, now: dt.datetime) -> Combinable:
+    return ExpressionWrapper(_met(group, moment(now)), BooleanField())
+
+
+def count(group: Group, now: dt.datetime) -> tuple[int, int]:
+    """Return how many contacts meet the conditions at ``now``, and of how many nobody knows."""
+    if _is_known(group):
+        return people(group, now).count(), 0
+    everybody = Contact.objects.order_by().annotate(is_met=_is_met(group, now))
+    numbers = dict(everybody.values_list("is_met").annotate(Count("pk")))
+    return numbers.get(True, 0), numbers.get(None, 0)
 
 
 def people_sql(

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Case, Exists, IntegerField, Max, OuterRef, Q, QuerySet, Subquery, When
-from django.db.models.functions import Coalesce
-from django.db.models.lookups import Exact, In
+from django.db.models import Case, Exists, IntegerField, Max, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.functions import Coalesce, NullIf
+from django.db.models.lookups import Exact
 
 from campaigns.reports.segment_fields import started_campaigns
 from campaigns.schedule import mailings
@@ -160,13 +160,10 @@ def _with_counted(sentence: str, said: Mapping[str, str]) -> str:
 _NOTHING, _SILENT, _UNCLEAR, _VISITED = range(4)
 
 
-def _meets(condition: Condition, moment: Moment) -> Q:
-    return Q(Exact(_outcome(condition, moment), _SILENT if condition.operator.endswith(_NOT) else _VISITED))
-
-
-def _fails(condition: Condition, moment: Moment) -> Q:
-    other = _VISITED if condition.operator.endswith(_NOT) else _SILENT
-    return Q(In(_outcome(condition, moment), [_NOTHING, other]))
+def _compile(condition: Condition, moment: Moment) -> Q:
+    """Return whether contacts visited, or whether they didn't; NULL where it isn't known."""
+    wanted = _SILENT if condition.operator.endswith(_NOT) else _VISITED
+    return Q(Exact(NullIf(_outcome(condition, moment), Value(_UNCLEAR)), wanted))
 
 
 def _outcome(condition: Condition, moment: Moment) -> Coalesce:
@@ -285,6 +282,6 @@ def _is_counted(moment: Moment) -> Q:
 
 
 VISIT_KINDS = {
-    "clicks": ConditionKind(_click_fields, _meets, _fails),
-    "opens": ConditionKind(_open_fields, _meets, _fails),
+    "clicks": ConditionKind(_click_fields, _compile, is_known=False),
+    "opens": ConditionKind(_open_fields, _compile, is_known=False),
 }

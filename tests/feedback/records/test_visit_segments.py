@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from campaigns.models import Campaign
 from contacts.consent import tracking
 from contacts.models import ConsentEvent, Contact
 from contacts.segments import query
-from contacts.segments.conditions import ConditionsInvalid, describe
+from contacts.segments.conditions import ConditionsInvalid, Group, describe
 from delivery.models import Mailing, Message, TrackedLink, TrackedTarget
 from feedback.models import FirstVisit, Visit
 from feedback.visits.counts import note_gap
@@ -81,10 +82,13 @@ def visit(message: Message, days: float, kind: str = "click", visitor: str = "hu
 def found(asked: dict[str, Any], match: str = "all") -> str:
     """Return the first letters of the people who meet the condition, a bar, and of those of whom nobody knows."""
     group = query.check(json.loads(json.dumps({"match": match, "conditions": [asked]})))
-    not_known = query.unknown(group, query.moment(NOW))
-    assert not_known is not None
-    sets = query.people(group, NOW), Contact.objects.filter(not_known)
-    return "|".join("".join(sorted(email[0] for email in each.values_list("email", flat=True))) for each in sets)
+    return _letters_of(group)
+
+
+def _letters_of(group: Group) -> str:
+    met = query.people(group, NOW).values_list("email", flat=True)
+    unknown = [email for email, is_met in query.outcomes(group, NOW).values_list("email", "is_met") if is_met is None]
+    return "|".join("".join(sorted(email[0] for email in emails)) for emails in (met, unknown))
 
 
 @pytest.fixture(autouse=True)
@@ -286,10 +290,7 @@ def test_a_group_is_known_where_one_of_its_conditions_decides_it(sale: Campaign)
 
     def both(match: str) -> str:
         group = query.check({"match": match, "conditions": [clicked, cleo]})
-        not_known = query.unknown(group, query.moment(NOW))
-        assert not_known is not None
-        sets = query.people(group, NOW), Contact.objects.filter(not_known)
-        return "|".join("".join(sorted(contact.email[0] for contact in each)) for each in sets)
+        return _letters_of(group)
 
     assert (both("all"), both("any"), both("none")) == ("|c", "ac|deg", "bfhi|deg")
 
@@ -434,9 +435,7 @@ def test_what_grows_with_the_mail_is_looked_up_by_person(sale: Campaign, outcome
         cursor.execute("ANALYZE")
         for asked, _, _ in [*CASES, ({"operator": "clicked_not", "campaign": sale.pk}, "", "")]:
             group = query.check({"match": "all", "conditions": [{"field": "clicks", **asked}]})
-            not_known = query.unknown(group, query.moment(NOW))
-            assert not_known is not None
-            people = query.people(group, NOW) if outcome == "meet" else Contact.objects.filter(not_known)
+            people = query.people(group, NOW) if outcome == "meet" else query.outcomes(group, NOW)
             sql, parameters = people.query.sql_with_params()
             cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", parameters)
             for node in _nodes(cursor.fetchone()[0][0]["Plan"]):
@@ -457,3 +456,18 @@ def test_many_people_are_asked_about_in_one_query(sale: Campaign, django_assert_
         group = query.check({"match": "all", "conditions": [{"field": "clicks", **asked}]})
         with django_assert_num_queries(1):
             list(query.people(group, NOW))
+
+
+@pytest.mark.parametrize(("asked", "meet", "meet_not"), CASES)
+@pytest.mark.parametrize("match", ["all", "none"])
+def test_everybody_is_looked_at_once_to_be_counted(
+    sale: Campaign, asked: dict[str, Any], meet: str, meet_not: str, match: str
+) -> None:
+    group = query.check({"match": match, "conditions": [{"field": "clicks", **asked}]})
+
+    with CaptureQueriesContext(connection) as queries:
+        counted = query.count(group, NOW)
+
+    assert counted == tuple(map(len, (meet if match == "all" else meet_not).split("|")))
+    (only,) = (each["sql"] for each in queries)
+    assert only.count('FROM "feedback_countinggap"') == 1
