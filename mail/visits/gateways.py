@@ -27,13 +27,12 @@ class Networks:
         :raises ValueError: if one is no network.
         """
         read = [ipaddress.ip_network(text) for line in networks if (text := line.partition("#")[0].strip())]
+        v4 = ipaddress.collapse_addresses(each for each in read if isinstance(each, ipaddress.IPv4Network))
+        v6 = ipaddress.collapse_addresses(each for each in read if isinstance(each, ipaddress.IPv6Network))
+        # In their order, and none within another one.
         self._of_version = {
-            version: sorted(
-                (int(network.network_address), int(network.broadcast_address))
-                for network in read
-                if network.version == version
-            )
-            for version in (4, 6)
+            4: [(int(network.network_address), int(network.broadcast_address)) for network in v4],
+            6: [(int(network.network_address), int(network.broadcast_address)) for network in v6],
         }
 
     def __contains__(self, address: str) -> bool:
@@ -45,7 +44,7 @@ class Networks:
         if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped:
             found = found.ipv4_mapped
         number = int(found)
-        # The last network that begins before or at the address decides, as networks never overlap in part.
+        # The last network that begins before or at the address decides.
         ranges = self._of_version[found.version]
         place = bisect_right(ranges, (number, 1 << 128))
         return place > 0 and number <= ranges[place - 1][1]

@@ -40,3 +40,10 @@ def test_the_shipped_list_is_dated_and_can_be_read() -> None:
 )
 def test_companies_behind_a_gateway_are_known_by_their_provider(provider: str, domain: str, is_gateway: bool) -> None:
     assert is_gateway_provider(provider, domain) is is_gateway
+
+
+def test_a_network_within_another_one_hides_nothing() -> None:
+    networks = Networks(["10.0.0.0/8", "10.1.0.0/16", "2001:db8::/32", "2001:db8:1::/48"])
+
+    assert all(address in networks for address in ("10.1.2.3", "10.2.0.1", "2001:db8:1::1", "2001:db8:2::1"))
+    assert "11.0.0.1" not in networks
