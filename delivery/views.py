@@ -309,7 +309,9 @@ def held_back(request: HttpRequest, server_id: int) -> HttpResponse:
 def server_health(request: HttpRequest) -> HttpResponse:
     """Show the state of each server, its last replies, what it holds back, and its incidents; the worst first."""
     now = timezone.now()
-    page = Paginator(list_row.worst_first(now), SERVERS_PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(list_row.with_current_period(list_row.worst_first(now), now), SERVERS_PER_PAGE).get_page(
+        request.GET.get("page")
+    )
     shown = [
         (health, states.state_of(health.server, now), list_row.last_success(health.server, now))
         for health in operators_server_health.of(list(page.object_list), now)

@@ -1,9 +1,9 @@
 """The cells of a server in a list: address, encryption, quota and caps."""
 
 import datetime as dt
-from typing import Any
 
-from django.db.models import Case, F, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import Case, F, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models.functions import Least
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import get_current_timezone
@@ -14,7 +14,7 @@ from mail.addresses import readable_domain
 from smtpservers.admin.states import badge
 from smtpservers.destinations import Security
 from smtpservers.limits import sliding_window
-from smtpservers.limits.quota_period import kept_from_campaigns
+from smtpservers.limits.quota_period import MOST_KEPT, kept_from_campaigns
 from smtpservers.limits.sliding_window import DAY, HOUR
 from smtpservers.models import QuotaPeriod, RecentUse, SmtpServer
 from words import numbers
@@ -22,6 +22,8 @@ from words.instants import ago, stamp
 
 NEARLY_FULL_PERCENT = 80
 FULL_PERCENT = 95
+# As smtpservers.limits.quota_period.kept_from_campaigns says.
+_KEPT = Least(F("max_per_month") / 100, MOST_KEPT, output_field=IntegerField())
 
 _SECURITY = {
     Security.IMPLICIT: ("blue", "TLS", gettext_lazy("Implicit TLS.")),
@@ -40,21 +42,35 @@ _SECURITY = {
 
 
 def with_current_period(servers: QuerySet[SmtpServer], now: dt.datetime) -> QuerySet[SmtpServer]:
-    """Annotate each server with ``units_used`` and ``units_reserved`` of the current period; None before its first
-    unit.
+    """Annotate each server with ``units_used``, ``units_reserved`` and ``period_ends_at`` of the current period; None
+    before its first unit.
 
     The use for its caps is selected along.
     """
     current = QuotaPeriod.objects.filter(server=OuterRef("pk"), starts_at__lte=now, ends_at__gt=now)
     latest = current.order_by("-starts_at")
     return servers.select_related("recent_use").annotate(
-        units_used=Subquery(latest.values("used")[:1]), units_reserved=Subquery(latest.values("reserved")[:1])
+        units_used=Subquery(latest.values("used")[:1]),
+        units_reserved=Subquery(latest.values("reserved")[:1]),
+        period_ends_at=Subquery(latest.values("ends_at")[:1]),
     )
 
 
-def filled(servers: QuerySet[Any], percent: int) -> QuerySet[Any]:
-    """Return the servers that have used this percentage of their quota; see :func:`with_current_period`."""
-    return servers.filter(max_per_month__gt=0, units_used__gte=F("max_per_month") * (percent / 100))
+def nearly_full() -> Q:
+    """Return the condition for servers that have used most of their quota; see :func:`with_current_period`."""
+    return Q(max_per_month__gt=0, units_used__gte=F("max_per_month") * (NEARLY_FULL_PERCENT / 100))
+
+
+def used_up() -> Q:
+    """Return the condition for servers whose quota campaigns have used up; see :func:`with_current_period`."""
+    return Q(max_per_month__gt=0, units_used__gte=F("max_per_month") - _KEPT)
+
+
+def has_room() -> Q:
+    """Return the opposite of :func:`used_up`, written out: in SQL, NOT of a comparison with NULL is NULL."""
+    return (
+        Q(max_per_month=None) | Q(max_per_month=0) | Q(units_used=None) | Q(units_used__lt=F("max_per_month") - _KEPT)
+    )
 
 
 def paused(now: dt.datetime) -> Q:

@@ -97,7 +97,7 @@ FLEET_COLUMNS = ("name", "state_alone", "quota")
 
 
 class ServerStateFilter(SimpleListFilter):
-    """Active, untested, paused by the system, full as the provider reported, or inactive."""
+    """Active, untested, paused by the system, full by its quota or as the provider reported, or inactive."""
 
     title = _("state")
     parameter_name = "state"
@@ -115,12 +115,13 @@ class ServerStateFilter(SimpleListFilter):
         now = timezone.now()
         is_paused = list_row.paused(now)
         # Written out: in SQL, NOT of a comparison with NULL is NULL.
-        is_not_full = Q(full_until=None) | Q(full_until__lte=now)
+        is_not_full = (Q(full_until=None) | Q(full_until__lte=now)) & list_row.has_room()
+        is_full = Q(full_until__gt=now) | list_row.used_up()
         conditions = {
             "active": Q(is_active=True, tested_at__isnull=False) & ~is_paused & is_not_full,
             "untested": Q(is_active=True, tested_at=None) & ~is_paused,
             "paused": Q(is_active=True) & is_paused,
-            "full": Q(is_active=True, tested_at__isnull=False) & ~is_paused & Q(full_until__gt=now),
+            "full": Q(is_active=True, tested_at__isnull=False) & ~is_paused & is_full,
             "inactive": Q(is_active=False),
         }
         return queryset.filter(conditions.get(self.value() or "", Q()))
@@ -142,8 +143,8 @@ class QuotaFilter(SimpleListFilter):
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[SmtpServer]) -> QuerySet[SmtpServer]:
-        percent = {"nearly": list_row.NEARLY_FULL_PERCENT, "full": 100}.get(self.value() or "")
-        return queryset if percent is None else list_row.filled(queryset, percent)
+        conditions = {"nearly": list_row.nearly_full, "full": list_row.used_up}
+        return queryset.filter(conditions.get(self.value() or "", Q)())
 
 
 class WholeText(HistoricalRecordContextHelper):  # type: ignore[misc]  # simple-history ships no types.

@@ -2,12 +2,14 @@
 
 import datetime as dt
 from dataclasses import dataclass, replace
+from typing import Any
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext as _
 
+from smtpservers.limits.quota_period import kept_from_campaigns
 from smtpservers.limits.rate_limiter import factor_at
 from smtpservers.models import SmtpServer
 from smtpservers.routing.candidates import missing_signature
@@ -33,7 +35,10 @@ class State:
 
 
 def state_of(server: SmtpServer, now: dt.datetime) -> State:
-    """Return the state: the operator's switch comes first, then what the system keeps of the server."""
+    """Return the state: the operator's switch comes first, then what the system keeps of the server.
+
+    A used-up quota is known of servers that :func:`smtpservers.admin.list_row.with_current_period` read.
+    """
     if not server.is_active:
         return State("inactive", _("Inactive"), "grey", _("Only Send test uses this server."))
     if is_paused(server, now):
@@ -68,12 +73,28 @@ def state_of(server: SmtpServer, now: dt.datetime) -> State:
             server.full_until,
             may_resume=True,
         )
+    if (resets_at := used_up_until(server)) is not None:
+        meaning = _("The quota is used up. It resets on %(time)s.") % {"time": moment(resets_at, now)}
+        return State("full", _("Full"), "orange", meaning, until=resets_at)
     if (factor := factor_at(server.slow_factor, server.slowed_at, now)) < 1:
         meaning = _("The provider asked us to slow down: sending at %(part)s of normal speed.") % {
             "part": f"{100 * factor:.0f}%"
         }
         return State("slowed", _("Slowed"), "orange", meaning, since=server.slowed_at, may_resume=True)
     return State("active", _("Active"), "green", _("Ready to send."))
+
+
+def used_up_until(server: Any) -> dt.datetime | None:
+    """Return when the quota resets that campaigns have used up; None if it has room, or was not read."""
+    used: int | None = getattr(server, "units_used", None)
+    if (
+        not server.max_per_month
+        or used is None
+        or used < server.max_per_month - kept_from_campaigns(server.max_per_month)
+    ):
+        return None
+    resets_at: dt.datetime = server.period_ends_at
+    return resets_at
 
 
 def with_missing_key(state: State, server: SmtpServer) -> State:

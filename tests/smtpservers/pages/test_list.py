@@ -181,7 +181,8 @@ def test_the_filters(signed_in: Client, make_server: Callable[..., SmtpServer]) 
     use(make_server("Nearly", max_per_month=10), 8)
     use(make_server("Full", max_per_month=10), 10)
 
-    assert names(signed_in, "?state=active") == ["Fine", "Held once", "Plain", "Nearly", "Full"]
+    assert names(signed_in, "?state=active") == ["Fine", "Held once", "Plain", "Nearly"]
+    assert names(signed_in, "?state=full") == ["Full"]
     assert names(signed_in, "?state=paused") == ["Held"]
     assert names(signed_in, "?state=inactive") == ["Off"]
     assert names(signed_in, "?use_tls__exact=0") == ["Plain"]
@@ -376,3 +377,22 @@ def test_a_new_server_is_added_at_the_end(signed_in: Client, make_server: Callab
 
     assert SmtpServer.objects.get(name="Second").display_order == 80
     assert "UTM source has capitals or spaces" in page.content.decode()
+
+
+def test_a_used_up_quota_is_the_state_on_the_list_the_page_and_health(
+    signed_in: Client, make_server: Callable[..., SmtpServer]
+) -> None:
+    server, roomy = make_server("Spent", max_per_month=120), make_server("Roomy", max_per_month=120)
+    use(server, 119)  # One is kept from campaigns.
+    use(roomy, 118)
+
+    resets_on = states.moment(current_period(server, timezone.now()).ends_at, timezone.now())
+    listed = signed_in.get(LIST).content.decode()
+    assert f"Full until {resets_on}." in listed
+    assert listed.count("Full until") == 1
+    for address in (change_page(server), "/servers/health/"):
+        page = signed_in.get(address).content.decode()
+        assert f"The quota is used up. It resets on {resets_on}." in page
+    assert "Ready to send." in signed_in.get(change_page(roomy)).content.decode()
+    assert (names(signed_in, "?state=full"), names(signed_in, "?state=active")) == (["Spent"], ["Roomy"])
+    assert names(signed_in, "?quota=full") == ["Spent"]
