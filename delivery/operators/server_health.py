@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
@@ -28,7 +29,7 @@ class ServerHealth:
 def of(servers: list[SmtpServer], now: dt.datetime) -> list[ServerHealth]:
     """Return the health of these servers, with as many queries for ten as for one."""
     replies: dict[int, list[Attempt]] = defaultdict(list)
-    for attempt in _replies(servers):
+    for attempt in replies_of(servers):
         if attempt.batch.server_id and len(replies[attempt.batch.server_id]) < REPLIES:
             replies[attempt.batch.server_id].append(attempt)
     incidents: dict[int, list[Incident]] = defaultdict(list)
@@ -48,7 +49,9 @@ def of(servers: list[SmtpServer], now: dt.datetime) -> list[ServerHealth]:
     ]
 
 
-def _replies(servers: list[SmtpServer]) -> QuerySet[Attempt]:
+def replies_of(servers: Iterable[SmtpServer]) -> QuerySet[Attempt]:
+    """Return what kept mail from leaving, the newest first: refusals and lost lines, not messages never begun."""
     newest = Attempt.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
     recent = Attempt.objects.filter(pk__gt=newest - LOOKED_AT, batch__server__in=servers).exclude(reply="")
-    return recent.exclude(outcome="accepted").select_related("batch").order_by("-pk")
+    is_no_trouble = [Attempt.Outcome.ACCEPTED, Attempt.Outcome.NOT_SENT]
+    return recent.exclude(outcome__in=is_no_trouble).select_related("batch").order_by("-pk")

@@ -3,14 +3,13 @@
 from django import template
 from django.utils import timezone
 
-from delivery.models import Attempt, Incident
+from delivery.models import Incident
+from delivery.operators import server_health
 from delivery.outcomes import provider_holds
 from smtpservers.limits import refused_senders
 from smtpservers.models import SmtpServer
 
 register = template.Library()
-LOOKED_AT = 20_000  # Attempts.
-SHOWN = 3
 
 
 @register.inclusion_tag("delivery/held_back_hint.html")
@@ -29,7 +28,5 @@ def held_back(server: SmtpServer | None) -> dict[str, object]:
 
 @register.inclusion_tag("delivery/last_replies.html")
 def last_replies(server: SmtpServer) -> dict[str, object]:
-    """Show the last replies that kept mail from leaving, among the last attempts of all servers."""
-    newest = Attempt.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-    recent = Attempt.objects.filter(pk__gt=newest - LOOKED_AT, batch__server=server).exclude(reply="")
-    return {"attempts": list(recent.exclude(outcome="accepted").order_by("-pk")[:SHOWN])}
+    """Show what last kept mail from leaving, among the last attempts of all servers."""
+    return {"attempts": list(server_health.replies_of([server])[: server_health.REPLIES])}

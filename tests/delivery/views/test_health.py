@@ -88,3 +88,32 @@ def test_replies_are_for_those_who_may_see_servers(
     client.force_login(make_user(codename))
 
     assert client.get(HEALTH).status_code == 403
+
+
+def test_last_replies_are_refusals_and_lost_lines_and_no_message_that_was_never_begun(
+    client: Client, make_user: Callable[..., User], make_server: Callable[..., SmtpServer]
+) -> None:
+    server, now = make_server(25), timezone.now()
+    message = make_mailing(make_list(1)).messages.get()
+    tries = [
+        ("deferred", "The line was lost before the message was handed over: the server was silent for 5 s."),
+        *[("not_sent", "Given back before it was begun.")] * 3,
+    ]
+    for number, (outcome, reply) in enumerate(tries):
+        make_attempt(
+            message=message,
+            number=number,
+            server=server,
+            server_name=server.name,
+            outcome=outcome,
+            reply=reply,
+            started_at=now,
+            finished_at=now,
+            lane_token=uuid.uuid4(),
+        )
+    client.force_login(make_user("view_smtpserver"))
+
+    for address in (HEALTH, f"/admin/smtpservers/smtpserver/{server.pk}/change/"):
+        page = client.get(address).content.decode()
+        assert "the server was silent for 5 s." in page
+        assert "Given back" not in page
