@@ -40,6 +40,7 @@ class Row:
     label: str = ""  # Of the button; empty: nobody can do anything about it here.
     button: str = ""  # Where it leads; empty: the same place as the name.
     is_post: bool = False
+    resume: str = ""  # Where a second button resumes the server; empty: there is none.
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,13 +165,16 @@ def _servers(user: Person, now: dt.datetime) -> Iterator[Row]:
         since = stamp(state.since, now, get_current_timezone()) if state.since else ""
         text = _("%(state)s since %(time)s.") % {"state": state.word, "time": since} if since else f"{state.word}."
         page = reverse("admin:smtpservers_smtpserver_change", args=[server.pk]) if sees_reasons else ""
-        label, button, is_post = "", "", False
-        if state.may_resume and may_resume:
-            label, button, is_post = _("Resume"), reverse("admin:smtpservers_smtpserver_resume", args=[server.pk]), True
+        resume = reverse("admin:smtpservers_smtpserver_resume", args=[server.pk]) if may_resume else ""
+        label, button, is_post, second = "", "", False, ""
+        if state.needs_password and page and user.has_perm("smtpservers.change_smtpserver"):
+            label, button, second = _("Enter the password again"), page + states.password_field(server), resume
+        elif state.may_resume and resume:
+            label, button, is_post = _("Resume"), resume, True
         elif not state.may_resume and user.has_perm("smtpservers.send_test"):
             label, button = _("Send test"), reverse("delivery:send_test", args=[server.pk])
         reply = state.reply if sees_reasons else ""
-        yield Row(f"{text} {state.meaning}", server.name, page, reply, label, button, is_post)
+        yield Row(f"{text} {state.meaning}", server.name, page, reply, label, button, is_post, second)
 
 
 def _listener(user: Person, now: dt.datetime) -> Iterator[Row]:

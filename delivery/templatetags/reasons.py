@@ -2,11 +2,11 @@
 
 from django import template
 
-from words.reasons import SENTENCES
+from words.reasons import as_sentence
 
 register = template.Library()
 
 
 @register.filter
 def sentence(stored: str) -> str:
-    return SENTENCES.known(stored)
+    return as_sentence(stored)

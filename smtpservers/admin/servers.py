@@ -455,6 +455,8 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         if server is not None:
             context["state"] = states.with_missing_key(states.state_of(server, timezone.now()), server)
             context["may_resume"] = self.has_pause_permission(request)
+            if context["state"].needs_password and self.has_change_permission(request, server):
+                context["password_link"] = states.password_field(server)
         context["may_send_test"] = self.has_send_test_permission(request)
         if self._may_save(request, server) and context["may_send_test"] and (server is None or not server.tested_at):
             context["offers_test"], context["show_save"] = SAVE_AND_TEST, False  # It replaces the main button.

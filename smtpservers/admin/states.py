@@ -14,7 +14,7 @@ from smtpservers.limits.rate_limiter import factor_at
 from smtpservers.models import SmtpServer
 from smtpservers.routing.candidates import missing_signature
 from words.instants import ahead
-from words.reasons import SENTENCES
+from words.reasons import SIGN_IN_REFUSED, as_sentence
 from words.texts import translated
 
 
@@ -28,6 +28,7 @@ class State:
     since: dt.datetime | None = None
     until: dt.datetime | None = None
     may_resume: bool = False
+    needs_password: bool = False  # The server refused the stored one; resumed, it would refuse it again.
 
     def ends(self, now: dt.datetime) -> str:
         """Return when the state ends: at an instant, or when somebody resumes the server."""
@@ -43,7 +44,10 @@ def state_of(server: SmtpServer, now: dt.datetime) -> State:
         return State("inactive", _("Inactive"), "grey", _("Only Send test uses this server."))
     if is_paused(server, now):
         meaning = _("It stays paused until someone resumes it.")
-        if server.paused_until:
+        needs_password = _is_password_refused(server)
+        if needs_password:
+            meaning = _("It stays paused until someone enters the password again or resumes it.")
+        elif server.paused_until:
             meaning = _("Tries again on %(time)s.") % {"time": moment(server.paused_until, now)}
         return State(
             "paused",
@@ -54,6 +58,7 @@ def state_of(server: SmtpServer, now: dt.datetime) -> State:
             server.outage_at,
             server.paused_until,
             may_resume=True,
+            needs_password=needs_password,
         )
     if server.tested_at is None:
         return State(
@@ -105,6 +110,16 @@ def with_missing_key(state: State, server: SmtpServer) -> State:
     return replace(state, word=word, colour="orange", meaning=translated(unsigned))
 
 
+def password_field(server: SmtpServer) -> str:
+    """Return the fragment of the field on the server's page whose secret the server refused."""
+    return "#id_password" if server.password else "#id_api_key"
+
+
+def _is_password_refused(server: SmtpServer) -> bool:
+    is_refused = server.paused_until is None and server.paused_reason.startswith(SIGN_IN_REFUSED)
+    return is_refused and bool(server.password or server.api_key) and server.oauth_account_id is None
+
+
 def is_paused(server: SmtpServer, now: dt.datetime) -> bool:
     """Tell whether the system has paused the server."""
     return bool(server.paused_reason) and (server.paused_until is None or server.paused_until > now)
@@ -119,7 +134,7 @@ def state_badge(server: SmtpServer, now: dt.datetime, *, with_reason: bool) -> S
     shown = badge(state.colour, state.word, state.meaning)
     if state.key not in ("paused", "full"):
         return shown
-    why = (translated(SENTENCES.known(state.reply)) if with_reason else "").rstrip(".")
+    why = (as_sentence(state.reply) if with_reason else "").rstrip(".")
     ends = state.ends(now)
     whole = f"{why}. {state.word} {ends}." if why else f"{state.word} {ends}."
     beside = f"{why} · {ends}" if why else ends

@@ -204,6 +204,19 @@ def test_five_rows_at_most_need_attention_each_with_its_one_button(db: None) -> 
     assert "3 more appear here once these are done." in page
 
 
+def test_a_refused_password_is_entered_again_before_the_server_is_resumed(db: None) -> None:
+    seen()
+    refused = server("Relay", paused_reason="the server refused the sign-in: 535 5.7.8 no", username="a", password="b")
+    page = f"/admin/smtpservers/smtpserver/{refused.pk}/change/"
+
+    [row] = lxml.html.fromstring(dashboard("ops")).xpath('//section[@aria-labelledby="dash-attention"]//li')
+
+    first, second = row.xpath('.//*[contains(@class, "dash-button")]')
+    assert (first.text, first.get("href")) == ("Enter the password again", f"{page}#id_password")
+    assert (second.text, second.getparent().get("action")) == ("Resume", page.replace("change", "resume"))
+    assert "The server refused the sign-in: 535 5.7.8 no" in row.text_content()
+
+
 def test_campaigns_that_missed_their_start_or_came_back_need_attention_before_servers(db: None) -> None:
     seen()
     server("Tired", paused_reason="421 Slow down.")

@@ -154,6 +154,22 @@ def test_the_banner_tells_why_since_when_and_resumes(signed_in: Client, make_ser
     assert "<strong>Active</strong>" in signed_in.get(change_page(server)).content.decode()
 
 
+def test_a_refused_password_is_entered_again_before_the_server_is_resumed(
+    signed_in: Client, make_server: MakeServer
+) -> None:
+    server = make_server(username="a", password="b", paused_reason="the server refused the sign-in: 535 5.7.8 no")
+
+    page = signed_in.get(change_page(server)).content.decode()
+    test_page = signed_in.get(f"/servers/{server.pk}/test/").content.decode()
+
+    buttons = page.partition('class="server-state-buttons"')[2].partition("</section>")[0]
+    assert 'href="#id_password"' in buttons
+    assert buttons.index("Enter the password again") < buttons.index("Resume")
+    assert "The server refused the sign-in: 535 5.7.8 no" in page
+    assert "This server is paused. A test shows whether it works again." in test_page
+    assert "Reason: The server refused the sign-in: 535 5.7.8 no" in test_page
+
+
 @pytest.mark.parametrize("codenames", [("view_smtpserver",), ("view_fleet",), ("send_test",), ()])
 def test_only_who_may_pause_resumes(
     client: Client, person: Callable[..., User], make_server: MakeServer, codenames: tuple[str, ...]
