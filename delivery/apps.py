@@ -30,6 +30,7 @@ class DeliveryConfig(AppConfig):
         from contacts.segments.query import CONDITION_KINDS
         from delivery import identity
         from delivery.content import sending_domains, signatures
+        from delivery.outbox import plan
         from delivery.outbox.status_counts import install_after_migrating
         from delivery.records import erasure, retention
         from delivery.records.contact_page import messages_of
@@ -38,7 +39,7 @@ class DeliveryConfig(AppConfig):
         from domains.keys import lifecycle
         from domains.senders import FROM_DOMAINS, GMAIL_COUNTS, PROVIDER_INCLUDES, SENDERS
         from smtpservers.routing.candidates import SIGNATURES
-        from smtpservers.send_test_starters import SAVE_WATCHERS, TEST_STARTERS
+        from smtpservers.send_test_starters import RESUME_WATCHERS, SAVE_WATCHERS, TEST_STARTERS
 
         TEST_STARTERS.register("delivery", _begin_test)
         oauth.tokens.HOLDS.register("restored copy", identity.why_held)
@@ -48,6 +49,7 @@ class DeliveryConfig(AppConfig):
         FROM_DOMAINS.register("delivery", sending_domains.server_domains)
         SENDERS.register("delivery", sending_domains.senders)
         SAVE_WATCHERS.register("delivery", sending_domains.follow_server)
+        RESUME_WATCHERS.register("delivery", plan.plan)  # It stores anew why mailings wait.
         SIGNATURES.register("delivery", signatures.why_unsigned)
         lifecycle.HOLDS.register("restored copy", identity.why_held)
         lifecycle.WATCHERS.register("delivery", signatures.keys_changed)

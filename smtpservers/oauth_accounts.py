@@ -3,7 +3,7 @@
 import datetime as dt
 
 from oauth.models import OAuthAccount
-from smtpservers.limits import circuit_breaker
+from smtpservers.limits import circuit_breaker, pause_history
 from smtpservers.models import SmtpServer
 
 
@@ -16,5 +16,5 @@ def follow(account: OAuthAccount, why: str, now: dt.datetime) -> None:
     for server_id in servers.order_by("pk").values_list("pk", flat=True):
         if why:
             circuit_breaker.pause(server_id, why, None, now, awaits_account=True)
-        else:
-            circuit_breaker.resume(server_id, only_if_awaiting_account=True)
+        elif circuit_breaker.resume(server_id, only_if_awaiting_account=True):
+            pause_history.note(server_id, "Resumed: its OAuth account works again.")

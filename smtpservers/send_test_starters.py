@@ -1,4 +1,4 @@
-"""What follows when somebody saves a server, and what *Save and send test* does then. Higher rooms register it."""
+"""What follows when somebody saves or resumes a server, and what *Save and send test* does. Higher rooms add it."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -10,6 +10,8 @@ from smtpservers.models import SmtpServer
 
 # Called within the transaction with the server that somebody saved.
 SAVE_WATCHERS: Registry[Callable[[SmtpServer, dt.datetime], None]] = Registry()
+# Called with the present after a server was resumed.
+RESUME_WATCHERS: Registry[Callable[[dt.datetime], object]] = Registry()
 TEST_STARTERS: Registry[Callable[[HttpRequest, SmtpServer], HttpResponse]] = Registry()
 
 

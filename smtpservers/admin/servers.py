@@ -39,7 +39,7 @@ from smtpservers import inventory, presets, send_test_starters, tasks
 from smtpservers.admin import list_row, states
 from smtpservers.forms.server import OrderForm, ServerForm, secret_state, unreadable
 from smtpservers.forms.validators import hints
-from smtpservers.limits import circuit_breaker, throttling
+from smtpservers.limits import circuit_breaker, pause_history, throttling
 from smtpservers.limits.reservations import lock_account, refit_period, reopen
 from smtpservers.models import SECRETS, SmtpServer
 from smtpservers.routing.candidates import missing_signature
@@ -359,6 +359,9 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
         if not any([circuit_breaker.resume(server.pk), reopen(server.pk), throttling.reset(server.pk)]):
             return False
         self.log_change(request, server, "Resumed.")
+        pause_history.note(server.pk, "Resumed.", request.user)
+        for tell in send_test_starters.RESUME_WATCHERS.values():
+            tell(timezone.now())
         return True
 
     @admin.action(description=_("Export as CSV"), permissions=["settings"])

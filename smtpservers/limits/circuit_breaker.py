@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce, Greatest
 
+from smtpservers.limits import pause_history
 from smtpservers.models import SmtpServer
 
 FAILURES_TO_OPEN = 3
@@ -66,7 +67,8 @@ def pause(
 ) -> bool:
     """Pause the server until then; None: until a person edits or resumes it.
 
-    A longer pause stays, and so does one without an end. Return whether this pause is in force.
+    A longer pause stays, and so does one without an end. Return whether this pause is in force. The history has the
+    first pause of an outage, and every one that waits for a person.
 
     :param awaits_account: whether it is over once the server's OAuth account works. It replaces no pause of another
         kind: the account's trouble is found again after that one.
@@ -76,7 +78,9 @@ def pause(
         server = server.exclude(_paused(now) & Q(pause_awaits_account=False))
     elif until is not None:
         server = server.filter(Q(paused_reason="") | Q(paused_until__lt=until))
-    return bool(
+    goes_on = Q(paused_until=None) if until is None else Q(outage_at__isnull=False)
+    is_known = SmtpServer.objects.filter(~Q(paused_reason="") & goes_on, pk=server_id).exists()
+    is_in_force = bool(
         server.update(
             paused_reason=why[:500],
             paused_until=until,
@@ -84,6 +88,9 @@ def pause(
             outage_at=Coalesce("outage_at", Value(now)),
         )
     )
+    if is_in_force and not is_known:
+        pause_history.note(server_id, f"Paused: {why}")
+    return is_in_force
 
 
 def put_on_probation(server_id: int, now: dt.datetime) -> None:

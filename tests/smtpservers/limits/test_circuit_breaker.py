@@ -179,3 +179,16 @@ def test_a_single_connection_for_an_hour_is_not_shortened(server: SmtpServer) ->
     server.refresh_from_db()
     found = [rate_limiter.effective(server, T + hours * HOUR).connections for hours in (0, 0.9, 1.5, 2.9)]
     assert found == [1, 1, 3, 8]
+
+
+def test_the_history_has_the_first_pause_of_an_outage_and_each_that_waits_for_a_person(server: SmtpServer) -> None:
+    def pauses() -> list[tuple[str, object]]:
+        found = server.history.filter(history_change_reason__startswith="Paused")
+        return list(found.order_by("history_id").values_list("history_change_reason", "history_user"))
+
+    fail(server, T, T, T, T + MINUTE)
+    assert pauses() == [("Paused: the line was lost", None)]
+
+    for _ in range(2):
+        circuit_breaker.pause(server.pk, "535 no", None, T + MINUTE)
+    assert pauses() == [("Paused: the line was lost", None), ("Paused: 535 no", None)]

@@ -16,14 +16,14 @@ from playwright.sync_api import Page, expect
 from delivery import clock
 from delivery.models import Mailing, Message, Trial
 from delivery.operators import trials
-from delivery.outbox import mailings
+from delivery.outbox import mailings, plan
 from smtpservers.models import SmtpServer
 from smtpservers.routing.candidates import fleet, lasting_obstacle
 from smtpservers.routing.fleet import Fleet
 from tests.delivery.making import run_drain
 from tests.harness.browser import sideways_scroll, sign_in
 from tests.peers.peer import running_peer
-from tests.smtpservers.pages.conftest import LIST, change_page, filled
+from tests.smtpservers.pages.conftest import LIST, change_page, filled, history_page
 
 MakeServer = Callable[..., SmtpServer]
 HOSTILE = "550 <script>alert(1)</script> \u202egnp.exe"
@@ -151,7 +151,24 @@ def test_the_banner_tells_why_since_when_and_resumes(signed_in: Client, make_ser
     server.refresh_from_db()
     assert (answer.status_code, answer.headers["Location"], server.paused_reason) == (302, change_page(server), "")
     assert LogEntry.objects.filter(change_message__contains="Resumed.").count() == 1
+    history = signed_in.get(history_page(server)).content.decode()
+    assert [(h.history_change_reason, str(h.history_user)) for h in server.history.all()[:1]] == [("Resumed.", "boss")]
+    assert "Resumed." in history
     assert "<strong>Active</strong>" in signed_in.get(change_page(server)).content.decode()
+
+
+def test_what_waited_for_a_resumed_server_waits_no_longer(signed_in: Client, make_server: MakeServer) -> None:
+    server = make_server("Alpha", handles_email_validation=True, paused_reason="421 Slow down.")
+    mailing = mailings.open_mailing(stream=Mailing.Stream.SINGLE, name="R", subject="R", html="", text="R")
+    mailings.address(mailing, email="ann@example.org", email_key="ann@example.org", now=timezone.now())
+    assert plan.plan(timezone.now()) == []
+    mailing.refresh_from_db()
+    assert "Alpha is paused" in mailing.waiting_reason
+
+    signed_in.post(f"{LIST}{server.pk}/resume/")
+
+    mailing.refresh_from_db()
+    assert mailing.waiting_reason == ""
 
 
 def test_a_refused_password_is_entered_again_before_the_server_is_resumed(
