@@ -1,4 +1,7 @@
-"""What no field of a form takes: characters that nobody sees. Which texts programs may send is in ``texts``."""
+"""How forms take texts: with one kind of line ends, and without characters that nobody sees.
+
+Which texts programs may send is in ``texts``.
+"""
 
 import re
 from collections.abc import Mapping
@@ -28,6 +31,13 @@ class RefusesControls:
     fields: dict[str, forms.Field]
     data: Mapping[str, Any]
     cleaned_data: dict[str, Any]
+
+    def _clean_fields(self) -> None:
+        """Store one kind of line ends: browsers send another one, and the history would list an untouched text."""
+        super()._clean_fields()  # type: ignore[misc]  # A mixin of forms.
+        for name, value in self.cleaned_data.items():
+            if isinstance(value, str):
+                self.cleaned_data[name] = value.replace("\r\n", "\n").replace("\r", "\n")
 
     def full_clean(self) -> None:
         super().full_clean()  # type: ignore[misc]  # A mixin of forms.

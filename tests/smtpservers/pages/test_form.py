@@ -200,3 +200,15 @@ def test_a_configuration_is_taken_where_a_provider_has_one(preset: str, typed: s
     found = form.errors.get("provider_configuration", [""])
 
     assert found == [error]
+
+
+def test_a_text_whose_line_ends_alone_differ_is_no_change_in_the_history(client: Client, boss: User) -> None:
+    client.force_login(boss)
+    client.post(f"{LIST}add/", filled(notes="One\nTwo", display_order="10"))
+    server = SmtpServer.objects.get()
+
+    client.post(change_page(server), filled(notes="One\r\nTwo", display_order="10", port="2525"))
+
+    newest, before = server.history.all()[:2]
+    assert newest.diff_against(before).changed_fields == ["port"]
+    assert SmtpServer.objects.get().notes == "One\nTwo"
