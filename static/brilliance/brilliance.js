@@ -41,6 +41,24 @@ document.addEventListener("alpine:init", () => {
     },
   }));
 
+  // The filters of a list cover it: the keyboard goes into them, stays there, and Escape or a button leads back.
+  Alpine.data("filterDrawer", () => ({
+    init() {
+      this.$watch("filterOpen", (isOpen) => this.$nextTick(() => (isOpen ? this.$refs.close : filtersOpener())?.focus()));
+    },
+    fold() {
+      this.filterOpen = false;
+    },
+    stay(event) {
+      const inside = [...this.$root.querySelectorAll("a[href], button, input, select, textarea, [tabindex='0']")];
+      const shown = inside.filter((each) => each.checkVisibility() && !each.disabled && each.tabIndex >= 0);
+      const [from, to] = event.shiftKey ? [shown.at(0), shown.at(-1)] : [shown.at(-1), shown.at(0)];
+      if (event.target !== from) return;
+      event.preventDefault();
+      to.focus();
+    },
+  }));
+
   // The body of each page: the open tab, and the state of the sidebar.
   Alpine.data("page", (firstTab = "") => ({
     activeTab: firstTab,
@@ -66,15 +84,18 @@ document.addEventListener("alpine:init", () => {
   }));
 });
 
+function filtersOpener() {
+  return document.querySelector("[x-on\\:click='filterOpen = true']");
+}
+
 // unfold's menus and switches are elements without keyboard access.
-const MOUSE_ONLY = "[x-on\\:click]:not(a[href], button, input, select, summary, label)";
+const MOUSE_ONLY = "[x-on\\:click]:not([aria-hidden], a[href], button, input, select, summary, label)";
 
 // What has no words but an icon, and how it is called instead.
 const NAMES = {
   "#nav-sidebar [x-on\\:click='sidebarMobileOpen = !sidebarMobileOpen']": "Close sidebar",
   "#searchbar-submit, #command-submit": "Search",
   "#search-input-command, #searchbar": "Search",
-  "#changelist-filter-close": "Close filters",
   "[x-on\\:click='openTheme = !openTheme']": "Theme",
   "[x-on\\:click='openTabsDropdown = !openTabsDropdown']": "More tabs",
   "[x-on\\:click='showActions = !showActions']": "Actions",

@@ -212,3 +212,24 @@ def test_escape_closes_the_sidebar_of_a_phone_and_returns_the_focus(boss: Page) 
 
     expect(sidebar).to_be_hidden()
     expect(opener).to_be_focused()
+
+
+def test_the_filters_take_the_keyboard_in_keep_it_and_give_it_back(boss: Page) -> None:
+    boss.goto(LIST)
+    opener, filters = boss.get_by_role("button", name="Filters", exact=True), boss.get_by_role("dialog", name="Filters")
+
+    opener.press("Enter")
+    closer = filters.get_by_role("button", name="Close filters")
+    expect(closer).to_be_focused()
+    boss.keyboard.press("Shift+Tab")
+    expect(filters.locator(":focus")).to_have_count(1)
+    boss.keyboard.press("Tab")
+    expect(closer).to_be_focused()
+    boss.keyboard.press("Escape")
+    expect(filters).to_be_hidden()
+    expect(opener).to_be_focused()
+
+    opener.press("Enter")
+    closer.press("Enter")
+    expect(filters).to_be_hidden()
+    expect(opener).to_be_focused()
