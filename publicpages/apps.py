@@ -11,6 +11,9 @@ class PublicPagesConfig(AppConfig):
 
     def ready(self) -> None:
         from contacts.privacy.erasure import PERSONAL_DATA
+        from delivery.identity import IN_LINKS
+        from publicpages.models import SignUp
         from publicpages.subscriptions.erasure import PART
 
         PERSONAL_DATA.register("publicpages", PART)
+        IN_LINKS.register("sign-ups", SignUp)

@@ -25,6 +25,7 @@ from delivery.outbox import leases, mailings, plan, transactional
 from delivery.outbox.plan import LaneShare
 from delivery.outcomes import results
 from delivery.tasks import deliver, dispatch
+from publicpages.models import SignUp
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peers.peer import running_peer
 
@@ -316,6 +317,33 @@ def test_what_may_have_been_sent_is_unconfirmed_and_nothing_else(
         run_drain()
         again = Message.objects.get(mailing=failed).email
         assert {event["rcpt_to"] for event in peer.accepted()} == {new.email, again}
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_links_in_mail_of_the_original_are_about_nobody_in_the_copy(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    make_server(1)
+    audience = make_list(rows)
+    for _ in range(rows):
+        make_mailing(audience)
+        SignUp.objects.create(email="a@shop.example", received_at=timezone.now())
+    copied(monkeypatch)
+
+    # Before the answer, too.
+    first = transactional.send_single(to="b@shop.example", subject="New", text="Of the copy.", now=timezone.now())
+    sign_up = SignUp.objects.create(email="b@shop.example", received_at=timezone.now())
+    # The same dump once more, after this copy has sent.
+    Installation.objects.update(held_because="", held_since=None, identity=identity.identify())
+    for model in identity.IN_LINKS.values():
+        model._default_manager.all().delete()
+    start_anew(monkeypatch)
+    copied(monkeypatch)
+    second = transactional.send_single(to="c@shop.example", subject="New", text="Of another.", now=timezone.now())
+
+    year = 365 * 24 * 3600 * 1_000_000
+    for number in (first.pk, first.mailing_id, sign_up.pk):
+        assert 50 * year < number < 2**53  # Pages count in JavaScript as well.
+    assert second.pk > first.pk
+    assert second.mailing_id > first.mailing_id
 
 
 def test_where_the_original_stood_still_everything_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
