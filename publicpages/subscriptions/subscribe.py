@@ -73,7 +73,7 @@ def problems(entry: FormEntry) -> dict[str, str]:
     try:
         check_address(entry.email)
     except AddressInvalid:
-        found["email"] = "email_invalid"
+        found["email"] = "email_invalid" if entry.email.strip() else "email_missing"
     for name in ("first_name", "last_name"):
         if len(getattr(entry, name)) > NAME_CHARACTERS:
             found[name] = "too_long"

@@ -24,6 +24,7 @@ class SignUpWords:
     imprint: str
     button: str
     trap: str  # Only bots see it.
+    email_missing: str
     email_invalid: str
     no_list: str
     too_long: str
@@ -60,6 +61,7 @@ SIGN_UP: dict[str, SignUpWords] = {
         imprint="Imprint",
         button="Subscribe",
         trap="Please leave this field empty",
+        email_missing="Please enter your email address.",
         email_invalid="This is no email address that we can write to. Please check it.",
         no_list="Please choose at least one list.",
         too_long="This is too long. Please shorten it.",
@@ -96,6 +98,7 @@ SIGN_UP: dict[str, SignUpWords] = {
         imprint="Impressum",
         button="Anmelden",
         trap="Bitte lassen Sie dieses Feld leer",
+        email_missing="Bitte geben Sie Ihre E-Mail-Adresse ein.",
         email_invalid="An diese E-Mail-Adresse können wir nicht schreiben. Bitte prüfen Sie sie.",
         no_list="Bitte wählen Sie mindestens eine Liste.",
         too_long="Das ist zu lang. Bitte kürzen Sie es.",
@@ -132,6 +135,7 @@ SIGN_UP: dict[str, SignUpWords] = {
         imprint="Mentions légales",
         button="S’abonner",
         trap="Veuillez laisser ce champ vide",
+        email_missing="Veuillez saisir votre adresse e-mail.",
         email_invalid="Nous ne pouvons pas écrire à cette adresse e-mail. Veuillez la vérifier.",
         no_list="Veuillez choisir au moins une liste.",
         too_long="C’est trop long. Veuillez raccourcir.",
@@ -168,6 +172,7 @@ SIGN_UP: dict[str, SignUpWords] = {
         imprint="Aviso legal",
         button="Suscribirse",
         trap="Deje este campo vacío",
+        email_missing="Escriba su dirección de correo.",
         email_invalid="No podemos escribir a esta dirección de correo. Compruébela.",
         no_list="Elija al menos una lista.",
         too_long="Es demasiado largo. Acórtelo.",
@@ -204,6 +209,7 @@ SIGN_UP: dict[str, SignUpWords] = {
         imprint="Aviso legal",
         button="Subscrever",
         trap="Deixe este campo vazio",
+        email_missing="Introduza o seu endereço de e-mail, por favor.",
         email_invalid="Não podemos escrever para este endereço de e-mail. Verifique-o, por favor.",
         no_list="Escolha pelo menos uma lista.",
         too_long="É demasiado longo. Encurte-o, por favor.",
@@ -240,6 +246,7 @@ SIGN_UP: dict[str, SignUpWords] = {
         imprint="Colofon",
         button="Aanmelden",
         trap="Laat dit veld leeg",
+        email_missing="Vul alstublieft uw e-mailadres in.",
         email_invalid="Naar dit e-mailadres kunnen wij niet schrijven. Controleer het alstublieft.",
         no_list="Kies ten minste één lijst.",
         too_long="Dit is te lang. Maak het korter.",
@@ -276,6 +283,7 @@ SIGN_UP: dict[str, SignUpWords] = {
         imprint="Note legali",
         button="Iscriversi",
         trap="Lasci vuoto questo campo",
+        email_missing="Inserisca il Suo indirizzo e-mail.",
         email_invalid="Non possiamo scrivere a questo indirizzo e-mail. Lo controlli.",
         no_list="Scelga almeno una lista.",
         too_long="È troppo lungo. Lo accorci.",
@@ -312,6 +320,7 @@ SIGN_UP: dict[str, SignUpWords] = {
         imprint="運営者情報",
         button="登録する",
         trap="この欄は空のままにしてください",
+        email_missing="メールアドレスを入力してください。",
         email_invalid="このメールアドレスには送信できません。ご確認ください。",
         no_list="リストを一つ以上お選びください。",
         too_long="長すぎます。短くしてください。",

@@ -97,6 +97,8 @@ def test_only_public_lists_can_be_chosen(club: ContactList) -> None:
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
+        ({"email": ""}, EN.email_missing),
+        ({"email": " "}, EN.email_missing),
         ({"email": "ann@"}, EN.email_invalid),
         ({"email": "ann@example.com\nBcc: eve@example.com"}, EN.email_invalid),
         ({"first_name": "x" * 151}, EN.too_long),
