@@ -25,15 +25,17 @@ class EasyWordsValidator:
     """Refuses a password that has hardly anything beside the organisation's name and words of this product."""
 
     def validate(self, password: str, user: Any = None) -> None:
-        left = _plain(password)
+        left, easy = _plain(password), []
         for word in sorted(_words(), key=len, reverse=True):
-            left = left.replace(word, "")
+            if word in left:
+                easy.append(f"“{word}”")
+                left = left.replace(word, "")
+        if len(left) < LEAST_BESIDE and easy:
+            why = _("This password is too easy to guess here: without %(words)s, too little is left. Add other words.")
+            raise ValidationError(why % {"words": ", ".join(easy)}, code="easy_words")
         if len(left) < LEAST_BESIDE:
             raise ValidationError(
-                _(
-                    "This password is too easy to guess here: without the name of the organisation and words such as"
-                    " “newsletter”, too little is left. Add some other words."
-                ),
+                _("This password is too easy to guess here: it has too few letters and digits. Add some words."),
                 code="easy_words",
             )
 

@@ -36,6 +36,14 @@ def test_easy_words_are_refused(password: str) -> None:
         validate_password(password)
 
 
+def test_the_refusal_names_the_words_that_were_typed() -> None:
+    with pytest.raises(ValidationError) as refused:
+        validate_password("passwort1234")
+
+    assert "without “passwort”, too little is left" in refused.value.messages[0]
+    assert "newsletter" not in refused.value.messages[0]
+
+
 @pytest.mark.parametrize("word", WORDS)
 def test_every_word_is_refused(word: str) -> None:
     with pytest.raises(ValidationError, match="too easy to guess here"):
