@@ -5,6 +5,7 @@ minute. A view that counts a large audience asks for more with :func:`extend`. A
 has returned: it reads in slices of its own and is not limited here.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from db.dialect import is_postgresql
+
+log = logging.getLogger(__name__)
 
 READING_SECONDS = 2.0
 CHANGING_SECONDS = 60.0
@@ -116,4 +119,6 @@ class Deadlines:
         limit: _Limit | None = getattr(_local, "limit", None)
         if not isinstance(error, OperationalError) or limit is None or not limit.is_over:
             return None
+        page = request.resolver_match.view_name if request.resolver_match else ""  # An address may hold a secret.
+        log.warning("the page %s was ended: its database statements took more than %g s", page, limit.seconds)
         return render(request, "took_too_long.html", {"seconds": limit.seconds}, status=503)

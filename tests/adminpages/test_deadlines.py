@@ -89,6 +89,14 @@ def test_a_slow_page_ends_with_a_sentence_and_the_connection_lives_on() -> None:
     assert _ask("SELECT 1")[0][0] == 1
 
 
+def test_the_log_says_why_a_page_was_ended(caplog: pytest.LogCaptureFixture) -> None:
+    Client().get("/slow/?token=secret")
+
+    assert "the page tests.adminpages.test_deadlines.slow was ended: its database statements took more than 0.3 s" in (
+        caplog.messages
+    )
+
+
 def test_what_changes_something_may_take_longer_unless_a_query_says_what_to_look_for() -> None:
     assert b"after 0.6 seconds" in Client().post("/slow/").content
     assert b"after 0.3 seconds" in Client().post("/slow/?q=x").content
