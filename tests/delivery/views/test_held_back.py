@@ -52,6 +52,20 @@ def test_the_servers_page_says_what_it_holds_back(
     assert f'href="/servers/{server.pk}/held-back/"' in page
 
 
+def test_complaints_are_called_so_and_no_reply(
+    client: Client, make_user: Callable[..., User], make_server: Callable[..., SmtpServer]
+) -> None:
+    server = make_server(25)
+    reason = "1 person at example.org marked mail as spam; 10 messages were accepted."
+    Incident.objects.create(key="x", server=server, kind="complaints", reason=reason, seen_at=timezone.now())
+    as_user(client, make_user("view_smtpserver"))
+
+    page = client.get(f"/admin/smtpservers/smtpserver/{server.pk}/change/").content.decode()
+
+    assert reason in page
+    assert "A server reply needs your attention." not in page
+
+
 def test_a_server_that_holds_nothing_back_says_nothing(
     client: Client, make_user: Callable[..., User], make_server: Callable[..., SmtpServer]
 ) -> None:
