@@ -178,6 +178,8 @@ def state_of(mailbox: Mailbox) -> State:
     if mailbox.failures:
         meaning = gettext("Tries again on %(time)s.") % {"time": stamp(mailbox.due_at) or "–"}
         return State(gettext("Failing"), "orange", meaning, _problem_of(mailbox))
+    if mailbox.polled_at is None and mailbox.lease_until is not None and mailbox.lease_until > clock.now():
+        return State(gettext("Untested"), "grey", gettext("A worker is reading it right now."))
     if mailbox.polled_at is None:
         return State(gettext("Untested"), "grey", gettext("It hasn't been read yet."))
     meaning = gettext("Last read on %(time)s.") % {"time": stamp(mailbox.polled_at)}

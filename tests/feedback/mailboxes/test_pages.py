@@ -1,5 +1,6 @@
 """The pages of mailboxes: who types what, *Check now* in words, and probes."""
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
@@ -8,9 +9,11 @@ from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 
+from delivery import clock
 from delivery.content.return_paths import mailto_domain
 from delivery.models import Message
 from feedback import probes
+from feedback.admin.mailboxes import state_of
 from feedback.mailboxes import turn
 from feedback.models import Mailbox, MailboxMail, Probe
 from smtpservers.models import SmtpServer
@@ -177,3 +180,12 @@ def test_unsubscribes_by_mail_show_as_proved_where_mail_offers_them(server: Smtp
     SmtpServer.objects.update(return_path="bounces@elsewhere.example.net")
     server.refresh_from_db()
     assert (mailto_domain(server), client.get(LIST).content.decode().count("Not probed")) == ("", 2)
+
+
+def test_a_mailbox_that_a_worker_reads_for_the_first_time_is_not_called_unread() -> None:
+    mailbox = Mailbox(is_active=True)
+    assert state_of(mailbox).meaning == "It hasn't been read yet."
+
+    mailbox.lease_until = clock.now() + dt.timedelta(minutes=1)
+
+    assert state_of(mailbox).meaning == "A worker is reading it right now."
