@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 from brilliance.health.probes import healthz, readyz
 from brilliance.web.first_run import views as first_run
 
+handler404 = "publicpages.views.not_found.not_found"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),

@@ -90,8 +90,12 @@ def is_large(request: HttpRequest) -> bool:
 
 def language_of(request: HttpRequest) -> str:
     """Return the language for an unknown visitor: from the URL or the browser, or else the site's."""
-    asked = [name for name, _ in parse_accept_lang_header(request.headers.get("Accept-Language", "")[:500])]
-    return best_language(request.GET.get("language", ""), *asked, site().language)
+    return best_language(request.GET.get("language", ""), *browser_languages(request), site().language)
+
+
+def browser_languages(request: HttpRequest) -> list[str]:
+    """Return the languages that the browser asks for, the preferred one first."""
+    return [name for name, _ in parse_accept_lang_header(request.headers.get("Accept-Language", "")[:500])]
 
 
 def entered(request: HttpRequest, name: str) -> str:

@@ -8,6 +8,7 @@ from django.conf import settings
 
 from publicpages.words.confirmation import CONFIRMATION
 from publicpages.words.links import LINKS
+from publicpages.words.not_found import NOT_FOUND
 from publicpages.words.preferences import PREFERENCES
 from publicpages.words.subscribe import SIGN_UP
 from publicpages.words.tracking import TRACKING
@@ -20,6 +21,7 @@ TABLES = {
     "mail": CONFIRMATION,
     "tracking": TRACKING,
     "links": LINKS,
+    "not found": NOT_FOUND,
 }
 PLACE = re.compile(r"\{\{ \w+ \}\}|\{\w+\}")
 

@@ -14,6 +14,7 @@ from django.test import Client, override_settings
 from django.urls import path
 
 from brilliance.logs import OneLineFormatter
+from brilliance.urls import handler404 as handler404
 from brilliance.urls import urlpatterns as real_urls
 
 SECRET = "canary-8e1f"
