@@ -172,9 +172,19 @@ class ContactImportAdmin(ModelAdmin):
                     return answer
             elif is_trial and form.is_valid():
                 context |= _trial_context(form, _try_out(draft, form))
+            context.setdefault("questions", form.answers())
         except CsvRefused as error:
             return TemplateResponse(request, "contacts/import_columns.html", {**context, "refusal": translated(error)})
-        context |= {"form": form, "layout": layout, "remembered": remembered, "row_count": len(rows)}
+        context |= {
+            "form": form,
+            "layout": layout,
+            "remembered": remembered,
+            "row_count": len(rows),
+            "time_zones": time_zones.inhabited(),
+            "languages": settings.LANGUAGES,
+            "input_classes": UnfoldAdminTextInputWidget().attrs["class"],
+            "select_classes": UnfoldAdminSelectWidget().attrs["class"],
+        }
         return TemplateResponse(request, "contacts/import_columns.html", context)
 
     def _answer(self, request: HttpRequest, draft: ContactImport, form: MappingForm) -> HttpResponse | None:
@@ -188,15 +198,19 @@ class ContactImportAdmin(ModelAdmin):
         if not form.is_valid():
             return None
         is_trial = "trial" in request.POST
+        has_wrong_answers = form.has_wrong_answers()
         may_have_questions = not is_trial and not form.was_asked and set(CLOSED) & set(form.cleaned_data["mapping"])
         if may_have_questions and form.questions(_try_out(draft, form).reasons.most_common()):
             is_trial = True
             messages.warning(
                 request, _("Nothing is imported yet. Choose below what the unknown values mean, or skip them.")
             )
-        if is_trial:
+        if has_wrong_answers:
+            messages.error(request, _("Nothing is imported yet. Correct the marked meaning below."))
+        if is_trial or has_wrong_answers:
             reading = {"delimiter": form.layout.delimiter, "encoding": form.layout.encoding}
-            return redirect(_onward(request, "columns", draft, trial="1", **reading) + "#trial")
+            place = "#questions" if has_wrong_answers else "#trial"
+            return redirect(_onward(request, "columns", draft, trial="1", **reading) + place)
         self._start(request, draft, form)
         return redirect(_onward(request, "change", draft))
 
@@ -381,10 +395,6 @@ def _trial_context(form: MappingForm, trial: Trial) -> dict[str, Any]:
         "trial": trial,
         "reasons": _reasons(reasons, form.cleaned_data["mapping"], form.layout.headings),
         "questions": form.questions(reasons),
-        "time_zones": time_zones.inhabited(),
-        "languages": settings.LANGUAGES,
-        "input_classes": UnfoldAdminTextInputWidget().attrs["class"],
-        "select_classes": UnfoldAdminSelectWidget().attrs["class"],
     }
 
 

@@ -123,6 +123,7 @@ class Question(NamedTuple):
     value: str
     meaning: str  # A name of a time zone, or the code of a language; empty: skip it.
     cells: int = 0  # Cells that say so; 0: not counted.
+    error: str = ""  # What is wrong with the meaning.
 
 
 class MappingForm(RefusesControls, forms.Form):
@@ -194,6 +195,7 @@ class MappingForm(RefusesControls, forms.Form):
         super().__init__(*args, **kwargs)
         self.layout = layout
         self.rows = rows
+        self._kept = kept or {}
         self._remembered_meanings: dict[str, dict[str, str]] = remembered.meanings if remembered else {}
         before: Sequence[str] = remembered.mapping if remembered else ()
         self.labels = dict(Attribute.objects.values_list("name", "label"))
@@ -219,7 +221,7 @@ class MappingForm(RefusesControls, forms.Form):
                 required=False,
                 widget=UnfoldAdminSelectWidget(attrs={"aria-label": gettext("Kind of %(column)s") % {"column": label}}),
             )
-        for name, values in (kept or {}).items():
+        for name, values in self._kept.items():
             if name in self.fields and values:
                 is_several = isinstance(self.fields[name], forms.ModelMultipleChoiceField)
                 self.initial[name] = list(values) if is_several else values[-1]
@@ -258,16 +260,20 @@ class MappingForm(RefusesControls, forms.Form):
         return "asked" in self.data
 
     def answers(self) -> list[Question]:
-        """Return the questions that came back with the form."""
-        if not isinstance(self.data, QueryDict):
-            return []
-        pairs = zip(self.data.getlist("unknown"), self.data.getlist("meaning"), strict=False)
+        """Return the questions that came back with the form, or were kept, each with what is wrong with its answer."""
+        given = dict(self.data.lists()) if isinstance(self.data, QueryDict) else self._kept
+        pairs = zip(given.get("unknown", ()), given.get("meaning", ()), strict=False)
         found = []
         for name, meaning in list(pairs)[: MOST_ASKED * len(CLOSED)]:
             target, _colon, value = name.partition(":")
             if target in CLOSED and value.isprintable() and 0 < len(value) < LONGEST_VALUE:
-                found.append(Question(target, value, meaning.strip()))
+                question = Question(target, value, meaning.strip())
+                found.append(question._replace(error=_wrong_meaning(question)))
         return found
+
+    def has_wrong_answers(self) -> bool:
+        """Return whether an answer has to be corrected before the import; a trial run skips the values it is about."""
+        return any(each.error for each in self.answers())
 
     def questions(self, reasons: Sequence[Reason]) -> list[Question]:
         """Return what is asked about unknown values: what came back, and what ``reasons`` count besides."""
@@ -342,21 +348,28 @@ class MappingForm(RefusesControls, forms.Form):
     def _clean_meanings(self) -> dict[str, dict[str, str]]:
         meanings: dict[str, dict[str, str]] = {}
         for question in self.answers():
-            if not question.meaning:
-                continue
-            is_zone = question.target == "time_zone"
-            meaning = time_zones.spelled(question.meaning) if is_zone else question.meaning
-            if not meaning or (not is_zone and meaning not in dict(settings.LANGUAGES)):
-                self.add_error(
-                    None,
-                    gettext("“%(meaning)s” isn't a time zone. Choose one from the list for “%(value)s”.")
-                    % {"meaning": question.meaning[:LONGEST_VALUE], "value": question.value}
-                    if is_zone
-                    else gettext("Choose a language from the list for “%(value)s”.") % {"value": question.value},
-                )
-                continue
-            meanings.setdefault(question.target, {})[fold_value(question.value)] = meaning
+            if meaning := _meaning(question):
+                meanings.setdefault(question.target, {})[fold_value(question.value)] = meaning
         return meanings
+
+
+def _meaning(question: Question) -> str:
+    """Return the answer as it is stored; empty for none and for a wrong one."""
+    if question.target == "time_zone":
+        return time_zones.spelled(question.meaning)
+    return question.meaning if question.meaning in dict(settings.LANGUAGES) else ""
+
+
+def _wrong_meaning(question: Question) -> str:
+    """Return what is wrong with an answer; empty: nothing."""
+    if not question.meaning or _meaning(question):
+        return ""
+    if question.target == "language":
+        return gettext("Choose a language from the list for “%(value)s”.") % {"value": question.value}
+    return gettext("“%(meaning)s” isn't a time zone. Choose one from the list for “%(value)s”.") % {
+        "meaning": question.meaning[:LONGEST_VALUE],
+        "value": question.value,
+    }
 
 
 def _heading(heading: str, position: int) -> str:

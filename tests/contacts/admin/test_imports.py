@@ -402,7 +402,7 @@ def test_what_unknown_values_mean_is_asked_once_and_then_applied(marketers_clien
 
     draft.refresh_from_db()
     assert draft.status == "draft"
-    assert [tuple(each) for each in asked.context["questions"]] == [
+    assert [each[:4] for each in asked.context["questions"]] == [
         ("time_zone", "MEZ", "Europe/Berlin", 2),
         ("time_zone", "Mars", "", 1),
         ("language", "Deutsch", "de", 1),
@@ -444,12 +444,33 @@ def test_a_meaning_that_does_not_exist_is_refused_in_words(
 ) -> None:
     draft = stored(ZONES)
 
-    response = marketers_client.post(
-        page("columns", draft), decided(**OF_ZONES, asked="1", unknown=unknown, meaning=meaning)
-    )
+    others = {
+        "unknown": [unknown, "time_zone:Mars"],
+        "meaning": [meaning, "Europe/Vienna"],
+    }
+    response = marketers_client.post(page("columns", draft), decided(**OF_ZONES, asked="1", **others))
+    shown = marketers_client.get(response.headers["Location"])
 
-    assert words in text_of(response)
     assert rung == []
+    told = text_of(shown)
+    assert "Nothing is imported yet." in told
+    assert words in told[told.index("What do these values mean?") : told.index("What is skipped, and why")]
+    assert shown.context["trial"].rows == 4
+    answers = {each.value: each.meaning for each in shown.context["questions"]}
+    assert answers[unknown.partition(":")[2]] == meaning
+    assert answers["Mars"] == "Europe/Vienna"
+
+
+def test_answers_stay_when_another_field_is_wrong_and_after_a_reload(marketers_client: Client) -> None:
+    draft = stored(ZONES)
+    answers = {"asked": "1", "unknown": "time_zone:Mars", "meaning": "Europe/Vienna"}
+
+    refused = marketers_client.post(page("columns", draft), decided(**OF_ZONES, **answers, new_list="Fair"))
+    reloaded = marketers_client.get(page("columns", draft))
+
+    for shown in (refused, reloaded):
+        assert [each[:3] for each in shown.context["questions"]] == [("time_zone", "Mars", "Europe/Vienna")]
+        assert 'value="Europe/Vienna"' in text_of(shown)
 
 
 def test_the_page_of_columns_keeps_what_was_chosen_for_its_next_visit(
