@@ -220,13 +220,7 @@ class SentForm {
       if (!error.closest("[data-answer]") && !error.parentElement.closest(ERRORS)) this.place(error, form);
     }
     this.form.dispatchEvent(new CustomEvent("form-refused", { bubbles: true }));
-    const invalid = [...this.form.querySelectorAll("#fresh_password, [aria-invalid=true]")].find((field) => field.type !== "hidden");
-    const tab = invalid?.closest("[role=tabpanel][hidden]");
-    const folded = invalid?.closest("details");
-    if (folded) folded.open = true;
-    if (tab) document.querySelector(`[role=tab][aria-controls="${tab.id}"]`)?.click();
-    if (invalid) invalid.focus();
-    else document.querySelector("[data-answer=errors]")?.scrollIntoView({ block: "center" });
+    if (!goToFirstError(this.form)) document.querySelector("[data-answer=errors]")?.scrollIntoView({ block: "center" });
   }
 
   // An error belongs to the nearest field around it. It goes to the same place beside that field on this page.

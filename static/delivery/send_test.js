@@ -18,8 +18,7 @@ async function follow(result) {
 }
 
 document.addEventListener("DOMContentLoaded", () => {
-  const target = document.querySelector("[data-focus]") || document.querySelector("[aria-invalid=true]");
-  if (target) target.focus();
+  document.querySelector("[data-focus]")?.focus();
   follow(document.getElementById("test-result"));
 
   const form = document.querySelector(".test-form");

@@ -2,10 +2,6 @@
 "use strict";
 
 document.addEventListener("DOMContentLoaded", () => {
-  // The first field with an error may be below the fold. The question for the password comes before it.
-  const isVisible = (field) => !field.closest("[hidden]");
-  if (!document.getElementById("fresh_password")) [...document.querySelectorAll("[aria-invalid=true]")].find(isVisible)?.focus();
-
   // "Turn it on", next to an error about a switch, which may come while the page is open.
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-turn-on]");

@@ -1,6 +1,7 @@
 """A form in a real browser: nothing that was typed is lost, and no secret leaves its field."""
 
 import time
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -313,6 +314,48 @@ def test_an_error_of_an_ordinary_page_is_beside_its_field(boss: User, page: Page
 
     expect(page.locator(".field-email ul.errorlist, #id_email_error")).to_be_visible()
     assert not Contact.objects.exists()
+
+
+def test_a_form_that_comes_back_shows_its_first_error(
+    boss: User, page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "DATA_DIR", tmp_path)
+    page.goto("/admin/contacts/contactimport/add/")
+    rows = "".join(f"p{n}@example.org,a,b,c,d,e,f,g\n" for n in range(5))
+    content = f"email,one,two,three,four,five,six,seven\n{rows}".encode()
+    page.set_input_files("[type=file]", {"name": "people.csv", "mimeType": "text/csv", "buffer": content})
+    page.get_by_role("button", name="Upload and continue").click()
+    page.fill("[name=new_list]", "Readers")
+    page.get_by_role("button", name="Run trial").click()
+
+    expect(page.locator("[name=consent]")).to_be_focused()
+    expect(page.get_by_text("Describe how these people gave consent.")).to_be_in_viewport()
+
+
+def test_the_first_people_are_kept_by_a_reload_and_a_refusal(
+    boss: User, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("contacts.tasks.ring", lambda _import: None)
+    page.goto("/set-up/people/")
+    page.set_input_files(
+        "[type=file]", {"name": "people.csv", "mimeType": "text/csv", "buffer": b"email\nbo@example.org"}
+    )
+    page.get_by_role("button", name="Add people").click()
+
+    expect(page.locator("[name=consent]")).to_be_focused()
+    expect(page.get_by_text("Say how these people agreed.")).to_be_visible()
+    assert page.locator("[type=file]").evaluate("field => field.files.length") == 1
+
+    page.fill("[name=pasted]", "ann@example.org")
+    page.fill("[name=consent]", "Asked at the fair.")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.reload()
+    says(page, "unsaved")
+    page.get_by_role("button", name="Restore changes").click()
+    expect(page.locator("[name=pasted]")).to_have_value("ann@example.org")
+    expect(page.locator("[name=consent]")).to_have_value("Asked at the fair.")
+    page.get_by_role("button", name="Add people").click()
+    page.wait_for_url("**/admin/campaigns/campaign/add/")
 
 
 # --- leaving a half-filled form
