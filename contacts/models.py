@@ -486,6 +486,8 @@ class ContactImport(models.Model):
     date_order = models.CharField(max_length=5, choices=DateOrder, blank=True, db_default="")  # Empty: refused.
     # What unknown time zones and languages of the file mean: {"time_zone": {"mez": "Europe/Berlin"}}.
     meanings = models.JSONField(default=dict)
+    # The position of the column whose rows are subscribed where it says yes; empty: all are.
+    subscribes_by = models.PositiveIntegerField(null=True)
     choices = models.JSONField(default=dict)  # Of a draft: what the page of columns had typed in, for its next visit.
     status = models.CharField(_("status"), max_length=16, choices=Status, default=Status.WAITING)
     error = models.CharField(max_length=500, blank=True)
@@ -497,6 +499,7 @@ class ContactImport(models.Model):
     rows_refused = models.PositiveIntegerField(default=0)
     cells_left_out = models.PositiveIntegerField(default=0, db_default=0)  # Cells of accepted people.
     subscribed = models.PositiveIntegerField(default=0, db_default=0)  # New subscriptions, over all lists.
+    not_subscribed = models.PositiveIntegerField(default=0, db_default=0)  # Rows whose column does not say yes.
     reasons = models.JSONField(default=list)  # Counts of why rows and cells were left out; see transfer.reasons.
     # Where the next row starts: the reader's position, and the number of lines before it.
     position = models.CharField(max_length=100, blank=True, db_default="")

@@ -65,6 +65,7 @@ REASONS = {
     "language": gettext_lazy("Unknown language “%(value)s”"),
     "number": gettext_lazy("%(column)s: not a number"),
     "date": gettext_lazy("%(column)s: not a date"),
+    "date_order": gettext_lazy("%(column)s: day or month first? Choose it under “Dates such as 03/04/2026”"),
     "boolean": gettext_lazy("%(column)s: “%(value)s” is neither yes nor no"),
     "consent": gettext_lazy("%(column)s: “%(value)s” is none of yes, none and unset"),
     "choice": gettext_lazy("%(column)s: “%(value)s” isn't one of the choices"),
@@ -230,6 +231,7 @@ class ContactImportAdmin(ModelAdmin):
                 date_order=chosen["date_order"],
                 kinds=chosen["kinds"],
                 meanings=chosen["meanings"],
+                subscribes_by=chosen.get("subscribes_by"),
             )
             # Robust: without a broker the import is still stored, and the sweep enqueues it later.
             transaction.on_commit(lambda: tasks.ring(draft.pk), robust=True)
@@ -275,6 +277,9 @@ class ContactImportAdmin(ModelAdmin):
             "refused_rows_kept_days": settings.RETAIN_REFUSED_ROWS_DAYS,
             "people_url": _people_url(contact_import),
             "meanings": [pair for target in CLOSED for pair in sorted(contact_import.meanings.get(target, {}).items())],
+            "subscribes_by": None
+            if contact_import.subscribes_by is None
+            else contact_import.headings[contact_import.subscribes_by],
             "policy": POLICIES[ContactImport.Policy(contact_import.policy)],
             "written": " · ".join(
                 str(name)
@@ -333,6 +338,7 @@ def progress(contact_import: ContactImport) -> dict[str, Any]:
         "rows_refused": f"{contact_import.rows_refused:,}",
         "cells_left_out": f"{contact_import.cells_left_out:,}",
         "subscribed": f"{contact_import.subscribed:,}",
+        "not_subscribed": f"{contact_import.not_subscribed:,}",
     }
 
 
@@ -375,7 +381,7 @@ def _kept(draft: ContactImport, layout: CsvLayout) -> QueryDict:
     kept = QueryDict(mutable=True)
     is_same = draft.choices.get("headings") == list(layout.headings)
     for name, values in draft.choices.get("fields", {}).items():
-        if is_same or not name.startswith(("column_", "kind_", "unknown", "meaning")):
+        if is_same or not name.startswith(("column_", "kind_", "unknown", "meaning", "subscribes_by")):
             kept.setlist(name, values)
     return kept
 
@@ -383,8 +389,8 @@ def _kept(draft: ContactImport, layout: CsvLayout) -> QueryDict:
 def _try_out(draft: ContactImport, form: MappingForm) -> Trial:
     """Return what the import would do with the choices of a valid form."""
     chosen = form.cleaned_data
-    for name in ("mapping", "policy", "date_order", "meanings"):
-        setattr(draft, name, chosen[name])  # In memory alone.
+    for name in ("mapping", "policy", "date_order", "meanings", "subscribes_by"):
+        setattr(draft, name, chosen.get(name))  # In memory alone.
     deadlines.extend(TRIAL_SECONDS)
     return try_out(draft, form.layout, chosen["kinds"])
 
@@ -393,6 +399,8 @@ def _trial_context(form: MappingForm, trial: Trial) -> dict[str, Any]:
     reasons = trial.reasons.most_common()
     return {
         "trial": trial,
+        "counts_not_subscribed": form.cleaned_data.get("subscribes_by") is not None
+        and bool(form.cleaned_data["lists"] or form.cleaned_data["new_list"]),
         "reasons": _reasons(reasons, form.cleaned_data["mapping"], form.layout.headings),
         "questions": form.questions(reasons),
     }

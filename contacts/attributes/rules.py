@@ -103,6 +103,11 @@ def propose_name(heading: str) -> str:
 
 # --- values
 
+
+class DateReadTwoWays(ValueError):
+    """A date with the day or the month first, and no order was chosen; the message says so."""
+
+
 Value = str | int | float | bool
 
 _YES = frozenset(["yes", "y", "true", "t", "1", "on", "x", "ja", "oui", "si", "sí", "sim", "da"])
@@ -119,6 +124,8 @@ _BOTH_MARKS = re.compile(r"[+-]?\d{1,3}(?:(?:\.\d{3})+,|(?:,\d{3})+\.)\d{1,15}",
 _ISO_DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?:[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?)?", re.ASCII)
 _TWO_WAYS_DATE = re.compile(r"(\d{1,2})[-/](\d{1,2})[-/](\d{4})", re.ASCII)
 _DOTTED_DATE = re.compile(r"(\d{1,2})\.\s?(\d{1,2})\.\s?(\d{4})", re.ASCII)
+_DECIMAL = re.compile(r"[.,]\d{1,2}$")
+_CONSENT_HEADING = re.compile(r"(?<!no_)(consent|opt_?in|einwillig|zustimmung|permission|consens|toestemming|samtykke)")
 _FIRST_YEAR = 1000  # An earlier year has fewer than four digits and is a typing error.
 
 
@@ -181,20 +188,41 @@ def parse_consent(text: str) -> bool | None:
 
 
 def likely_kind(cells: Sequence[str]) -> str:
-    """Return the kind of a new attribute that its first cells suggest: date, boolean, or text.
+    """Return the kind of a new attribute that its first cells suggest.
 
-    Never number: postcodes, telephone numbers and customer numbers are texts of digits.
+    Numbers only with decimals: postcodes, telephone numbers and customer numbers are texts of digits.
     """
     cells = [cell.strip() for cell in cells if cell.strip()]
-    for kind in ("date", "boolean") if cells else ():
-        try:
-            for cell in cells:
-                parse_value(kind, (), cell)
-        except ValueError:
-            continue
-        if kind == "date" or all(len(cell) > 1 and not cell.isdigit() for cell in cells):
-            return kind
+    if not cells:
+        return "text"
+    if any(all(_is_value("date", cell, order) for cell in cells) for order in (DAY_FIRST, MONTH_FIRST)):
+        return "date"
+    if all(len(cell) > 1 and not cell.isdigit() and _is_value("boolean", cell) for cell in cells):
+        return "boolean"
+    if any(_DECIMAL.search(cell) for cell in cells) and all(_is_value("number", cell) for cell in cells):
+        return "number"
     return "text"
+
+
+def likely_consent(heading: str, cells: Sequence[str]) -> bool:
+    """Return whether a column says by its heading and its first cells who agreed to get mail."""
+    return bool(_CONSENT_HEADING.search(propose_name(heading))) and all(map(_is_consent, cells))
+
+
+def _is_value(kind: str, cell: str, date_order: str = "") -> bool:
+    try:
+        parse_value(kind, (), cell, date_order)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_consent(cell: str) -> bool:
+    try:
+        parse_consent(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def too_long_together(attributes: Mapping[str, object]) -> str:
@@ -267,7 +295,7 @@ def _parse_date(text: str, order: str) -> str:
         if order == MONTH_FIRST:
             day, month = month, day
     elif found:
-        raise ValueError(
+        raise DateReadTwoWays(
             _(
                 "“%(text)s” can be read with the day or the month first. Write the year first, like 2026-11-23.",
                 text=text,

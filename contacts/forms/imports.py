@@ -19,7 +19,7 @@ from unfold.widgets import (
 )
 
 from adminpages.text_fields import RefusesControls
-from contacts.attributes.rules import likely_kind
+from contacts.attributes.rules import likely_consent, likely_kind
 from contacts.forms.contact import checked_new_list
 from contacts.models import Attribute, ContactImport, ContactList
 from contacts.transfer.columns import (
@@ -221,10 +221,37 @@ class MappingForm(RefusesControls, forms.Form):
                 required=False,
                 widget=UnfoldAdminSelectWidget(attrs={"aria-label": gettext("Kind of %(column)s") % {"column": label}}),
             )
+        self._ask_whom_to_subscribe(remembered)
         for name, values in self._kept.items():
             if name in self.fields and values:
                 is_several = isinstance(self.fields[name], forms.ModelMultipleChoiceField)
                 self.initial[name] = list(values) if is_several else values[-1]
+
+    def _ask_whom_to_subscribe(self, remembered: ContactImport | None) -> None:
+        """Ask it if a column says yes and no, and propose one that is about consent."""
+        about_consent, offered = [], []
+        for position, heading in enumerate(self.layout.headings):
+            cells = self._cells(position)
+            if likely_consent(heading, cells):
+                about_consent.append(position)
+            elif likely_kind(cells) != Attribute.Kind.BOOLEAN:
+                continue
+            offered.append(position)
+        if not offered:
+            return
+        words = gettext("Only rows where “%(column)s” says yes")
+        columns = [(at, words % {"column": _heading(self.layout.headings[at], at)}) for at in offered]
+        proposed = remembered.subscribes_by if remembered else next(iter(about_consent), None)
+        self.fields["subscribes_by"] = forms.TypedChoiceField(
+            choices=[("", _("Everyone in the file")), *columns],
+            coerce=int,
+            empty_value=None,
+            required=False,
+            initial=proposed,
+            label=_("People to subscribe"),
+            widget=UnfoldAdminSelectWidget,
+            help_text=_("Rows that say no, or nothing, come in as contacts and aren't added to the lists."),
+        )
 
     def _cells(self, position: int) -> list[str]:
         return [row.cells[position] for row in self.rows if position < len(row.cells) and not row.problem]
@@ -356,7 +383,7 @@ class MappingForm(RefusesControls, forms.Form):
 def _meaning(question: Question) -> str:
     """Return the answer as it is stored; empty for none and for a wrong one."""
     if question.target == "time_zone":
-        return time_zones.spelled(question.meaning)
+        return time_zones.spelled(question.meaning) or ""
     return question.meaning if question.meaning in dict(settings.LANGUAGES) else ""
 
 

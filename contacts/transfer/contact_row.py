@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from adminpages.texts import one_line
-from contacts.attributes.rules import Value, parse_consent, parse_value, too_long_together
+from contacts.attributes.rules import DateReadTwoWays, Value, parse_consent, parse_value, too_long_together
 from contacts.transfer.columns import ATTRIBUTE
 from contacts.transfer.csv_file import REFUSED_CHARACTERS, CsvRow, printable, restore
 from mail.addresses import AddressInvalid, fold, read_address
@@ -86,6 +86,7 @@ class RowParser:
     :param languages: the codes of the languages with texts.
     :param date_order: the reading of 03/04/2026; see contacts.attributes.rules.
     :param meanings: what cells of ``time_zone`` and ``language`` mean that are neither, by :func:`fold_value`.
+    :param subscribes_by: the position of the column that says who agreed to get mail; None: everybody did.
     """
 
     def __init__(
@@ -95,7 +96,9 @@ class RowParser:
         languages: Collection[str],
         date_order: str = "",
         meanings: Mapping[str, Mapping[str, str]] | None = None,
+        subscribes_by: int | None = None,
     ) -> None:
+        self._subscribes_by = subscribes_by
         self._mapping = mapping
         self._meanings = meanings or {}
         self._width = len(mapping)
@@ -145,6 +148,15 @@ class RowParser:
         if left_out:
             return person, refusal(row, left_out, SKIPPED)._replace(left_out=len(left_out))
         return person, None
+
+    def is_to_subscribe(self, row: CsvRow) -> bool:
+        """Return whether the row says yes where it is asked; an empty or another word is no yes."""
+        if self._subscribes_by is None:
+            return True
+        try:
+            return parse_consent(row.cells[self._subscribes_by]) is True
+        except (IndexError, ValueError):
+            return False
 
     def _reader_of_closed(self, target: str, read: Callable[[str], str | None]) -> Callable[[str], str | None]:
         """Return the parser of a field that has one of a few values; what somebody said a cell means comes first."""
@@ -254,8 +266,9 @@ class RowParser:
                 value = read(text)
             except ValueError as error:
                 known_by_value = text if kind in CLOSED_KINDS else ""
+                key = "date_order" if isinstance(error, DateReadTwoWays) else kind
                 left_out.append(
-                    Fault(kind, _("%(name)s: %(why)s", name=name, why=error), ATTRIBUTE + name, known_by_value)
+                    Fault(key, _("%(name)s: %(why)s", name=name, why=error), ATTRIBUTE + name, known_by_value)
                 )
                 continue
             if value is not None:

@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext
 
 from contacts.consent import changes, tracking
-from contacts.models import Attribute, ContactImport
+from contacts.models import Attribute, Contact, ContactImport
 from contacts.privacy.erasure import is_erased
 from contacts.transfer import bulk_store
 from contacts.transfer.contact_row import (
@@ -71,10 +71,16 @@ class RowBatch:
     lines: dict[str, int] = field(default_factory=dict)  # The first row of each person.
     prepared: bulk_store.Prepared = bulk_store.NO_PEOPLE
     more_lines: dict[str, list[int]] = field(default_factory=dict)  # Further rows of the same people.
+    agreed: set[str] = field(default_factory=set)  # Whom a row lets subscribe.
+    declined: list[str] = field(default_factory=list)  # Of each row that does not, the person.
     refusals: list[RowRefusal] = field(default_factory=list)
     position: str = ""
     lines_read: int = 0
     read_bytes: int = 0
+
+    def not_subscribed(self) -> int:
+        """Return the number of its rows that come in without a subscription, by what their column says."""
+        return sum(key in self.people for key in self.declined)
 
 
 def import_people(import_id: int, now: dt.datetime, should_pause: Callable[[], bool] = lambda: False) -> bool:
@@ -186,7 +192,7 @@ def parser(contact_import: ContactImport, new_kinds: Mapping[str, str] | None = 
     for name, kind, choices in Attribute.objects.values_list("name", "kind", "choices"):
         kinds[name] = (kind, choices)
     order, meanings = contact_import.date_order, contact_import.meanings
-    return RowParser(contact_import.mapping, kinds, LANGUAGES, order, meanings)
+    return RowParser(contact_import.mapping, kinds, LANGUAGES, order, meanings, contact_import.subscribes_by)
 
 
 def _batches(rows: Rows, parse: RowParser, policy: str) -> Iterator[RowBatch]:
@@ -213,6 +219,11 @@ def read_batch(rows: Rows, parse: RowParser, policy: str, most: int) -> RowBatch
         person, refusal = parse(row)
         if refusal is not None:
             batch.refusals.append(refusal)
+        if person is not None:
+            if parse.is_to_subscribe(row):
+                batch.agreed.add(person.key)
+            else:
+                batch.declined.append(person.key)
         if person is None:
             pass
         elif (present := people.get(person.key)) is None:
@@ -250,6 +261,9 @@ def _store(contact_import: ContactImport, batch: RowBatch, now: dt.datetime) -> 
         commit_asynchronously()
         lists = _lock_lists(contact_import)
         ids, added, updated = _save_people(batch, contact_import, now)
+        if contact_import.subscribes_by is not None:
+            agreed = Contact.objects.filter(email_key__in=batch.agreed & batch.people.keys())
+            ids = list(agreed.order_by("pk").values_list("pk", flat=True))
         subscribed = sum(
             changes.subscribe_in_bulk(
                 ids, list_id, method="import", source=_source(contact_import), now=now, wording=contact_import.consent
@@ -349,6 +363,7 @@ def _record_progress(contact_import: ContactImport, batch: RowBatch, added: int,
         rows_refused=F("rows_refused") + refused,
         cells_left_out=F("cells_left_out") + sum(refusal.left_out for refusal in batch.refusals),
         subscribed=F("subscribed") + subscribed,
+        not_subscribed=F("not_subscribed") + (batch.not_subscribed() if contact_import.lists else 0),
         reasons=contact_import.reasons,
         position=batch.position,
         lines_read=batch.lines_read,

@@ -25,6 +25,7 @@ class Trial:
     updated: int = 0  # People among the known whom the file would change.
     refused: int = 0
     cells_left_out: int = 0
+    not_subscribed: int = 0  # Rows that come in, and whose column does not say that they agreed.
     reasons: Reasons = field(default_factory=Reasons)
     is_whole: bool = True  # False: the file goes on.
 
@@ -59,6 +60,7 @@ def try_out(draft: ContactImport, layout: CsvLayout, new_kinds: Mapping[str, str
             trial.added += len(new)
             trial.refused += sum(not refusal.left_out for refusal in batch.refusals)
             trial.cells_left_out += sum(refusal.left_out for refusal in batch.refusals)
+            trial.not_subscribed += batch.not_subscribed()
             trial.reasons.add(batch.refusals)
             if trial.rows >= MOST_ROWS or rows.characters >= MOST_CHARACTERS:
                 trial.is_whole = not read_batch(rows, parse, draft.policy, 1).rows

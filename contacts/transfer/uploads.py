@@ -72,9 +72,9 @@ def preview(contact_import: ContactImport, encoding: str = "", delimiter: str = 
 
 
 def remembered(headings: Sequence[str]) -> ContactImport | None:
-    """Return the last import of a file with these headings: its mapping and meanings are proposed again."""
+    """Return the last import of a file with these headings: what it chose is proposed again."""
     before = ContactImport.objects.filter(headings=list(headings)).exclude(mapping=[]).exclude(status=Status.DRAFT)
-    return before.order_by("-created_at", "-pk").only("mapping", "meanings").first()
+    return before.order_by("-created_at", "-pk").only("mapping", "meanings", "subscribes_by").first()
 
 
 def keep_choices(draft: ContactImport, headings: Sequence[str], choices: Mapping[str, Sequence[str]]) -> None:
@@ -94,6 +94,7 @@ def start(
     date_order: str = "",
     kinds: Mapping[str, str] | None = None,
     meanings: Mapping[str, Mapping[str, str]] | None = None,
+    subscribes_by: int | None = None,
 ) -> bool:
     """Hand a draft with its settings to the worker; return whether it was still a draft.
 
@@ -101,7 +102,7 @@ def start(
 
     :param mapping: the field of each column, validated by contacts.transfer.columns.
     :param kinds: the kinds of new attributes, by name; all others are text.
-    :param meanings: see contacts.transfer.contact_row.
+    :param meanings: see contacts.transfer.contact_row, like ``subscribes_by``.
     """
     with transaction.atomic():
         started = ContactImport.objects.filter(pk=contact_import.pk, status=Status.DRAFT).update(
@@ -115,6 +116,7 @@ def start(
             consent=consent,
             date_order=date_order,
             meanings=meanings or {},
+            subscribes_by=subscribes_by,
             choices={},
         )
         if started:

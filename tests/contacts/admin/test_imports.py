@@ -473,6 +473,59 @@ def test_answers_stay_when_another_field_is_wrong_and_after_a_reload(marketers_c
         assert 'value="Europe/Vienna"' in text_of(shown)
 
 
+CONSENTS = (
+    "email;Einwilligung;Umsatz;Letzter Kauf\n"
+    "ann@example.org;ja;185,08;03/04/2026\n"
+    "bo@example.org;nein;1100,46;26.01.2026\n"
+    "cy@example.org;;12;2026-01-26\n"
+)
+OF_CONSENTS = ("email", "attributes.einwilligung", "attributes.umsatz", "attributes.letzter_kauf")
+
+
+def test_only_rows_that_say_yes_are_subscribed_if_somebody_chooses_so(
+    marketers_client: Client, news: ContactList
+) -> None:
+    draft = stored(CONSENTS)
+    form = marketers_client.get(page("columns", draft)).context["form"]
+    chosen = decided(
+        *OF_CONSENTS,
+        kind_3="date",
+        lists=str(news.pk),
+        consent="On paper.",
+        subscribes_by=str(form["subscribes_by"].value()),
+    )
+
+    tried = marketers_client.get(
+        marketers_client.post(page("columns", draft), chosen | {"trial": ""}).headers["Location"]
+    )
+    marketers_client.post(page("columns", draft), chosen)
+    import_people(draft.pk, NOW)
+
+    assert form["subscribes_by"].value() == 1
+    assert [str(label) for _value, label in form.fields["subscribes_by"].choices] == [
+        "Everyone in the file",
+        "Only rows where “Einwilligung” says yes",
+    ]
+    assert "<dt>Not subscribed</dt><dd>2</dd>" in text_of(tried)
+    assert "Letzter Kauf: day or month first? Choose it under “Dates such as 03/04/2026”" in text_of(tried)
+    assert figures(draft) == (3, 3, 0, 0)
+    assert [each.contact.email for each in Subscription.objects.select_related("contact")] == ["ann@example.org"]
+    over = text_of(marketers_client.get(page("change", draft)))
+    assert '<dt>Not subscribed</dt><dd data-figure="not_subscribed">2</dd>' in over
+    assert "Only rows where “Einwilligung” says yes" in over
+
+
+def test_everyone_is_subscribed_if_somebody_chooses_so(marketers_client: Client, news: ContactList) -> None:
+    draft = stored(CONSENTS)
+
+    marketers_client.post(
+        page("columns", draft), decided(*OF_CONSENTS, lists=str(news.pk), consent="On paper.", subscribes_by="")
+    )
+    import_people(draft.pk, NOW)
+
+    assert Subscription.objects.count() == 3
+
+
 def test_the_page_of_columns_keeps_what_was_chosen_for_its_next_visit(
     marketers_client: Client, news: ContactList
 ) -> None:

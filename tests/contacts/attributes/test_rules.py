@@ -3,7 +3,16 @@
 import pytest
 from liquid.builtin.expressions import _tokenize
 
-from contacts.attributes.rules import MERGE_WORDS, NameInvalid, check_name, merge_values, parse_value, value_text
+from contacts.attributes.rules import (
+    MERGE_WORDS,
+    NameInvalid,
+    check_name,
+    likely_consent,
+    likely_kind,
+    merge_values,
+    parse_value,
+    value_text,
+)
 from mail.merge_fields import MergeError, parse
 
 READ = [
@@ -120,3 +129,38 @@ def test_every_kind_of_value_is_a_merge_field() -> None:
     template = parse("{{ city }} {{ size }} {{ since | date: '%d.%m.%Y' }} {{ vip }}{% if vip %}!{% endif %}")
 
     assert template.render(merge_values(attributes)) == "Bonn 38 23.11.2026 no"
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (["185,08", "1100,46", "12"], "number"),
+        (["1.234,50", "-3.5"], "number"),
+        (["12.50", "free"], "text"),
+        (["01067", "50667"], "text"),
+        (["26.01.2026", "2026-01-26", ""], "date"),
+        (["26/01/2026", "03/04/2026"], "date"),
+        (["01/26/2026", "03.04.2026"], "date"),
+        (["26/01/2026", "01/26/2026"], "text"),
+        (["ja", "nein", ""], "boolean"),
+        (["1", "0"], "text"),
+        (["", " "], "text"),
+    ],
+)
+def test_the_first_cells_suggest_a_kind(cells: list[str], kind: str) -> None:
+    assert likely_kind(cells) == kind
+
+
+@pytest.mark.parametrize(
+    ("heading", "cells", "is_consent"),
+    [
+        ("Einwilligung", ["ja", "nein", ""], True),
+        ("Opt-in", ["1", "0"], True),
+        ("Marketing consent", ["granted"], True),
+        ("Consent source", ["web form"], False),
+        ("Opt-out", ["yes"], False),
+        ("Member", ["yes"], False),
+    ],
+)
+def test_a_column_about_consent_is_known_by_heading_and_cells(heading: str, cells: list[str], is_consent: bool) -> None:
+    assert likely_consent(heading, cells) is is_consent
