@@ -1,6 +1,5 @@
 """Invitations. The admin's own ways in are closed or limited, and so are the library's pages, which show secrets."""
 
-import datetime as dt
 from functools import partial
 from typing import Any
 
@@ -28,7 +27,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts import powers
 from accounts.by_mail import mails, servers, tokens
-from accounts.by_mail.invitation_form import InvitationForm
+from accounts.by_mail.invitation_form import InvitationForm, RoleField
 from accounts.by_mail.server_form import AccountServerForm
 from accounts.factors import ASKED_FOR
 from accounts.forms import OwnPasswordForm
@@ -38,6 +37,8 @@ from adminpages.fresh_sign_in import asks_first
 from adminpages.pages import Deletion, ModelAdmin
 from delivery import hints, tasks
 from delivery.content.test_inbox import leads_to_test_inbox
+from delivery.models import Message
+from delivery.templatetags.reasons import sentence
 
 
 def log_in(request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -81,8 +82,8 @@ class InvitationAdmin(ModelAdmin):
 
     form = InvitationForm
     asks_fresh_sign_in = True
-    list_display = ("email", "name", "role", "invited_by", "sent_at", "expires_at")
-    card = ("email", "expires_at", "role")
+    list_display = ("email", "name", "role", "invited_by", "delivery", "expires_at")
+    card = ("email", "delivery", "expires_at", "role")
     list_select_related = ("role", "invited_by")
     fields = ("first_name", "last_name", "email", "role")
     ordering = ("-invited_at",)
@@ -97,8 +98,13 @@ class InvitationAdmin(ModelAdmin):
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Offer the roles that may do no more than the inviter."""
         if db_field.name == "role":
-            kwargs["queryset"] = powers.roles_within(request.user)
+            kwargs |= {"queryset": powers.roles_within(request.user), "form_class": RoleField}
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Draw one button, *Send invitation*."""
+        context |= {"show_save": False, "show_save_and_continue": False, "show_save_and_add_another": False}
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         if self.has_add_permission(request) and not mails.can_be_sent(timezone.now()):
@@ -117,9 +123,19 @@ class InvitationAdmin(ModelAdmin):
     def name(self, invitation: Invitation) -> str:
         return f"{invitation.first_name} {invitation.last_name}".strip() or "–"
 
-    @admin.display(description=_("sent"), ordering="invited_at")
-    def sent_at(self, invitation: Invitation) -> dt.datetime:
-        return invitation.invited_at
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Invitation]:
+        return mails.with_delivery(super().get_queryset(request))
+
+    @admin.display(description=_("mail"), ordering="invited_at")
+    def delivery(self, invitation: Any) -> SafeString:
+        """Return what became of the mail, with the last reason why not."""
+        asked_at = date_format(timezone.localtime(invitation.invited_at), "DATETIME_FORMAT")
+        status = invitation.mail_status or Message.Status.QUEUED
+        if status == Message.Status.ACCEPTED:
+            return format_html("{}", gettext("Sent %(time)s") % {"time": asked_at})
+        word = gettext("Waiting") if status in Message.PENDING else Message.Status(status).label
+        chip = '<span class="status-chip" data-status="{}" title="{}">{}</span> {}'
+        return format_html(chip, status, asked_at, word, sentence(invitation.mail_reason or ""))
 
     @admin.display(description=_("expires"), ordering="invited_at")
     def expires_at(self, invitation: Invitation) -> SafeString:
@@ -137,7 +153,9 @@ class InvitationAdmin(ModelAdmin):
         _send(obj)
 
     def response_add(self, request: HttpRequest, obj: Invitation, post_url_continue: str | None = None) -> HttpResponse:
-        said = gettext("Invitation sent to %(email)s. It expires in %(days)s days.")
+        said = gettext(
+            "Invitation on its way to %(email)s. It expires in %(days)s days. This page says when a server took it."
+        )
         messages.success(request, said % {"email": obj.email, "days": tokens.INVITED_FOR.days})
         return redirect("admin:accounts_invitation_changelist")
 

@@ -6,6 +6,20 @@ every permission. Viewing is left to the pages.
 
 from django.contrib.auth.models import AnonymousUser, Group, Permission, User
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext_lazy as _
+
+# What the built-in roles may do; brilliance.roles has their permissions.
+IN_SHORT = {
+    "admin": _("everything"),
+    "marketer": _("contacts, campaigns and their results"),
+    "ops": _("servers and their tests, no contacts"),
+    "viewer": _("quotas and campaign figures"),
+}
+
+
+def role_in_words(role: Group) -> str:
+    """Return the name of a role, and of a built-in one what it is for."""
+    return f"{role.name} – {IN_SHORT[role.name]}" if role.name in IN_SHORT else role.name
 
 
 def permissions_of(holder: User | Group) -> QuerySet[Permission]:

@@ -34,7 +34,7 @@ from adminpages.fresh_sign_in import asks_anew
 from adminpages.instants import stamp
 from adminpages.pages import ModelAdmin
 from adminpages.text_fields import RefusesControls
-from brilliance.roles import IN_SHORT, ROLES, WITHOUT_A_PAGE
+from brilliance.roles import ROLES, WITHOUT_A_PAGE
 from delivery.operators.notices import ADMINISTRATORS, administrators, hold_administrators
 
 BEYOND = _("%(name)s may do more than you. So you can't change anything here.")
@@ -50,7 +50,7 @@ class _Roles(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
     """Roles to choose from, each built-in one with what it is for."""
 
     def label_from_instance(self, obj: Group) -> str:
-        return f"{obj.name} – {IN_SHORT[obj.name]}" if obj.name in IN_SHORT else obj.name
+        return powers.role_in_words(obj)
 
 
 class _UserForm(RefusesControls, RefusesTakenUsername):

@@ -6,7 +6,6 @@ from typing import Any
 from django.apps import apps as present_apps
 from django.apps.registry import Apps
 from django.contrib.auth.management import create_permissions
-from django.utils.translation import gettext_lazy as _
 
 # ``room.*`` means every permission on the room's models except these: a routing rule moves everybody's mail, and
 # everybody's filters and merge fields depend on an attribute's kind.
@@ -49,12 +48,6 @@ ROLES: dict[str, tuple[str, ...]] = {
         "campaigns.pause_campaign",
     ),
     "viewer": ("smtpservers.view_fleet", "campaigns.view_progress"),
-}
-IN_SHORT = {
-    "admin": _("everything"),
-    "marketer": _("contacts, campaigns and their results"),
-    "ops": _("servers and their tests, no contacts"),
-    "viewer": _("quotas and campaign figures"),
 }
 
 

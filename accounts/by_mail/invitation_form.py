@@ -1,13 +1,21 @@
 """The form of an invitation: who, and with which role."""
 
 from django import forms
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.utils.translation import gettext as _
 
+from accounts import powers
 from accounts.models import Invitation
 from adminpages.text_fields import RefusesControls
 from mail.addresses import AddressInvalid, fold, parse_mailbox
 from words.texts import translated
+
+
+class RoleField(forms.ModelChoiceField):  # type: ignore[type-arg]
+    """The roles that may be given, each built-in one with what it is for."""
+
+    def label_from_instance(self, obj: Group) -> str:
+        return powers.role_in_words(obj)
 
 
 class InvitationForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]

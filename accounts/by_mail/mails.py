@@ -2,17 +2,19 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.urls import reverse
 
 from accounts.by_mail import servers, tokens
 from accounts.by_mail.mail_words import words_for
 from accounts.models import AccountMail, Invitation, ResetRequest
 from delivery.content.secret_links import REFERENCE
-from delivery.models import Mailing
+from delivery.models import Mailing, Message
 from delivery.outbox import mailings
 from installation.site import site
 from mail.addresses import AddressInvalid, fold, parse_mailbox
@@ -23,6 +25,7 @@ from smtpservers.routing.fleet import Fleet
 LINK = "account_url"  # The merge field.
 RESETS_PER_HOUR = 3  # For one user, so that nobody's mailbox is filled by strangers.
 REQUESTS_AT_ONCE = 100
+NOT_ARRIVED = (Message.Status.BOUNCED, Message.Status.FAILED, Message.Status.EXPIRED)
 PAGES = {tokens.RESET: "reset_password", tokens.INVITE: "accept_invitation"}
 
 
@@ -87,6 +90,20 @@ def send_invitation(invitation: Invitation, now: dt.datetime) -> int:
     lines = [words.invitation, words.invitation_link, words.invitation_ignored]
     life = dt.timedelta(hours=settings.RETRY_SINGLE_HOURS)
     return _send(words.invitation_subject, lines, facts, invitation.email, now, life, invitation=invitation)
+
+
+def with_delivery(invitations: QuerySet[Invitation]) -> QuerySet[Any]:
+    """Return the invitations with ``mail_status`` and ``mail_reason`` of the last mail of each."""
+    last = AccountMail.objects.filter(invitation=OuterRef("pk")).order_by("-pk").values("mailing")[:1]
+    message = Message.objects.filter(mailing=OuterRef("mail"))
+    return invitations.annotate(mail=Subquery(last)).annotate(
+        mail_status=Subquery(message.values("status")[:1]), mail_reason=Subquery(message.values("reason")[:1])
+    )
+
+
+def failed_invitations() -> QuerySet[Any]:
+    """Return the invitations whose last mail did not arrive, the latest first."""
+    return with_delivery(Invitation.objects.all()).filter(mail_status__in=NOT_ARRIVED).order_by("-invited_at", "-pk")
 
 
 # --- any of them

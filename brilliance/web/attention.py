@@ -13,11 +13,13 @@ from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from accounts.by_mail import mails
 from campaigns.models import Campaign
 from campaigns.reports import pace
 from campaigns.schedule.schedule import start_in_words
 from delivery.content.test_inbox import leads_to_test_inbox
 from delivery.models import Mailing
+from delivery.templatetags.reasons import sentence
 from feedback import relay
 from feedback.listener import heartbeat
 from smtpservers.admin import list_row, states
@@ -113,6 +115,7 @@ def rows(obstacles: list[str], mailings: list[Mailing], user: Person, now: dt.da
         *_servers(user, now),
         *_listener(user, now),
         *_unsubscribes(user, now),
+        *_invitations(user),
         *_mailings(mailings, now),
     ]
     return found[:MOST], len(found) - MOST if len(found) > MOST else 0
@@ -211,6 +214,15 @@ def _unsubscribes(user: Person, now: dt.datetime) -> Iterator[Row]:
             state = "given+up" if given_up else "waiting"
             label, button = _("View unsubscribes"), f"{reverse('admin:feedback_feedback_changelist')}?passed_on={state}"
         yield Row(text, str(trouble["server__name"]), page, "", label, button)
+
+
+def _invitations(user: Person) -> Iterator[Row]:
+    """Yield one row for the invitations whose mail did not arrive."""
+    if not user.has_perm("accounts.view_invitation") or not (failed := list(mails.failed_invitations())):
+        return
+    page = reverse("admin:accounts_invitation_changelist")
+    text = _("The invitation didn't arrive. %(reason)s") % {"reason": sentence(failed[0].mail_reason)}
+    yield Row(text, _and_more(failed[0].email, len(failed) - 1), page, "", _("Open invitations"))
 
 
 def _mailings(mailings: list[Mailing], now: dt.datetime) -> Iterator[Row]:

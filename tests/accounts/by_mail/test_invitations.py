@@ -1,6 +1,7 @@
 """Invitations: who may send them, what the link does, and how one ends."""
 
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -116,6 +117,39 @@ def test_sent_again_it_has_a_new_link(ann: User, inbox: Inbox) -> None:
     assert User.objects.filter(username="bob").exists()
 
 
+def test_the_page_says_what_became_of_the_mail_and_home_of_one_that_did_not_arrive(
+    ann: User, inbox: Inbox, server: SmtpServer
+) -> None:
+    SmtpServer.objects.update(handles_email_validation=False)
+    waiting = invite(email="bob@customer.example").content.decode()
+    inbox()
+    failed = signed_in().get(LIST).content.decode()
+    home = signed_in().get("/admin/").content.decode()
+
+    reason = "The domain customer.example is reserved and receives no mail."
+    assert 'data-status="queued"' in waiting
+    assert 'data-status="failed"' in failed
+    assert reason in failed
+    assert f"The invitation didn&#x27;t arrive. {reason}" in home
+    assert f'href="{LIST}"' in home
+
+    SmtpServer.objects.update(handles_email_validation=True)
+    chosen = Invitation.objects.get().pk
+    signed_in().post(LIST, {"action": "send_again", "_selected_action": chosen})
+    inbox()
+    assert 'data-status="failed"' not in signed_in().get(LIST).content.decode()
+    assert "The invitation didn" not in signed_in().get("/admin/").content.decode()
+
+
+def test_the_form_says_what_each_role_may_do_and_has_one_button(ann: User, server: SmtpServer) -> None:
+    form = signed_in().get(ADD).content.decode()
+
+    assert "ops – servers and their tests, no contacts" in form
+    assert "Send invitation" in form
+    assert not re.search(r'name="_(continue|addanother)"', form)
+    assert form.count('name="_save"') == 1
+
+
 def test_it_expires_after_seven_days(ann: User, inbox: Inbox) -> None:
     invited(inbox)
     invitation, now = Invitation.objects.get(), timezone.now()
@@ -159,7 +193,7 @@ def test_users_and_who_is_invited_already_are_not_invited(ann: User, server: Smt
     User.objects.create_user("carl", email="Carl@customer.example")
 
     assert "is a user already" in invite(email="carl@customer.example").content.decode()
-    assert "Invitation sent to" in invite().content.decode()
+    assert "Invitation on its way to" in invite().content.decode()
     assert "was invited already" in invite(email=BOB.upper()).content.decode()
     assert Invitation.objects.count() == 1
 
