@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from urllib.parse import urlsplit
 
-from campaigns.markup.starter_templates import SAMPLE_SENTENCES, sample_links
+from campaigns.markup.starter_templates import SAMPLE_SENTENCES, sample_links, starters
 from campaigns.markup.visible_links import VisibleLink, links_of
 from campaigns.preflight.finding import Finding, Severity, found
 from mail.addresses import AddressInvalid, domain_of, parse_mailbox
@@ -335,7 +335,7 @@ def is_empty_greeting(words: str) -> bool:
 
 
 def sample_text(seen: ParsedMessage) -> Iterator[Finding]:
-    """M16: no sentence and no link of a starter template that is meant to be replaced."""
+    """M16: no sentence, preheader or link of a starter template that is meant to be replaced."""
     body = _squeeze(seen.text) + _squeeze(html_entities.unescape(re.sub(r"<[^<>]*>", " ", seen.html)))
     left = [f"“{sentence}”" for sentence in SAMPLE_SENTENCES if _squeeze(sentence) in body]
     if left:
@@ -346,6 +346,10 @@ def sample_text(seen: ParsedMessage) -> Iterator[Finding]:
             sentences=_listed(left, 3),
         )
         yield found("M16", WARN, sentence, _("Replace them with your own words."))
+    for starter in starters():
+        if starter.preheader and f">{starter.preheader}<span" in seen.html:  # As campaigns.markup.frame writes it.
+            sentence = _("The preheader is still the template's: “%(preheader)s”.", preheader=starter.preheader)
+            yield found("M16", WARN, sentence, _("Write your own, or empty it."))
     urls = dict.fromkeys(url.partition("?")[0] for url in _urls(seen))
     if samples := [url for url in urls if url in sample_links()]:
         sentence = ngettext(

@@ -8,7 +8,8 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from campaigns.content.written import Written
-from campaigns.markup.convert import from_markdown, from_mjml
+from campaigns.markup.convert import from_markdown, from_mjml, inlined
+from campaigns.markup.frame import page, with_preheader
 from campaigns.markup.starter_templates import SAMPLE_SENTENCES, starters
 from campaigns.markup.visible_links import links_of
 from campaigns.models import Campaign, Experiment, Variant
@@ -235,6 +236,14 @@ def test_sample_words_and_links_of_every_template_are_found() -> None:
     assert words.sentence.startswith(f"{len(SAMPLE_SENTENCES)} sample sentences")
     mine = '<p>Thank you for reading,</p><a href="https://example.com/sale">Sale</a>'
     assert list(message.sample_text(composed(mine))) == []
+
+
+def test_the_preheader_of_every_template_is_found_and_the_same_words_elsewhere_are_not() -> None:
+    for preheader in (starter.preheader for starter in starters()[:-1]):
+        mine = page(f"<p>{preheader}</p>", title="Shop")
+        [left] = message.sample_text(composed(inlined(with_preheader(mine, preheader))))
+        assert left.sentence == f"The preheader is still the template's: “{preheader}”."
+        assert list(message.sample_text(composed(inlined(with_preheader(mine, "Tulips are here."))))) == []
 
 
 # --- of a whole campaign
