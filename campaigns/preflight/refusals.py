@@ -131,13 +131,13 @@ def mixed_servers(written: Written, fleet: Fleet) -> str:
     if not inbox or inbox == used:
         return ""
     names = {
-        "inbox": ", ".join(sorted(server.name for server in inbox)),
-        "real": ", ".join(sorted(server.name for server in used - inbox)),
+        "inbox": ", ".join(sorted(f"“{server.name}”" for server in inbox)),
+        "real": ", ".join(sorted(f"“{server.name}”" for server in used - inbox)),
     }
     return (
         _(
-            "One campaign can't use both the test inbox (%(inbox)s) and real mailboxes (%(real)s). Choose servers of"
-            " one kind under Servers."
+            "This campaign would reach the test inbox and real mailboxes. Switch off %(inbox)s, or choose only it or"
+            " only %(real)s under Servers."
         )
         % names
     )

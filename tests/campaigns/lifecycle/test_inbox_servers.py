@@ -20,8 +20,8 @@ from smtpservers.models import SmtpServer
 
 NOW = dt.datetime(2026, 11, 30, 12, 0, tzinfo=dt.UTC)
 MIXED = (
-    "One campaign can't use both the test inbox (Inbox) and real mailboxes (Alpha). Choose servers of one kind under"
-    " Servers."
+    "This campaign would reach the test inbox and real mailboxes. Switch off “Inbox”, or choose only it or only “Alpha”"
+    " under Servers."
 )
 
 
