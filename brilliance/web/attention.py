@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.by_mail import mails
-from campaigns.models import Campaign
+from campaigns.models import Campaign, Experiment
 from campaigns.reports import pace
 from campaigns.schedule.schedule import start_in_words
 from delivery.content.test_inbox import leads_to_test_inbox
@@ -131,16 +131,17 @@ def _campaigns(user: Person, now: dt.datetime) -> Iterator[Row]:
     if missed:
         text = _("Missed the start on %(time)s. Nothing has been sent.") % {"time": start_in_words(missed[0], now)}
         yield _row_of(missed, text)
-    returned = list(Campaign.objects.filter(status=Campaign.Status.DRAFT).exclude(returned_reason=""))
+    is_returned = Q(status=Campaign.Status.DRAFT) & ~Q(returned_reason="")
+    is_by_hand = Q(experiment__undecided__gt="") | Q(experiment__winner_by=Experiment.WinnerBy.HAND)
+    is_under_way = Q(status__in=(Campaign.Status.SENDING, Campaign.Status.PAUSED))
+    found = list(Campaign.objects.filter(is_returned | is_under_way & is_by_hand).select_related("experiment"))
+    returned = [each for each in found if each.status == Campaign.Status.DRAFT]
     if returned:
         yield _row_of(returned, f"{_('Not sent, and a draft again.')} {returned[0].returned_reason}")
-
-    under_way = Campaign.objects.filter(status__in=(Campaign.Status.SENDING, Campaign.Status.PAUSED))
-    undecided = list(
-        under_way.filter(experiment__winner=None, experiment__undecided__gt="").select_related("experiment")
-    )
+    waiting = [each for each in found if each.status != Campaign.Status.DRAFT and each.experiment.waits_for_winner]
+    undecided = [each for each in waiting if each.experiment.undecided or each.experiment.is_ripe(now)]
     if undecided:
-        reason = undecided[0].experiment.get_undecided_display()
+        reason = undecided[0].experiment.get_undecided_display() or _("Its waiting time is over.")
         yield _row_of(undecided, _("Choose the winner of the A/B test. %(reason)s") % {"reason": reason})
 
 

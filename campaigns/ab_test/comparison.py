@@ -113,7 +113,7 @@ def compare(campaign: Campaign, now: dt.datetime, late: Late) -> Comparison | No
         experiment.wait_hours,
         max(0, (experiment.expected or 0) - sampled) if can_choose or is_preparing else 0,
         ripe_at,
-        ripe_at is not None and ripe_at <= now,
+        experiment.is_ripe(now),
         can_choose,
         str(experiment.winner) if experiment.winner else "",
         experiment.is_rest_open,
@@ -128,7 +128,7 @@ def compare(campaign: Campaign, now: dt.datetime, late: Late) -> Comparison | No
 def verdict(standings: list[winner.Standing] | None, letters: dict[int, str]) -> str:
     """Return which variant is ahead, and whether the lead is more than chance, in sentences."""
     if standings is None:
-        return _("Visits aren't counted for this campaign, so they can't tell which variant is better.")
+        return _("Opens and clicks aren't counted for this campaign, so they can't tell which variant is better.")
     found = winner.leader(standings)
     if found == Experiment.Undecided.FEW:
         said = _("Too few visits to tell which variant is better: the best one needs at least %(n)s.")

@@ -66,7 +66,7 @@ REPEATED = (
 ON_ITS_WAY = (Status.SENDING, Status.PAUSED)
 # Why a person has to choose, as notices say it.
 _ENGLISH = {
-    Experiment.Undecided.UNCOUNTED: "Visits aren't counted for this campaign.",
+    Experiment.Undecided.UNCOUNTED: "Opens and clicks aren't counted for this campaign.",
     Experiment.Undecided.FEW: "Too few visits to choose by: the best variant needs at least 10.",
     Experiment.Undecided.TIE: "Two variants are equally good.",
     Experiment.Undecided.REFUSED: "A list or segment of the campaign is gone.",

@@ -30,7 +30,7 @@ class Experiment(models.Model):
     class Undecided(models.TextChoices):
         """Why no winner was chosen automatically; a person has to choose."""
 
-        UNCOUNTED = "uncounted", _("Visits aren't counted for this campaign.")
+        UNCOUNTED = "uncounted", _("Opens and clicks aren't counted for this campaign.")
         # The number is that of campaigns.ab_test.winner.FEWEST.
         FEW = "few", _("Too few visits to choose by: the best variant needs at least 10.")
         TIE = "tie", _("Two variants are equally good.")
@@ -85,6 +85,14 @@ class Experiment(models.Model):
     def ripe_at(self) -> dt.datetime | None:
         """The time to choose the winner; None before the start."""
         return self.begun_at + dt.timedelta(hours=self.wait_hours) if self.begun_at else None
+
+    def is_ripe(self, now: dt.datetime) -> bool:
+        return self.ripe_at is not None and self.ripe_at <= now
+
+    @property
+    def waits_for_winner(self) -> bool:
+        """Whether its sample is on its way or sent, and the rest waits."""
+        return self.begun_at is not None and self.has_rest and self.winner_id is None
 
     @property
     def has_rest(self) -> bool:

@@ -84,7 +84,7 @@ class ReportShare:
 
     @property
     def percent_in_words(self) -> str:
-        return "<1%" if self.count and self.percent < 1 else f"{int(self.percent)}%"
+        return "<1%" if self.count and self.percent < 1 else f"{_rounded(self.percent)}%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,7 @@ class Report:
     """All contents of the progress page."""
 
     total: int = 0
+    recipients: int = 0  # All messages, and the people who wait for an A/B test's winner.
     settled: int = 0  # Messages with a final status.
     percent: int = 0
     statuses: list[ReportShare] = field(default_factory=list)
@@ -171,8 +172,9 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
     sent_elsewhere = sum(number for _, reason, number in reasons if reason == restored_copy.REASON)
     return Report(
         total=total,
+        recipients=whole,
         settled=settled,
-        percent=settled * 100 // whole if whole else 0,
+        percent=_rounded(_percent(settled, whole)),
         statuses=[
             ReportShare(
                 status.value,
@@ -335,6 +337,11 @@ def _explanation(status: Status, count: int, sent_elsewhere: int) -> str | Promi
 
 def _percent(count: int, total: int) -> float:
     return round(count * 100 / total, 2) if total else 0.0
+
+
+def _rounded(percent: float) -> int:
+    """Return whole percent; only the whole is 100."""
+    return 100 if percent == 100 else min(99, round(percent))
 
 
 def _servers(mailing_ids: Collection[int]) -> list[ReportShare]:

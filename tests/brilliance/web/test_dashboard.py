@@ -15,7 +15,7 @@ from playwright.sync_api import Page
 from brilliance.roles import ROLES
 from brilliance.web.dashboard import chart
 from campaigns.lifecycle import approvals
-from campaigns.models import ApprovalRule, Campaign
+from campaigns.models import ApprovalRule, Campaign, Experiment, Variant
 from contacts.models import Contact, ContactList, Subscription
 from delivery.models import Mailing, ServerOutcome, StatusCount, WorkerReport, WorkerSeen
 from installation.models import SiteSettings
@@ -309,6 +309,38 @@ def test_campaigns_that_run_or_start_next_are_shown_with_their_numbers(db: None)
     assert lines[0] == "Spring Sending 1,200 of 1,500 accepted"
     assert lines[1].startswith("Later Scheduled Starts on ")
     assert len(lines) == 2
+
+
+def test_an_ab_test_that_a_person_decides_is_told_with_all_its_recipients(db: None) -> None:
+    sample = Mailing.objects.create(stream="campaign", name="Spring A", subject="x")
+    StatusCount.objects.create(mailing=sample, status="accepted", number=55, is_copy=False, is_sum=True)
+    campaign = Campaign.objects.create(name="Spring", subject="x", status="sending")
+    begun_at = timezone.now() - dt.timedelta(hours=1)
+    test = Experiment.objects.create(
+        campaign=campaign, begun_at=begun_at, expected=277, sample_percent=20, wait_hours=4
+    )
+    Variant.objects.create(experiment=test, position=0, mailing=sample)
+
+    client = Client()
+    client.force_login(person("viewer"))
+
+    def shown(address: str = "/admin/") -> str:
+        return " ".join(lxml.html.fromstring(client.get(address).content).text_content().split())
+
+    waits = shown()
+    assert "Spring Choose a winner 55 of 277 accepted" in waits
+    assert "Choose the winner of the A/B test." not in waits
+
+    Experiment.objects.update(wait_hours=0)
+    assert "Choose the winner of the A/B test. Its waiting time is over." in shown()
+
+    Experiment.objects.update(winner_by="clicks")
+    automatic = shown()
+    assert "Spring Sending 55 of 277 accepted" in automatic
+    assert "Choose the winner" not in automatic
+    page = shown(f"/campaigns/{campaign.pk}/")
+    assert re.search(r"20% Recipients ?277", page)
+    assert "Bounced or failed" in page
 
 
 def test_what_failed_today_leads_to_the_messages_for_those_who_may_see_them(db: None) -> None:
