@@ -99,3 +99,13 @@ def test_the_menu_begins_at_the_top_for_every_role(live_server: object, page: Pa
     assert first is not None
     assert apps is not None
     assert first["y"] - apps["y"] < 100
+
+
+def test_the_heading_of_a_searched_list_is_read_in_full_on_a_phone(boss: Page) -> None:
+    boss.set_viewport_size(PHONE)
+
+    boss.goto("/admin/contacts/contact/?q=ann")
+
+    heading = boss.locator(".crumbs h1")
+    assert heading.evaluate("each => each.scrollWidth <= each.clientWidth")
+    assert boss.get_by_role("link", name="Show all").is_visible()
