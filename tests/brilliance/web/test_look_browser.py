@@ -5,6 +5,7 @@ from django.contrib.auth.models import Group, User
 from playwright.sync_api import Page
 
 from contacts.models import Contact, ContactList
+from smtpservers.models import SmtpServer
 from tests.harness.browser import sideways_scroll, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -65,13 +66,19 @@ def test_in_the_dark_marks_have_enough_contrast(boss: Page) -> None:
 
 
 def test_a_long_word_in_a_name_leaves_the_page_as_wide_as_a_phone(boss: Page) -> None:
-    named = ContactList.objects.create(name="Donaudampfschifffahrtsgesellschaft" * 4)
+    word = "Donaudampfschifffahrtsgesellschaft" * 2
+    named = ContactList.objects.create(name=word)
+    server = SmtpServer.objects.create(name=word, host="relay.example", mail_from="a@example.com")
     boss.set_viewport_size(PHONE)
 
-    boss.goto(f"/admin/contacts/contactlist/{named.pk}/change/")
-
-    assert boss.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
-    assert sideways_scroll(boss) == 0
+    for address in (
+        f"/admin/contacts/contactlist/{named.pk}/change/",
+        f"/admin/contacts/contactlist/{named.pk}/delete/",
+        f"/servers/{server.pk}/held-back/",
+    ):
+        boss.goto(address)
+        assert boss.evaluate("document.documentElement.scrollWidth") == PHONE["width"], address
+        assert sideways_scroll(boss) == 0, address
 
 
 def test_delete_stands_apart_from_save_on_a_phone(boss: Page) -> None:
