@@ -38,7 +38,8 @@ EFFECTS = {
     "password": "Connection: the secret of AUTH. In no page, history, log or transcript.",
     "oauth_account": "Connection: AUTH by XOAUTH2 or OAUTHBEARER, as the account's mailbox, with a token that is"
     " renewed by itself. Only to the provider's own hosts. See [OAuth accounts](oauth.md).",
-    "mail_from": "Header `From`; envelope sender where no return path is used.",
+    "mail_from": "Header `From`, with the name of the organisation where it has none; envelope sender where no return"
+    " path is used.",
     "mail_to": "Page: the recipient that Send test proposes. Envelope: the recipient of notices. Never of campaigns.",
     "mail_to_unknown": "Envelope: the recipient of redirected single messages, which then have the header"
     " `X-Original-To` and name the intended recipient in their first line; of bounces to this server's return path"

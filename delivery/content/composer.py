@@ -17,6 +17,7 @@ from django.conf import settings
 
 from contacts.attributes.rules import merge_values
 from delivery.content import attachments, secret_links, targets, tokens
+from delivery.content.authors import author_of
 from delivery.content.copies import COPIED_STREAMS, copy_mailboxes
 from delivery.content.message import Outgoing, Person
 from delivery.content.message_style import style_of
@@ -31,7 +32,6 @@ from mail.addresses import (
     envelope_address,
     fold,
     needs_smtputf8,
-    parse_mailbox,
 )
 from mail.budget import Budget
 from mail.links import levels
@@ -89,7 +89,7 @@ class Composer:
         self._mailing = mailing
         self._server = server
         self._list = (list_id, list_name)
-        self._mail_from = parse_mailbox(mailing.mail_from or server.mail_from)
+        self._mail_from = author_of(mailing, server)
         self._header_from = str(self._mail_from)
         self._return_path = ReturnPath(server, self._mail_from.address, mailing.stream)
         check_address(self._return_path.address)  # Checked again: a line break here would start an SMTP command.

@@ -24,6 +24,7 @@ from db.dialect import each, joined_by_key, locking
 from db.rows import rows
 from delivery import identity as delivery_identity
 from delivery.content import message_ids
+from delivery.content.authors import author_of
 from delivery.content.message import Outgoing, Person
 from delivery.content.return_paths import ReturnPath
 from delivery.models import Attempt, Batch, Mailing, Message
@@ -35,6 +36,7 @@ from smtpservers.limits import reservations
 from smtpservers.models import SmtpServer
 
 CLAIM_MESSAGES = 500
+LONGEST_FROM = 400  # Characters that a batch keeps of it; a longer one is kept without its name.
 # The server's switches that each attempt keeps, so that a later edit does not rewrite history.
 SWITCHES = (
     *("use_unsubscribe_link", "use_precedence", "use_return_path", "use_verp"),
@@ -302,8 +304,8 @@ def _put_on_record(
 
     :param doubtful: the keys of messages to check again before MAIL; None: all of them, since none is from a chunk.
     """
-    header_from = mailing.mail_from or server.mail_from
-    return_path = ReturnPath(server, parse_mailbox(header_from).address, mailing.stream)
+    author = author_of(mailing, server)
+    return_path = ReturnPath(server, author.address, mailing.stream)
     batch = Batch(
         mailing=mailing,
         server=server,
@@ -312,7 +314,7 @@ def _put_on_record(
         lane_token=token,
         choice=reason,
         started_at=now,
-        header_from=header_from,
+        header_from=str(author) if len(str(author)) <= LONGEST_FROM else author.address,
         settings_used={name: getattr(server, name) for name in SWITCHES},
         return_path=return_path.address,
         is_return_path_tagged=return_path.is_tagged,

@@ -132,3 +132,30 @@ def test_in_a_preview_no_link_belongs_to_anybody() -> None:
     text = Composer(mailing, server, list_id=3, list_name="News").render(None, "https://x.example/u/preview").text
 
     assert text.startswith("https://x.example/u/preview https://x.example/u/preview")
+
+
+@pytest.mark.parametrize(
+    ("of_mailing", "of_server", "organisation", "shown"),
+    [
+        ("", "news@shop.example", "Blumen Rosa", "Blumen Rosa <news@shop.example>"),
+        ("", "news@shop.example", "Rosa, Inc.", '"Rosa, Inc." <news@shop.example>'),
+        ("", "Shop <news@shop.example>", "Blumen Rosa", "Shop <news@shop.example>"),
+        ("hello@shop.example", "news@shop.example", "Blumen Rosa", "hello@shop.example"),
+        ("Ann <ann@shop.example>", "news@shop.example", "Blumen Rosa", "Ann <ann@shop.example>"),
+        ("", "news@shop.example", "", "news@shop.example"),
+        ("", "news@shop.example", "Ro\u200bsa", "news@shop.example"),
+    ],
+)
+def test_the_organisation_names_a_server_whose_from_has_no_name(
+    of_mailing: str, of_server: str, organisation: str, shown: str
+) -> None:
+    server = SmtpServer(pk=1, host="smtp.shop.example", mail_from=of_server)
+    mailing = Mailing(
+        pk=7, stream="single", subject="Sale", text="Hi.", mail_from=of_mailing, organisation=organisation
+    )
+
+    composed = Composer(mailing, server, list_id=None, list_name="").compose(outgoing(), NOW)
+
+    assert composed.header_from == shown
+    read = email.message_from_bytes(composed.content, policy=email.policy.default)
+    assert str(read["From"]) == shown
