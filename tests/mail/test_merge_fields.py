@@ -271,12 +271,12 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_template_that_would_take_too_much_is_refused_at_once(name: str) -> None:
-    started = time.process_time()
+    started = time.thread_time()
 
     with pytest.raises(MergeError) as raised:
         parse(BOMBS[name]).render({})
 
-    assert time.process_time() - started < 10  # Without the limits each takes minutes, or all memory.
+    assert time.thread_time() - started < 10  # Without the limits each takes minutes, or all memory.
     assert str(raised.value).endswith(".")
 
 

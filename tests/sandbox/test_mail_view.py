@@ -148,12 +148,12 @@ def test_deep_nesting_ends_at_a_depth_and_is_said():
     for level in range(2000):
         boundary = b"level%d" % level
         content = b"Content-Type: multipart/mixed; boundary=" + boundary + b"\r\n\r\n--" + boundary + b"\r\n" + content
-    started = time.monotonic()
+    started = time.thread_time()
 
     reading = read(content)
 
     assert reading.remarks == ["A part could not be taken apart, because it is nested too deeply or has no boundary."]
-    assert time.monotonic() - started < 5
+    assert time.thread_time() - started < 5
 
 
 def test_too_many_parts_are_cut_and_said():
@@ -184,12 +184,12 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_read_in_bounded_time(name: str):
-    started = time.monotonic()
+    started = time.thread_time()
 
     read(BOMBS[name])
     summary(BOMBS[name])
 
-    assert time.monotonic() - started < 10  # Without bounds these take minutes.
+    assert time.thread_time() - started < 10  # Without bounds these take minutes.
 
 
 PIECES = st.lists(

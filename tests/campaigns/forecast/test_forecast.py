@@ -175,12 +175,12 @@ def test_a_thousand_servers_are_foreseen_at_once(strategy: str) -> None:
         ServerState(number, f"S{number}", 5 + number % 7, quota=5000 + number, weight=1 + number % 5, per_hour=2000)
         for number in range(1000)
     ]
-    began = time.process_time()
+    began = time.thread_time()
 
     found = run(fleet, MailingPart(3_000_000, tuple(range(1000)), strategy))
 
     assert sum(carried(found).values()) == 3_000_000
-    assert time.process_time() - began < 8  # Mostly it is one.
+    assert time.thread_time() - began < 8  # Mostly it is one.
 
 
 def test_a_speed_is_read_from_what_was_accepted_while_it_sent() -> None:

@@ -230,12 +230,12 @@ def test_a_mistake_in_mjml_is_told_with_its_line(source: str, sentence: str) -> 
 )
 @pytest.mark.parametrize("convert", [from_markdown, lambda text: from_mjml(text)[0], inlined])
 def test_monstrous_sources_are_converted_or_refused_in_time(convert, source: str) -> None:
-    began = time.monotonic()
+    began = time.thread_time()
 
     with suppress(ContentInvalid):
         convert(source)
 
-    assert time.monotonic() - began < 5
+    assert time.thread_time() - began < 5
 
 
 def test_the_words_that_stand_for_tags_may_stand_in_the_content_themselves() -> None:

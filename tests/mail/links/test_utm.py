@@ -233,9 +233,9 @@ BIG = 100_000
     ids=lambda source: source[:30],
 )  # fmt: skip
 def test_hostile_content_costs_no_more_than_its_length(source):
-    began = time.perf_counter()
+    began = time.thread_time()
 
     utm.tag_html(source, P)
     utm.tag_text(source, P)
 
-    assert time.perf_counter() - began < 10, "a second look at each character is quadratic: hours for this input"
+    assert time.thread_time() - began < 10, "a second look at each character is quadratic: hours for this input"
