@@ -135,9 +135,8 @@ class Deaf:
     def __init__(self, port: int, is_secured: bool = False) -> None:
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        if not is_secured:  # A handshake would take long in small segments.
-            # For large ones the system stores megabytes, and the listener answers until it is full.
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+        # For large segments the system stores megabytes, and the listener answers until it is full.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
         self._socket.settimeout(20)
         self._socket.connect(("127.0.0.1", port))
         self._socket.recv(1000)

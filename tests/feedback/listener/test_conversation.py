@@ -274,7 +274,7 @@ def test_a_silent_sender_is_left(server: SmtpServer, tmp_path: Path, monkeypatch
 def test_senders_who_read_no_answer_hold_no_connection(
     server: SmtpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_secured: bool
 ) -> None:
-    monkeypatch.setattr("feedback.listener.server.IDLE_SECONDS", 0.5)
+    monkeypatch.setattr("feedback.listener.server.IDLE_SECONDS", 2)  # Long enough for a handshake of this machine.
     monkeypatch.setattr(conversation, "LINGER_SECONDS", 0.2)
     with running(tmp_path) as port:
         deaf = [Deaf(port, is_secured) for _ in range(conversation.CONNECTIONS)]
