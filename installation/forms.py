@@ -43,7 +43,7 @@ class SiteSettingsForm(RefusesControls, forms.ModelForm):  # type: ignore[type-a
             self.fields["language"].choices = choices  # type: ignore[attr-defined]
         if "tracking" in self.fields:
             levels = SiteSettings.TrackingLevel
-            usual_level = _("Off until you decide")
+            usual_level = _("Not decided (off for now)")
             if settings.TRACKING_LEVEL:
                 usual_level = _("%(level)s (environment)") % {"level": levels(environment.tracking).label}
             self.fields["tracking"].choices = [("", usual_level), *levels.choices]  # type: ignore[attr-defined]

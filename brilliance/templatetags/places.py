@@ -67,7 +67,7 @@ def page_zone() -> SafeString:
     """Name the time zone of the times on this page, with a link to where the user chooses it."""
     name = str(timezone.get_current_timezone())
     place = time_zones.place(name)
-    text = _("Times in %(place)s time") % {"place": place} if place else _("Times in %(zone)s") % {"zone": name}
+    text = _("%(place)s time") % {"place": place} if place else _("Times in %(zone)s") % {"zone": name}
     return format_html('<a class="page-zone" href="{}" title="{}">{}</a>', reverse("account"), name, text)
 
 

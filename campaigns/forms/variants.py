@@ -82,7 +82,8 @@ class VariantForms:
         inherited = {name: getattr(campaign, name) for name in VARIED} | {"body": body_of(campaign)}
         for form in self.variants:
             for name, value in inherited.items():
-                form.fields[name].widget.attrs["placeholder"] = value[:MOST_SHOWN]
+                same = _("As the campaign: %(value)s") % {"value": value[:MOST_SHOWN]} if value else ""
+                form.fields[name].widget.attrs["placeholder"] = same
 
     def is_valid(self) -> bool:
         valid = [form.is_valid() for form in (self.form, *self.variants)]

@@ -154,7 +154,7 @@ def time_left(
     if not pending and not deferred:
         return ""
     if not pending:
-        sentence = ngettext("%(n)s message is tried again", "%(n)s messages are tried again", deferred)
+        sentence = ngettext("until %(n)s retry is over", "until %(n)s retries are over", deferred)
         return sentence % {"n": f"{deferred:,}"}
     if waiting_until is not None and waiting_until > now:
         return _("waiting until %(time)s") % {"time": _waiting(waiting_until, now, zone)}

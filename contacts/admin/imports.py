@@ -29,7 +29,7 @@ from contacts.attributes.retype import holders
 from contacts.forms.imports import CLOSED, DELIMITER_NAMES, ENCODING_NAMES, ImportUploadForm, MappingForm, ReadingForm
 from contacts.models import Attribute, ContactImport, ContactList, RefusedRow
 from contacts.transfer import import_contacts, uploads
-from contacts.transfer.columns import REPORT_HEADINGS, describe
+from contacts.transfer.columns import ATTRIBUTE, REPORT_HEADINGS, describe
 from contacts.transfer.csv_file import CsvLayout, CsvRefused
 from contacts.transfer.export_contacts import csv_response, table
 from contacts.transfer.reasons import OTHER, Reason, Reasons
@@ -262,6 +262,7 @@ class ContactImportAdmin(ModelAdmin):
         contact_import = self._find(request, object_id)
         if contact_import.status == Status.DRAFT:
             return redirect(_onward(request, "columns", contact_import))
+        labels = dict(Attribute.objects.values_list("name", "label"))
         refused = list(contact_import.refused_rows.all()[: REFUSED_ROWS_SHOWN + 1])
         context = {
             **self._context(request),
@@ -292,7 +293,7 @@ class ContactImportAdmin(ModelAdmin):
             "columns": [
                 (
                     heading or _("Column %(number)s") % {"number": number},
-                    describe(target) if target else _("not imported"),
+                    (labels.get(target.removeprefix(ATTRIBUTE)) or describe(target)) if target else _("not imported"),
                 )
                 for number, (heading, target) in enumerate(
                     zip(contact_import.headings, contact_import.mapping, strict=False), start=1

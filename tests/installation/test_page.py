@@ -70,7 +70,7 @@ def test_what_cannot_be_is_refused_at_its_field(boss: Client, field: str, value:
 
 
 @pytest.mark.parametrize(
-    ("environment", "says"), [("", "Off until you decide"), ("anonymous", "Anonymous (environment)")]
+    ("environment", "says"), [("", "Not decided (off for now)"), ("anonymous", "Anonymous (environment)")]
 )
 def test_the_level_of_opens_and_clicks_says_what_holds_while_nothing_is_saved(
     boss: Client, settings: Any, environment: str, says: str

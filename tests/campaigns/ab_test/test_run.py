@@ -520,6 +520,7 @@ def test_a_test_is_written_changed_and_removed(campaign: Campaign, marketer: Cli
     shown = marketer.get(reverse("campaigns:progress", args=[campaign.pk])).content.decode()
 
     assert "Variant E" in page
+    assert f'placeholder="As the campaign: {campaign.subject}"' in page
     experiment = Experiment.objects.get()
     assert (experiment.sample_percent, experiment.wait_hours) == (50, 2)
     assert [(str(v), v.subject, v.body) for v in experiment.variants.all()] == [

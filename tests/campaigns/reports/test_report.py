@@ -90,8 +90,8 @@ def test_many_servers_are_drawn_as_the_busiest_and_the_others() -> None:
         ({"pending": 100, "is_waiting": True}, "waiting"),
         ({"pending": 100, "rate": 10.0, "is_paused": True}, "paused"),
         ({"pending": 100}, "unknown (no replies in the last minutes)"),
-        ({"pending": 0, "deferred": 1}, "1 message is tried again"),
-        ({"pending": 0, "deferred": 1_200}, "1,200 messages are tried again"),
+        ({"pending": 0, "deferred": 1}, "until 1 retry is over"),
+        ({"pending": 0, "deferred": 1_200}, "until 1,200 retries are over"),
     ],
 )
 def test_the_time_left_says_no_more_than_is_known(facts: dict[str, object], words: str) -> None:

@@ -513,6 +513,7 @@ def test_only_rows_that_say_yes_are_subscribed_if_somebody_chooses_so(
     over = text_of(marketers_client.get(page("change", draft)))
     assert '<dt>Not subscribed</dt><dd data-figure="not_subscribed">2</dd>' in over
     assert "Only rows where “Einwilligung” says yes" in over
+    assert "Letzter Kauf → Letzter Kauf" in over
 
 
 def test_everyone_is_subscribed_if_somebody_chooses_so(marketers_client: Client, news: ContactList) -> None:
