@@ -183,8 +183,8 @@ def test_a_refused_password_is_entered_again_before_the_server_is_resumed(
     assert 'href="#id_password"' in buttons
     assert buttons.index("Enter the password again") < buttons.index("Resume")
     assert "The server refused the sign-in: 535 5.7.8 no" in page
-    assert "This server is paused. A test shows whether it works again." in test_page
-    assert "Reason: The server refused the sign-in: 535 5.7.8 no" in test_page
+    assert "This server is paused: The server refused the sign-in: 535 5.7.8 no</p>" in test_page
+    assert "<p>A test shows whether it works again.</p>" in test_page
 
 
 @pytest.mark.parametrize("codenames", [("view_smtpserver",), ("view_fleet",), ("send_test",), ()])
