@@ -17,7 +17,6 @@ from delivery.records.visits import VisitQuery, VisitSum, visit_sums
 from installation.site import site
 from mail.links.levels import ANONYMOUS, OFF, PERSONAL, lowest
 from mail.visits.names import VISITOR_TITLES, Family, Kind, Visitor
-from smtpservers.models import SmtpServer
 from words.numbers import percent
 from words.texts import text as _
 
@@ -271,12 +270,7 @@ def period_tables(
     :param server_name: of one server; empty: all.
     :param named: the providers that other figures of these days name. No other domain is named.
     """
-    asked = VisitQuery(start=_midnight(start), end=_midnight(end, days=1))
-    if server_name:
-        server_id = SmtpServer.objects.filter(name=server_name).values_list("pk", flat=True).first()
-        if server_id is None:  # Of a deleted server nobody knows the number.
-            return VisitTables()
-        asked = replace(asked, server_id=server_id)
+    asked = VisitQuery(server_name=server_name, start=_midnight(start), end=_midnight(end, days=1))
     total = VisitLine("", "")
     for row in visit_sums(asked):
         total = total.plus(row)
@@ -325,10 +319,7 @@ def _days(asked: VisitQuery) -> list[VisitLine]:
 
 
 def _servers(asked: VisitQuery) -> dict[str, VisitLine]:
-    sums = visit_sums(asked)
-    names = dict(SmtpServer.objects.filter(pk__in={row.key for row in sums}).values_list("pk", "name"))
-    gone = ("", _("deleted or unknown server"))
-    return _by_key(sums, lambda pk: (names[pk], names[pk]) if pk in names else gone)
+    return _by_key(visit_sums(asked), lambda name: (name, name or _("unknown server")))
 
 
 def _providers(asked: VisitQuery, named: Collection[str]) -> dict[str, VisitLine]:

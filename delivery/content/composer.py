@@ -391,7 +391,7 @@ def composer_for(mailing: Mailing, server: SmtpServer) -> Composer:
     list_id, title = (first.pk, first.public_title) if first else (None, "")
     composer = Composer(mailing, server, list_id=list_id, list_name=title)
     if targets.is_counted(mailing) and site().tracking != levels.OFF:
-        composer.count(targets.store(mailing.pk, server.pk, composer.links()))
+        composer.count(targets.store(mailing.pk, server.name, composer.links()))
     return composer
 
 

@@ -30,14 +30,14 @@ def is_counted(mailing: Mailing) -> bool:
     return mailing.stream in COUNTED_STREAMS and levels.lowest([mailing.tracking]) != levels.OFF
 
 
-def store(mailing_id: int, server_id: int, links: Iterable[Link]) -> Targets:
+def store(mailing_id: int, server_name: str, links: Iterable[Link]) -> Targets:
     """Return the targets of the links that are counted, new ones stored. Several workers may do so at a time.
 
     Outside of a transaction all rows are committed on return.
     """
     links = list(links)
     counted = [link for link in links if not link.why_not]
-    group, _ = TrackedMailing.objects.get_or_create(mailing_id=mailing_id, server_id=server_id)
+    group, _ = TrackedMailing.objects.get_or_create(mailing_id=mailing_id, server_name=server_name)
     ids = _stored_links(mailing_id, counted)
     # So that nobody is said to have clicked nothing who may have followed one of these.
     _stored_links(mailing_id, [link for link in links if leads_unseen(link)], is_counted=False)

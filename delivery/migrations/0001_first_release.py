@@ -146,12 +146,12 @@ class Migration(migrations.Migration):
             name='TrackedMailing',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('server_name', models.CharField(max_length=100)),
                 ('mailing', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='tracked_mailings', to='delivery.mailing')),
-                ('server', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='smtpservers.smtpserver')),
             ],
             options={
                 'default_permissions': (),
-                'constraints': [models.UniqueConstraint(fields=('mailing', 'server'), name='one_tracked_mailing_each')],
+                'constraints': [models.UniqueConstraint(fields=('mailing', 'server_name'), name='one_tracked_mailing_each')],
             },
         ),
         migrations.CreateModel(

@@ -5,22 +5,21 @@ from django.utils.translation import gettext_lazy as _
 
 from delivery.models.outbox import Mailing
 from mail.links.tracking import CODE_LETTERS
-from smtpservers.models import SmtpServer
 
 
 class TrackedMailing(models.Model):
     """One mailing through one server. Its id is in the anonymous tokens, the same for all recipients."""
 
     mailing = models.ForeignKey(Mailing, on_delete=models.CASCADE, related_name="tracked_mailings", db_index=False)
-    # A row outlives its server: the mail that it carried is still opened. NULLs are never equal in SQL.
-    server = models.ForeignKey(SmtpServer, null=True, on_delete=models.SET_NULL, related_name="+")
+    # At sending. No relation: the mail is still opened when its server is renamed or deleted.
+    server_name = models.CharField(max_length=100)
 
     class Meta:
         default_permissions = ()
-        constraints = [models.UniqueConstraint(fields=["mailing", "server"], name="one_tracked_mailing_each")]
+        constraints = [models.UniqueConstraint(fields=["mailing", "server_name"], name="one_tracked_mailing_each")]
 
     def __str__(self) -> str:
-        return f"{self.mailing} through {self.server}"
+        return f"{self.mailing} through {self.server_name}"
 
 
 class TrackedLink(models.Model):

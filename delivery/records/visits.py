@@ -18,7 +18,7 @@ class VisitQuery:
 
     by: By = ""  # What the sums are told apart by; ``link`` leaves opens out, which have none.
     mailing_ids: Collection[int] | None = None
-    server_id: int | None = None
+    server_name: str = ""  # At sending. Empty: all.
     start: dt.datetime | None = None  # Included, to the quarter of an hour.
     end: dt.datetime | None = None  # Not included.
 
@@ -26,7 +26,7 @@ class VisitQuery:
 class VisitSum(NamedTuple):
     """Opens or clicks by the same kind of visitor."""
 
-    # An id, or 0 for an unknown server; a provider, empty if unknown; a family; a day in the site's time zone; the
+    # An id; a server's name at sending or a provider, empty if unknown; a family; a day in the site's time zone; the
     # beginning of a quarter of an hour; empty without ``by``.
     key: Any
     kind: str  # As in mail.visits.names, like the visitor.

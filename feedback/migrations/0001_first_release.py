@@ -351,7 +351,7 @@ class Migration(migrations.Migration):
             name='PendingVisit',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('server_id', models.BigIntegerField(default=0)),
+                ('server_name', models.CharField(blank=True, max_length=100)),
                 ('kind', models.CharField(max_length=5)),
                 ('facts', models.JSONField()),
                 ('network', models.CharField(blank=True, max_length=32)),
@@ -395,7 +395,7 @@ class Migration(migrations.Migration):
                 ('link_id', models.BigIntegerField(default=0)),
                 ('visitor', models.CharField(max_length=7)),
                 ('family', models.CharField(max_length=24)),
-                ('server_id', models.BigIntegerField(default=0)),
+                ('server_name', models.CharField(blank=True, max_length=100)),
                 ('provider', models.CharField(blank=True, max_length=255)),
                 ('is_personal', models.BooleanField()),
                 ('loads', models.PositiveIntegerField()),
@@ -405,7 +405,7 @@ class Migration(migrations.Migration):
             options={
                 'default_permissions': (),
                 'indexes': [models.Index(fields=['quarter_at'], name='visit_count_quarter')],
-                'constraints': [models.UniqueConstraint(fields=('mailing', 'quarter_at', 'kind', 'link_id', 'visitor', 'family', 'server_id', 'provider', 'is_personal'), name='one_visit_count_each')],
+                'constraints': [models.UniqueConstraint(fields=('mailing', 'quarter_at', 'kind', 'link_id', 'visitor', 'family', 'server_name', 'provider', 'is_personal'), name='one_visit_count_each')],
             },
         ),
     ]

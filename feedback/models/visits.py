@@ -60,8 +60,9 @@ class VisitCount(models.Model):
     link_id = models.BigIntegerField(default=0)  # A TrackedLink; 0: the mailing as a whole.
     visitor = models.CharField(max_length=7)
     family = models.CharField(max_length=24)
-    server_id = models.BigIntegerField(default=0)  # 0: unknown. No relation: counts outlive their server.
-    # The recipient's provider, as in :class:`campaigns.models.Tally`. Empty: unknown, or counted without the person.
+    # At sending, as in :class:`campaigns.models.Tally`, whatever became of the server since. Empty: unknown.
+    server_name = models.CharField(max_length=100, blank=True)
+    # The recipient's provider, as there. Empty: unknown, or counted without the person.
     provider = models.CharField(max_length=255, blank=True)
     is_personal = models.BooleanField()
     loads = models.PositiveIntegerField()
@@ -76,7 +77,7 @@ class VisitCount(models.Model):
             models.UniqueConstraint(
                 fields=[
                     *("mailing", "quarter_at", "kind", "link_id", "visitor"),
-                    *("family", "server_id", "provider", "is_personal"),
+                    *("family", "server_name", "provider", "is_personal"),
                 ],
                 name="one_visit_count_each",
             )
@@ -136,7 +137,7 @@ class PendingVisit(models.Model):
     mailing = models.ForeignKey(
         Mailing, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
     )
-    server_id = models.BigIntegerField(default=0)  # 0: unknown.
+    server_name = models.CharField(max_length=100, blank=True)  # At sending. Empty: unknown.
     # Null: counted without the person.
     message = models.ForeignKey(
         Message, null=True, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False

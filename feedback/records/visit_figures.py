@@ -12,7 +12,7 @@ from installation.site import site
 
 _COLUMNS: dict[By, str] = {
     "mailing": "mailing_id",
-    "server": "server_id",
+    "server": "server_name",
     "provider": "provider",
     "family": "family",
     "link": "link_id",
@@ -26,8 +26,8 @@ def visit_sums(asked: VisitQuery) -> Iterator[VisitSum]:
     rows = rows.filter(link_id__gt=0) if asked.by == "link" else rows.filter(link_id=0)
     if asked.mailing_ids is not None:
         rows = rows.filter(mailing__in=list(asked.mailing_ids))
-    if asked.server_id is not None:
-        rows = rows.filter(server_id=asked.server_id)
+    if asked.server_name:
+        rows = rows.filter(server_name=asked.server_name)
     if asked.start is not None:
         rows = rows.filter(quarter_at__gte=asked.start)
     if asked.end is not None:

@@ -21,7 +21,7 @@ class CountKey(NamedTuple):
     link_id: int
     visitor: str
     family: str
-    server_id: int
+    server_name: str
     provider: str
     is_personal: bool
 
@@ -49,7 +49,6 @@ def add(loads: Mapping[CountKey, int], people: Mapping[CountKey, int]) -> None:
         numbers={
             "mailing_id": [key.mailing_id for key in keys],
             "link_id": [key.link_id for key in keys],
-            "server_id": [key.server_id for key in keys],
             "personal": [int(key.is_personal) for key in keys],
             "loads": [loads.get(key, 0) for key in keys],
             "people": [people.get(key, 0) for key in keys],
@@ -58,16 +57,17 @@ def add(loads: Mapping[CountKey, int], people: Mapping[CountKey, int]) -> None:
             "kind": [key.kind for key in keys],
             "visitor": [key.visitor for key in keys],
             "family": [key.family for key in keys],
+            "server_name": [key.server_name for key in keys],
             "provider": [key.provider for key in keys],
         },
         instants={"quarter_at": [key.quarter_at for key in keys]},
     )
-    unique = "mailing_id, quarter_at, kind, link_id, visitor, family, server_id, provider, is_personal"
+    unique = "mailing_id, quarter_at, kind, link_id, visitor, family, server_name, provider, is_personal"
     with connection.cursor() as cursor:
         cursor.execute(
             f"INSERT INTO feedback_visitcount AS c ({unique}, loads, people)"  # noqa: S608  # Of constants.
-            " SELECT mailing_id, quarter_at, kind, link_id, visitor, family, server_id, provider, personal = 1, loads,"
-            f" people FROM {given} WHERE 1 = 1"
+            " SELECT mailing_id, quarter_at, kind, link_id, visitor, family, server_name, provider, personal = 1,"
+            f" loads, people FROM {given} WHERE 1 = 1"
             f" ON CONFLICT ({unique})"
             " DO UPDATE SET loads = c.loads + excluded.loads, people = c.people + excluded.people",
             parameters,

@@ -43,7 +43,7 @@ class _Event(NamedTuple):
     """Requests that are alike, and what they belong to."""
 
     mailing_id: int
-    server_id: int
+    server_name: str
     message_id: int | None  # None: counted without the person.
     link_id: int | None
     facts: RequestFacts
@@ -130,7 +130,7 @@ def _events(lines: Sequence[Line], now: dt.datetime) -> list[_Event]:
         events.append(
             _Event(
                 known.mailing_id,
-                known.server_id,
+                known.server_name,
                 line.token.number if is_personal else None,
                 place.link_id if place else None,
                 line.facts,
@@ -163,7 +163,7 @@ def _pending(event: _Event, now: dt.datetime) -> PendingVisit:
     is_final = classify(event.facts, event.at.timestamp(), None, NOTHING_RECENT).is_final
     return PendingVisit(
         mailing_id=event.mailing_id,
-        server_id=event.server_id,
+        server_name=event.server_name,
         message_id=event.message_id,
         link_id=event.link_id,
         kind=event.facts.kind.value,
@@ -184,7 +184,7 @@ def _count(events: Iterable[_Event]) -> None:
         for link_id in {0, event.link_id or 0}:
             key = CountKey(
                 *(event.mailing_id, counts.quarter_of(event.at), event.facts.kind.value, link_id, visitor.value),
-                *(event.facts.family.value, event.server_id, "", False),
+                *(event.facts.family.value, event.server_name, "", False),
             )
             loads[key] += event.loads
     counts.add(loads, {})

@@ -4,7 +4,8 @@ import datetime as dt
 from collections.abc import Collection
 from typing import NamedTuple
 
-from django.db.models import Max
+from django.db.models import Max, OuterRef, Subquery, Value
+from django.db.models.functions import Coalesce
 
 from delivery.models import Attempt, Message, TrackedLink, TrackedMailing, TrackedTarget
 from installation.site import site
@@ -12,12 +13,14 @@ from mail.addresses import AddressInvalid, domain_of
 from mail.links.levels import PERSONAL, YES, Level, lowest
 from mail.visits.names import Kind
 
+TAKEN = (Attempt.Outcome.ACCEPTED, Attempt.Outcome.UNCONFIRMED)
+
 
 class VisitedMessage(NamedTuple):
     """A message with a personal token."""
 
     mailing_id: int
-    server_id: int  # 0: unknown.
+    server_name: str  # At sending. Empty: unknown.
     level: Level  # The most that is counted of its mailing now.
     open_consent: str | None  # None: nobody to ask is left.
     click_consent: str | None
@@ -34,7 +37,7 @@ class VisitedGroup(NamedTuple):
     """A mailing through one server, which an anonymous token stands for."""
 
     mailing_id: int
-    server_id: int
+    server_name: str
     level: Level
 
 
@@ -48,16 +51,19 @@ class Place(NamedTuple):
 def messages_of(ids: Collection[int]) -> dict[int, VisitedMessage]:
     """Return the messages that exist."""
     cap = site().tracking
+    taken = Attempt.objects.filter(message=OuterRef("pk"), outcome__in=TAKEN).order_by("-number")
+    # A visit may come before the attempt is on record. That is seconds after sending, so the name is still the same.
+    named = Coalesce(Subquery(taken.values("batch__server_name")[:1]), "server__name", Value(""))
     rows = Message.objects.filter(pk__in=ids).values_list(
-        *("pk", "mailing_id", "server_id", "mailing__tracking", "mailing__is_anonymous"),
+        *("pk", "mailing_id", named, "mailing__tracking", "mailing__is_anonymous"),
         *("contact__open_tracking", "contact__click_tracking", "email", "delivered_at"),
     )
     found = {}
-    for pk, mailing_id, server_id, level, is_anonymous, opens, clicks, email, delivered_at in rows:
+    for pk, mailing_id, server_name, level, is_anonymous, opens, clicks, email, delivered_at in rows:
         if is_anonymous:
             opens = clicks = None
         level_now = lowest([level, cap])
-        found[pk] = VisitedMessage(mailing_id, server_id or 0, level_now, opens, clicks, _domain(email), delivered_at)
+        found[pk] = VisitedMessage(mailing_id, server_name, level_now, opens, clicks, _domain(email), delivered_at)
     return found
 
 
@@ -72,9 +78,9 @@ def _domain(email: str) -> str:
 def groups_of(ids: Collection[int]) -> dict[int, VisitedGroup]:
     """Return the mailings through servers that exist, by the number in their token."""
     cap = site().tracking
-    rows = TrackedMailing.objects.filter(pk__in=ids).values_list("pk", "mailing_id", "server_id", "mailing__tracking")
+    rows = TrackedMailing.objects.filter(pk__in=ids).values_list("pk", "mailing_id", "server_name", "mailing__tracking")
     return {
-        pk: VisitedGroup(mailing_id, server_id or 0, lowest([level, cap])) for pk, mailing_id, server_id, level in rows
+        pk: VisitedGroup(mailing_id, server_name, lowest([level, cap])) for pk, mailing_id, server_name, level in rows
     }
 
 
@@ -86,9 +92,7 @@ def places_of(codes: Collection[str]) -> dict[str, Place]:
 
 def accepted_at(ids: Collection[int]) -> dict[int, dt.datetime]:
     """Return when a server took each message, as far as its attempt has ended."""
-    sent = Attempt.objects.filter(
-        message__in=ids, outcome__in=(Attempt.Outcome.ACCEPTED, Attempt.Outcome.UNCONFIRMED), finished_at__isnull=False
-    )
+    sent = Attempt.objects.filter(message__in=ids, outcome__in=TAKEN, finished_at__isnull=False)
     return dict(sent.order_by().values_list("message_id").annotate(Max("finished_at")))
 
 

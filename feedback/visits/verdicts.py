@@ -208,7 +208,7 @@ def _count_key(each: _Judged, link_id: int, providers: dict[str, str]) -> CountK
     provider = providers.get(message.domain, message.domain)[:255] if message is not None else ""
     return CountKey(
         *(row.mailing_id, counts.quarter_of(row.at), row.kind, link_id, each.verdict.visitor.value),
-        *(each.family.value, row.server_id, provider, message is not None),
+        *(each.family.value, row.server_name, provider, message is not None),
     )
 
 

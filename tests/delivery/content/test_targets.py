@@ -34,7 +34,7 @@ def make_server(name: str = "Alpha") -> SmtpServer:
 def test_each_place_has_a_link_and_each_address_of_it_a_target() -> None:
     mailing, server = make_mailing(), make_server()
 
-    stored = targets.store(mailing.pk, server.pk, LINKS)
+    stored = targets.store(mailing.pk, server.name, LINKS)
 
     assert [(link.part, link.position, link.label) for link in TrackedLink.objects.filter(is_counted=True)] == [
         ("html", 1, "Sale"),
@@ -47,17 +47,17 @@ def test_each_place_has_a_link_and_each_address_of_it_a_target() -> None:
     assert {key: code for code, key in codes.items()} == stored.codes
     assert set(codes.values()) == {(link.part, link.position, link.url) for link in LINKS if not link.why_not}
     group = tracking.read(stored.token, settings.TOKEN_KEYS)
-    assert group == tracking.Token("g", TrackedMailing.objects.get(mailing=mailing, server=server).pk)
+    assert group == tracking.Token("g", TrackedMailing.objects.get(mailing=mailing, server_name=server.name).pk)
 
 
 def test_the_same_addresses_keep_their_targets_and_a_server_with_other_codes_adds_its_own() -> None:
     mailing, alpha, beta = make_mailing(), make_server(), make_server("Beta")
-    first = targets.store(mailing.pk, alpha.pk, LINKS)
+    first = targets.store(mailing.pk, alpha.name, LINKS)
 
-    assert targets.store(mailing.pk, alpha.pk, LINKS) == first
-    assert targets.store(mailing.pk, beta.pk, LINKS).codes == first.codes
+    assert targets.store(mailing.pk, alpha.name, LINKS) == first
+    assert targets.store(mailing.pk, beta.name, LINKS).codes == first.codes
     other = [Link("html", 1, "https://shop.example/sale?utm_source=beta", "Sale")]
-    codes = targets.store(mailing.pk, beta.pk, other).codes
+    codes = targets.store(mailing.pk, beta.name, other).codes
 
     assert TrackedLink.objects.filter(is_counted=True).count() == 3
     assert TrackedTarget.objects.count() == 4
@@ -79,7 +79,7 @@ def test_the_same_addresses_keep_their_targets_and_a_server_with_other_codes_add
     ],
 )
 def test_links_that_can_be_followed_unseen_are_stored_without_a_target(url: str, why_not: Any, is_unseen: bool) -> None:
-    targets.store(make_mailing().pk, make_server().pk, [Link("html", 1, url, "Yours", why_not)])
+    targets.store(make_mailing().pk, make_server().name, [Link("html", 1, url, "Yours", why_not)])
 
     unseen = TrackedLink.objects.filter(is_counted=False)
     assert list(unseen.values_list("position", "label")) == ([(1, "Yours")] if is_unseen else [])
@@ -88,9 +88,9 @@ def test_links_that_can_be_followed_unseen_are_stored_without_a_target(url: str,
 
 def test_a_place_that_one_server_makes_uncountable_is_counted_through_the_other() -> None:
     mailing = make_mailing()
-    targets.store(mailing.pk, make_server().pk, [Link("html", 1, "https://shop.example/", "Sale", "broken")])
+    targets.store(mailing.pk, make_server().name, [Link("html", 1, "https://shop.example/", "Sale", "broken")])
 
-    codes = targets.store(mailing.pk, make_server("Beta").pk, LINKS[:1]).codes
+    codes = targets.store(mailing.pk, make_server("Beta").name, LINKS[:1]).codes
 
     assert len(codes) == 1
     assert sorted(TrackedLink.objects.values_list("position", "is_counted")) == [(1, False), (1, True)]
@@ -98,7 +98,7 @@ def test_a_place_that_one_server_makes_uncountable_is_counted_through_the_other(
 
 def test_two_campaigns_share_no_target() -> None:
     server = make_server()
-    codes = [set(targets.store(make_mailing().pk, server.pk, LINKS).codes.values()) for _ in range(2)]
+    codes = [set(targets.store(make_mailing().pk, server.name, LINKS).codes.values()) for _ in range(2)]
 
     assert codes[0].isdisjoint(codes[1])
 
@@ -107,22 +107,22 @@ def test_a_code_that_is_taken_is_drawn_again(monkeypatch: pytest.MonkeyPatch) ->
     server = make_server()
     drawn = iter(["aaaaaaaa", "aaaaaaaa", "aaaaaaaa", "bbbbbbbb"])
     monkeypatch.setattr(tracking, "new_code", lambda: next(drawn))
-    targets.store(make_mailing().pk, server.pk, LINKS[:1])
+    targets.store(make_mailing().pk, server.name, LINKS[:1])
 
-    codes = targets.store(make_mailing().pk, server.pk, LINKS[:1]).codes
+    codes = targets.store(make_mailing().pk, server.name, LINKS[:1]).codes
 
     assert list(codes.values()) == ["bbbbbbbb"]
 
 
 def test_a_deleted_server_takes_no_target_with_it() -> None:
     mailing, server = make_mailing(), make_server()
-    stored = targets.store(mailing.pk, server.pk, LINKS)
+    stored = targets.store(mailing.pk, server.name, LINKS)
 
     server.delete()
 
     assert set(TrackedTarget.objects.values_list("code", flat=True)) == set(stored.codes.values())
-    assert TrackedMailing.objects.get().server is None
-    assert targets.store(mailing.pk, make_server().pk, LINKS).codes == stored.codes
+    assert TrackedMailing.objects.get().server_name == "Alpha"
+    assert targets.store(mailing.pk, make_server().name, LINKS) == stored
 
 
 @pytest.mark.postgres
@@ -135,7 +135,7 @@ def test_workers_that_store_at_a_time_end_with_the_same_targets() -> None:
     def work() -> None:
         together.wait()
         try:
-            found.append(targets.store(mailing.pk, server.pk, LINKS))
+            found.append(targets.store(mailing.pk, server.name, LINKS))
         finally:
             connection.close()
 

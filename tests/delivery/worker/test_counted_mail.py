@@ -13,7 +13,7 @@ from django.db import connection
 from django.utils import timezone
 
 from contacts.models import Contact, ContactList, Subscription
-from delivery.models import Message, TrackedMailing, TrackedTarget
+from delivery.models import Batch, Message, TrackedMailing, TrackedTarget
 from delivery.outbox import mailings
 from delivery.outbox.transactional import send_single
 from installation.models import SiteSettings
@@ -91,7 +91,7 @@ def test_everyone_is_counted_as_they_agreed(tmp_path: Path, level: str) -> None:
         run_drain()
 
         sent = bodies(peer)
-    group = Token("g", TrackedMailing.objects.get(mailing=mailing).pk)
+    group = Token("g", TrackedMailing.objects.get(mailing=mailing, server_name=Batch.objects.get().server_name).pk)
     for message in Message.objects.filter(mailing=mailing):
         opens, clicks = message.email.partition("@")[0].split(".")
         person = Token("m", message.pk) if level == "personal" else group

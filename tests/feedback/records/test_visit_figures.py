@@ -66,7 +66,7 @@ def test_a_day_is_one_of_the_site(mailing: Mailing, saved_settings: None) -> Non
     ("asked", "loads"),
     [
         (VisitQuery(), 7),
-        (VisitQuery(server_id=2), 4),
+        (VisitQuery(server_name="Beta"), 4),
         (VisitQuery(start=LATE), 6),
         (VisitQuery(end=LATE), 1),
         (VisitQuery(mailing_ids=[]), 0),
@@ -74,7 +74,7 @@ def test_a_day_is_one_of_the_site(mailing: Mailing, saved_settings: None) -> Non
 )
 def test_sums_are_of_what_was_asked(mailing: Mailing, asked: VisitQuery, loads: int) -> None:
     count(mailing, "open", "human", 1, quarter_at=LATE - HOUR)
-    count(mailing, "open", "human", 2, server_id=1)
-    count(mailing, "open", "human", 4, server_id=2)
+    count(mailing, "open", "human", 2, server_name="Alpha")
+    count(mailing, "open", "human", 4, server_name="Beta")
 
     assert sum(each.loads for each in visit_sums(asked)) == loads

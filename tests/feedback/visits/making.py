@@ -54,15 +54,17 @@ def link_of(mailing: Mailing, position: int = 1, url: str = URL) -> str:
     ).code
 
 
-def message_to(mailing: Mailing, email: str = "ann@example.net", consent: str = "yes", **fields: Any) -> Message:
-    """Make a message that was accepted at ``SENT_AT``."""
+def message_to(
+    mailing: Mailing, email: str = "ann@example.net", consent: str = "yes", server_name: str = "One", **fields: Any
+) -> Message:
+    """Make a message that a server of this name accepted at ``SENT_AT``."""
     contact, _ = Contact.objects.update_or_create(
         email=email, defaults={"open_tracking": consent, "click_tracking": consent}
     )
     message = Message.objects.create(
         mailing=mailing, contact=contact, email=email, email_key=fold(email), status="accepted", **fields
     )
-    make_attempt(message, 1, server_name="One", started_at=SENT_AT, finished_at=SENT_AT, outcome="accepted")
+    make_attempt(message, 1, server_name=server_name, started_at=SENT_AT, finished_at=SENT_AT, outcome="accepted")
     return message
 
 
@@ -74,9 +76,10 @@ def open_of(message: Message) -> str:
     return f"/o/{token_of_message(message.pk, settings.TOKEN_KEYS)}.gif"
 
 
-def group_of(mailing: Mailing) -> str:
-    """Return the anonymous token of a mailing."""
-    return token_of_group(TrackedMailing.objects.get_or_create(mailing=mailing)[0].pk, settings.TOKEN_KEYS)
+def group_of(mailing: Mailing, server_name: str = "One") -> str:
+    """Return the anonymous token of a mailing through a server."""
+    group, _ = TrackedMailing.objects.get_or_create(mailing=mailing, server_name=server_name)
+    return token_of_group(group.pk, settings.TOKEN_KEYS)
 
 
 def django_instead(environ: Any, start: Any) -> Iterable[bytes]:

@@ -20,6 +20,7 @@ from mail.visits.agents import agent_of
 from mail.visits.names import Kind
 from mail.visits.request import RequestFacts
 from smtpservers.models import SmtpServer
+from tests.delivery.making import make_attempt
 from tests.feedback.visits.making import (
     CHROME,
     FIREFOX,
@@ -255,8 +256,7 @@ def test_a_click_without_an_open_is_no_open(mailing: Mailing) -> None:
 
 
 def test_counts_tell_server_provider_program_and_quarter_of_an_hour(mailing: Mailing) -> None:
-    server = SmtpServer.objects.create(name="One", host="relay.example.com", mail_from="a@example.com")
-    message = message_to(mailing, "ann@gmail.com", server=server)
+    message = message_to(mailing, "ann@gmail.com")
     arrive([opening(message, LATER + 14 * MINUTE, FIREFOX), opening(message, LATER + 16 * MINUTE)], LATER + 16 * MINUTE)
 
     settle(LATER + 22 * MINUTE)
@@ -266,7 +266,30 @@ def test_counts_tell_server_provider_program_and_quarter_of_an_hour(mailing: Mai
         (LATER, "firefox", 1, 1),
         (LATER + 15 * MINUTE, "chrome", 1, 0),
     ]
-    assert {(row.server_id, row.provider, row.is_personal) for row in rows} == {(server.pk, "google.com", True)}
+    assert {(row.server_name, row.provider, row.is_personal) for row in rows} == {("One", "google.com", True)}
+
+
+def test_a_message_that_several_servers_tried_counts_for_the_last_that_took_it(mailing: Mailing) -> None:
+    message = message_to(mailing)
+    message.attempts.update(outcome="unconfirmed")
+    for number, name, outcome in ((2, "Two", "accepted"), (3, "Three", "not_sent")):
+        make_attempt(message, number, server_name=name, finished_at=SENT_AT, outcome=outcome)
+    arrive([opening(message)], LATER)
+
+    settle(LATER + 6 * MINUTE)
+
+    assert set(VisitCount.objects.values_list("server_name", flat=True)) == {"Two"}
+
+
+def test_a_visit_before_the_attempt_is_on_record_has_the_name_of_its_server(mailing: Mailing) -> None:
+    server = SmtpServer.objects.create(name="Two", host="relay.example.com", mail_from="a@example.com")
+    message = message_to(mailing, server=server)
+    message.attempts.all().delete()
+    arrive([opening(message)], LATER)
+
+    settle(LATER + 6 * MINUTE)
+
+    assert set(VisitCount.objects.values_list("server_name", flat=True)) == {"Two"}
 
 
 def test_anonymous_visits_leave_numbers_and_nothing_of_a_person(mailing: Mailing) -> None:
