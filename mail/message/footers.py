@@ -27,7 +27,7 @@ WORDS = {
         "You receive this email because somebody tests a mail server with it; the link does nothing.",
     ),
     "de": FooterWords(
-        "Sie erhalten diese E-Mail, weil Sie in unserem Verteiler stehen.",
+        "Sie erhalten diese E-Mail, weil Sie auf unserer Empfängerliste stehen.",
         "Abmelden",
         "Vorgesehener Empfänger",
         "Sie erhalten diese E-Mail, weil damit ein Mailserver getestet wird; der Link bewirkt nichts.",

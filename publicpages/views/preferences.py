@@ -162,16 +162,16 @@ def _form(
 ) -> HttpResponse:
     contact, language = reader.contact, reader.language
     labels, organisation, now = PREFERENCES[language], looks().organisation, timezone.now()
-    address = masked(contact.email)
+    address, offers = masked(contact.email), preferences.offers(contact)
+    intro = LANGUAGES[language].intro.format(organisation=organisation, address=address)
     is_paused = contact.paused_until is not None and contact.paused_until > now
     context: dict[str, Any] = {
         "heading": labels.title,
         "done": done,
         "page": labels,
-        "intro": LANGUAGES[language].intro.format(organisation=organisation, address=address),
+        "intro": intro if any(offer.is_on for offer in offers) else address,  # Nobody writes to them otherwise.
         "offers": [
-            {"offer": offer, "wording": "" if offer.is_on else wording(offer.list, language)}
-            for offer in preferences.offers(contact)
+            {"offer": offer, "wording": "" if offer.is_on else wording(offer.list, language)} for offer in offers
         ],
         "counting": _counting(reader) if tracking.matters_to(contact) else None,
         "contact": contact,

@@ -83,7 +83,7 @@ def test_a_person_subscribes_confirms_and_chooses_without_script(
     phone.get_by_label("Language").select_option("Deutsch")
     phone.get_by_role("button", name="Save", exact=True).click()
     expect(phone.get_by_role("status")).to_contain_text("Ihre Einstellungen sind gespeichert.")
-    phone.get_by_role("button", name="30 Tage keine Nachrichten").click()
+    phone.get_by_role("button", name="30 Tage keine Newsletter").click()
     expect(phone.get_by_role("button", name="Pause beenden")).to_be_visible()
 
     assert set(Subscription.objects.values_list("list__name", "status")) == {

@@ -132,6 +132,8 @@ def test_all_off_and_a_list_chosen_afterwards(message: Message, ann: Contact, sh
     save(message, [shop], [shop])
 
     assert "You are unsubscribed." in off
+    assert "writes to you" not in off
+    assert "a***@" in off
     assert was_left == (set(), "unsubscribed", True)
     assert still_off
     assert lists_of(ann) == {"Shop"}
