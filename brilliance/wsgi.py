@@ -1,5 +1,6 @@
 """The WSGI application for gunicorn: opens and clicks are answered in front of Django, and everything else by it."""
 
+import atexit
 import os
 
 from django.core.wsgi import get_wsgi_application
@@ -14,3 +15,5 @@ from publicpages.views.links import busy_page  # noqa: E402
 
 refuse(code=3)
 application = Edge(django, busy_page)
+application.start()
+atexit.register(application.end)  # So that no thread is cut off within a query.

@@ -15,5 +15,5 @@ class SiteSettingsAdmin(OneRowAdmin):
     fieldsets = [
         (None, {"fields": ["organisation", "postal_address", "alert_address"]}),
         (_("Time and language"), {"fields": ["time_zone", "language"]}),
-        (_("Opens and clicks"), {"fields": ["tracking"]}),
+        (_("Opens and clicks"), {"fields": ["tracking", "gateway_networks"]}),
     ]

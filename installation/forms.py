@@ -10,14 +10,25 @@ from adminpages.text_fields import RefusesControls
 from installation.models import SiteSettings
 from installation.site import from_environment
 from mail.addresses import AddressInvalid, parse_mailbox
+from mail.visits.gateways import Networks
 from words import time_zones
 from words.texts import translated
+
+SHOWN_CHARACTERS = 60  # Of a line that is refused.
 
 
 class SiteSettingsForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = SiteSettings
-        fields = ["organisation", "postal_address", "time_zone", "language", "alert_address", "tracking"]
+        fields = [
+            "organisation",
+            "postal_address",
+            "time_zone",
+            "language",
+            "alert_address",
+            "tracking",
+            "gateway_networks",
+        ]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -26,6 +37,7 @@ class SiteSettingsForm(RefusesControls, forms.ModelForm):  # type: ignore[type-a
             "organisation": environment.organisation,
             "postal_address": environment.postal_address,
             "time_zone": str(environment.time_zone),
+            "gateway_networks": ", ".join(environment.gateway_networks),
         }
         for name, value in usual.items():
             if name in self.fields:
@@ -35,8 +47,11 @@ class SiteSettingsForm(RefusesControls, forms.ModelForm):  # type: ignore[type-a
                 self.fields[name].widget.attrs["placeholder"] = value
         if "time_zone" in self.fields:
             self.fields["time_zone"].widget.attrs["list"] = "time-zones"
-        if "postal_address" in self.fields:
-            self.fields["postal_address"].widget.attrs["rows"] = 4
+        if "gateway_networks" in self.fields:
+            self.fields["gateway_networks"].strip = False  # type: ignore[attr-defined]  # An error counts the lines.
+        for name in ("postal_address", "gateway_networks"):
+            if name in self.fields:
+                self.fields[name].widget.attrs["rows"] = 4
         if "language" in self.fields:
             usual_language = dict(settings.LANGUAGES)[environment.language]
             choices = [("", _("%(language)s (environment)") % {"language": usual_language}), *settings.LANGUAGES]
@@ -71,3 +86,16 @@ class SiteSettingsForm(RefusesControls, forms.ModelForm):  # type: ignore[type-a
             return parse_mailbox(text).address
         except AddressInvalid as error:
             raise forms.ValidationError(translated(error)) from error
+
+    def clean_gateway_networks(self) -> str:
+        text: str = self.cleaned_data["gateway_networks"]
+        for number, line in enumerate(text.splitlines(), 1):
+            try:
+                Networks([line])
+            except ValueError as error:
+                said = _(
+                    "Line %(line)s isn't a network: “%(text)s”. Write its first address and size, e.g. %(example)s."
+                )
+                values = {"line": number, "text": line.strip()[:SHOWN_CHARACTERS], "example": "192.0.2.0/24"}
+                raise forms.ValidationError(said % values) from error
+        return text.strip()

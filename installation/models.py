@@ -59,6 +59,15 @@ class SiteSettings(models.Model):
             " EU law asks (GDPR, ePrivacy Directive Art. 5(3))."
         ),
     )
+    gateway_networks = models.TextField(
+        _("gateway networks"),
+        max_length=20_000,
+        blank=True,
+        help_text=_(
+            "Opens and clicks from these networks count as a mail gateway's, as those from the shipped list do."
+            " One network a line, e.g. 192.0.2.0/24. Notes follow a #."
+        ),
+    )
 
     class Meta:
         verbose_name = verbose_name_plural = _("organisation")

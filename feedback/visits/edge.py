@@ -16,12 +16,12 @@ from django.db import DatabaseError, connection
 
 from delivery import clock
 from feedback.visits import counts
+from feedback.visits.gateways import Gateways
 from feedback.visits.networks import NetworkHashes
 from feedback.visits.spool import Line, Spool, spool_folder, written_line
 from feedback.visits.targets import Targets
 from feedback.visits.turn import StandIn
 from mail.links.tracking import CLICKS, CODE_LETTERS, OPENS, PIXEL_SUFFIX, TOKEN_LETTERS, Token, read, read_link
-from mail.visits.gateways import Networks, shipped_networks
 from mail.visits.names import Kind
 from mail.visits.request import facts
 from net.origins import origin_of
@@ -34,6 +34,7 @@ Application = Callable[[Any, Any], Iterable[bytes]]
 
 WRONG_PER_MINUTE = 60  # Wrong links of one network.
 MOST_NETWORKS = 10_000  # That are counted at once. Others wait for the next minute.
+END_SECONDS = 5.0  # Most that ending waits for a thread, which may be waiting for the database.
 RETRY_SECONDS = 5  # A browser asks again by itself when the database is away.
 PIXEL = bytes.fromhex(  # One transparent point.
     "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b"
@@ -90,10 +91,23 @@ class Edge:
         self._targets = Targets()
         self._spool = Spool(spool_folder())
         self._networks = NetworkHashes(spool_folder())
-        self._gateways = Networks([*shipped_networks(), *settings.GATEWAY_NETWORKS])
+        self._gateways = Gateways()
         self._wrong = WrongLinks()
-        self._caretaker: threading.Thread | None = None
+        self._caretakers: list[threading.Thread] = []
+        self._is_ending = threading.Event()
         self._starting = threading.Lock()
+
+    def start(self) -> None:
+        """Read the saved networks of gateways and begin to follow them, before the first visit comes."""
+        self._look_at_gateways()
+        self._start_caretakers()
+
+    def end(self) -> None:
+        """End the threads. A visit after it starts them again."""
+        with self._starting:
+            self._is_ending.set()
+            for thread in self._caretakers:
+                thread.join(END_SECONDS)
 
     def __call__(self, wsgi: Environ, start: Start) -> Iterable[bytes]:
         path = wsgi.get("PATH_INFO", "")
@@ -136,19 +150,38 @@ class Edge:
         noted = facts(kind, wsgi, suffix, origin in self._gateways)
         line = Line(int(time.time()), token, code, noted, self._networks.of(origin))
         self._spool.append(written_line(line))
-        if self._caretaker is None or not self._caretaker.is_alive():  # No thread outlives a fork.
-            self._start_caretaker()
+        if not self._is_taken_care_of():
+            self._start_caretakers()
 
-    def _start_caretaker(self) -> None:
+    def _is_taken_care_of(self) -> bool:
+        return bool(self._caretakers) and self._caretakers[0].is_alive()  # No thread outlives a fork.
+
+    def _start_caretakers(self) -> None:
         with self._starting:
-            if self._caretaker is None or not self._caretaker.is_alive():  # Another thread may have been first.
-                self._caretaker = threading.Thread(target=self._take_care, name="spool", daemon=True)
-                self._caretaker.start()
+            if self._is_taken_care_of():  # Another thread was first.
+                return
+            self._is_ending = threading.Event()
+            # Two of them: to gather what has waited for long may take minutes.
+            self._caretakers = [
+                threading.Thread(target=self._take_care, name="spool", daemon=True),
+                threading.Thread(target=self._follow_gateways, name="gateways", daemon=True),
+            ]
+            for thread in self._caretakers:
+                thread.start()
+
+    def _follow_gateways(self) -> None:
+        while not self._is_ending.wait(1):
+            self._look_at_gateways()
+
+    def _look_at_gateways(self) -> None:
+        try:
+            self._gateways.look()
+        except Exception:  # The thread must outlive whatever happens.
+            log.exception("the networks of gateways were not read")
 
     def _take_care(self) -> None:
         stand_in = StandIn()
-        while True:
-            time.sleep(1)
+        while not self._is_ending.wait(1):
             try:
                 self._look_after_spool()
                 stand_in.step_in()

@@ -21,6 +21,7 @@ class Migration(migrations.Migration):
                 ('language', models.CharField(blank=True, choices=[('en', 'English'), ('de', 'Deutsch'), ('fr', 'Français'), ('es', 'Español'), ('pt', 'Português'), ('nl', 'Nederlands'), ('it', 'Italiano'), ('ja', '日本語')], help_text='Language of mail and public pages when neither the contact nor the server has one.', max_length=16)),
                 ('alert_address', models.CharField(blank=True, help_text='Gets the alerts of servers without a Mail To. Leave empty to alert everyone with the role admin.', max_length=320)),
                 ('tracking', models.CharField(blank=True, choices=[('off', 'Off'), ('anonymous', 'Anonymous'), ('personal', 'Personal')], max_length=9)),
+                ('gateway_networks', models.TextField(blank=True, max_length=20000)),
             ],
         ),
         migrations.CreateModel(

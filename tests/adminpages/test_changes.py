@@ -41,7 +41,7 @@ EDITS: dict[type[Model], tuple[str, str, str, str]] = {
     SeedList: ("addresses", "bob@shop.example.net", "name", "Mine"),
     ApprovalRule: ("needed_above", "77", "needed_above", "78"),
     Appearance: ("postal_address", "Theirs", "name", "Mine"),
-    SiteSettings: ("postal_address", "Theirs", "organisation", "Mine"),
+    SiteSettings: ("gateway_networks", "192.0.2.0/24", "organisation", "Mine"),
     Group: ("permissions", "", "name", "Mine"),
 }
 

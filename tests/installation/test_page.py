@@ -15,7 +15,9 @@ from smtpservers.models import SmtpServer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("saved_settings")]
 PAGE = "/admin/installation/sitesettings/1/change/"
-EMPTY = {"organisation": "", "postal_address": "", "time_zone": "", "language": "", "alert_address": "", "tracking": ""}
+EMPTY = dict.fromkeys(
+    ["organisation", "postal_address", "time_zone", "language", "alert_address", "tracking", "gateway_networks"], ""
+)
 
 
 @pytest.fixture
@@ -59,6 +61,7 @@ def test_what_is_saved_holds(boss: Client) -> None:
         ("tracking", "everything"),
         ("organisation", "x" * 151),
         ("postal_address", "x" * 501),
+        ("gateway_networks", "# x\n" * 5_001),
     ],
 )
 def test_what_cannot_be_is_refused_at_its_field(boss: Client, field: str, value: str) -> None:
@@ -88,6 +91,31 @@ def test_a_saved_level_of_opens_and_clicks_holds(boss: Client, settings: Any, le
     assert boss.post(PAGE, EMPTY | {"tracking": level}).status_code == 302
 
     assert site().tracking == level
+
+
+def test_saved_networks_of_gateways_win_over_the_environment_s_until_the_field_is_cleared(
+    boss: Client, settings: Any
+) -> None:
+    settings.GATEWAY_NETWORKS = ["198.51.100.0/24", "2001:db8::/48"]
+    assert "the value of the environment: 198.51.100.0/24, 2001:db8::/48." in boss.get(PAGE).content.decode()
+
+    assert boss.post(PAGE, EMPTY | {"gateway_networks": "# Ours\r\n192.0.2.0/24  # Rome\r\n"}).status_code == 302
+    assert site().gateway_networks == ("# Ours", "192.0.2.0/24  # Rome")
+    assert boss.post(PAGE, EMPTY | {"gateway_networks": " \r\n"}).status_code == 302
+
+    assert site().gateway_networks == ("198.51.100.0/24", "2001:db8::/48")
+
+
+@pytest.mark.parametrize("wrong", ["192.0.2.1/24", "192.0.2.0/33", "mail.example", "192.0.2.0/24, 198.51.100.0/24"])
+def test_a_line_that_is_no_network_is_named_with_what_to_write(boss: Client, wrong: str) -> None:
+    answer = boss.post(PAGE, EMPTY | {"gateway_networks": f"\r\n192.0.2.0/24\r\n{wrong}  # x\r\nnext"})
+
+    assert answer.context["adminform"].form.errors == {
+        "gateway_networks": [
+            f"Line 3 isn't a network: “{wrong}  # x”. Write its first address and size, e.g. 192.0.2.0/24."
+        ]
+    }
+    assert SiteSettings.objects.count() == 0
 
 
 def test_pages_tell_times_in_the_zone_that_was_saved(boss: Client) -> None:

@@ -71,7 +71,7 @@ def test_a_reader_during_the_change_does_not_keep_the_old_value() -> None:
     with transaction.atomic():
         SiteSettings.objects.get().delete()
         module._known = (
-            module.Site("Before", "", ZoneInfo("UTC"), "en", "", "off"),
+            module.Site("Before", "", ZoneInfo("UTC"), "en", "", "off", ()),
             time.monotonic() + 4,
         )  # Another thread.
 

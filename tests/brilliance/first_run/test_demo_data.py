@@ -139,6 +139,7 @@ def visit() -> None:
         for path in (open_of(message), click_of(message, code), f"/o/{group}.gif", f"/c/{group}{code}"):
             assert ask(edge, path).status in (200, 302)
     gather(edge, now)
+    edge.end()  # Its threads would read the databases of later tests.
     assert PendingVisit.objects.exists()
     judge_for_a_while(lambda: now + dt.timedelta(minutes=6), 60)
     assert {visit.message.email for visit in Visit.objects.all()} == {

@@ -28,6 +28,9 @@ GMAIL = "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com
 URL = "https://shop.example.com/sale?utm_source=news&q=a%20b#top"
 
 
+_made: list[Edge] = []
+
+
 class Answer(NamedTuple):
     status: int
     headers: dict[str, str]
@@ -89,7 +92,15 @@ def django_instead(environ: Any, start: Any) -> Iterable[bytes]:
 
 
 def edge_before(application: Callable[..., Iterable[bytes]] = django_instead) -> Edge:
-    return Edge(application, lambda languages: f"<p>busy {languages}</p>".encode())
+    edge = Edge(application, lambda languages: f"<p>busy {languages}</p>".encode())
+    _made.append(edge)
+    return edge
+
+
+def end_edges() -> None:
+    """End the threads of all edges, which would read the settings and databases of later tests."""
+    while _made:
+        _made.pop().end()
 
 
 def ask(edge: Edge, path: str, *, method: str = "GET", agent: str = CHROME, **environ: str) -> Answer:

@@ -3,6 +3,8 @@
 import os
 import resource
 import stat
+import subprocess
+import sys
 import threading
 import time
 from html import escape
@@ -11,8 +13,10 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.contrib.auth.models import User
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import DatabaseError, OperationalError, connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -22,8 +26,10 @@ from feedback.models import CountingGap
 from feedback.visits import edge as edge_module
 from feedback.visits import targets
 from feedback.visits.edge import PIXEL, WRONG_PER_MINUTE, WrongLinks
+from feedback.visits.gateways import Gateways
 from feedback.visits.spool import read_line
 from feedback.visits.targets import Targets
+from installation.models import SiteSettings
 from mail.links.link_targets import in_html
 from mail.links.tracking import TOKEN_LETTERS, new_code, token_of_message
 from publicpages.models import Appearance
@@ -44,8 +50,11 @@ from tests.feedback.visits.making import (
     tracked_mailing,
 )
 from tests.harness.disks import disk_at, fill
+from tests.harness.workers import database_url
 
 pytestmark = pytest.mark.django_db(transaction=True)  # A lookup closes the connection, as between requests.
+SETTINGS_PAGE = "/admin/installation/sitesettings/1/change/"
+OURS, SHIPPED = "192.0.2.7", "40.107.218.12"
 
 
 @pytest.fixture
@@ -320,6 +329,110 @@ def test_one_thread_of_a_process_tends_the_spool(mailing: Mailing, monkeypatch: 
     assert len(started) == 1
 
 
+def test_an_edge_that_ends_leaves_no_thread_and_a_later_visit_starts_them_again(mailing: Mailing) -> None:
+    edge, path = edge_before(), open_of(message_to(mailing))
+    ask(edge, path)
+    first = list(edge._caretakers)
+    assert [thread.is_alive() for thread in first] == [True, True]
+
+    edge.end()
+    assert [thread.is_alive() for thread in first] == [False, False]
+    ask(edge, path)
+
+    assert [thread.is_alive() for thread in edge._caretakers] == [True, True]
+
+
+# --- networks of gateways that administrators saved
+
+
+def test_clicks_from_a_network_saved_on_the_page_are_a_gateway_s(mailing: Mailing, client: Client) -> None:
+    edge, path = edge_before(), click_of(message_to(mailing), link_of(mailing))
+    edge.start()
+    ask(edge, path)
+    client.force_login(User.objects.create_superuser("boss"))
+
+    answer = client.post(SETTINGS_PAGE, {"gateway_networks": "192.0.2.0/24  # Ours\n"})
+
+    assert answer.status_code == 302
+    deadline = time.monotonic() + 60
+    while "192.0.2.7" not in edge._gateways:
+        assert time.monotonic() < deadline, "the edge did not see what was saved"
+        edge._is_ending.wait(0.05)
+    ask(edge, path)
+    ask(edge, path, REMOTE_ADDR="198.51.100.7")
+    assert [line.facts.is_gateway for line in lines_of(edge)] == [False, True, False]
+
+
+def test_networks_that_were_saved_before_hold_for_the_first_visit(mailing: Mailing) -> None:
+    SiteSettings.objects.create(pk=1, gateway_networks="192.0.2.0/24")
+    edge = edge_before()
+    edge.start()
+
+    ask(edge, click_of(message_to(mailing), link_of(mailing)))
+
+    assert [line.facts.is_gateway for line in lines_of(edge)] == [True]
+
+
+def test_a_web_process_knows_saved_networks_from_its_start_and_ends_its_threads() -> None:
+    SiteSettings.objects.create(pk=1, gateway_networks=OURS)
+    program = (
+        "import atexit; atexit.register(lambda: print([thread.is_alive() for thread in edge._caretakers]));"
+        f" from brilliance.wsgi import application as edge; print({OURS!r} in edge._gateways);"
+        " print([thread.is_alive() for thread in edge._caretakers])"
+    )
+
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        env={**os.environ, "DATABASE_URL": database_url()},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert ran.stdout.splitlines() == ["True", "[True, True]", "[False, False]"], ran.stderr
+
+
+def test_another_process_s_networks_hold_within_five_seconds_and_those_of_the_environment_no_longer(
+    monkeypatch: pytest.MonkeyPatch, settings: LazySettings
+) -> None:
+    settings.GATEWAY_NETWORKS = ["198.51.100.0/24"]
+    now = time.monotonic()
+    monkeypatch.setattr("installation.site.time.monotonic", lambda: now)
+    SiteSettings.objects.create(pk=1)
+    gateways = Gateways()
+    gateways.look()
+    assert [address in gateways for address in (OURS, "198.51.100.7", SHIPPED)] == [False, True, True]
+
+    SiteSettings.objects.update(gateway_networks=f"{OURS}/32")  # Without a signal, as another process does it.
+    monkeypatch.setattr("installation.site.time.monotonic", lambda: now + 4)  # A thread looks every second.
+    gateways.look()
+
+    assert [address in gateways for address in (OURS, "198.51.100.7", SHIPPED)] == [True, False, True]
+
+
+def test_the_last_known_networks_stay_while_the_database_is_away(mailing: Mailing) -> None:
+    SiteSettings.objects.create(pk=1, gateway_networks="192.0.2.0/24")
+    edge, path = edge_before(), open_of(message_to(mailing))
+    edge.start()
+    SiteSettings.objects.get().delete()
+
+    with connection.execute_wrapper(refuse):
+        edge._gateways.look()
+    ask(edge, path)
+
+    assert [line.facts.is_gateway for line in lines_of(edge)] == [True]
+
+
+def test_a_look_at_the_networks_leaves_no_connection_behind() -> None:
+    SiteSettings.objects.create(pk=1)
+    gateways = Gateways()
+    assert connection.connection is not None
+
+    gateways.look()
+
+    assert connection.connection is None
+
+
 # --- wrong links
 
 
@@ -448,7 +561,7 @@ def test_a_full_disk_keeps_nobody_from_the_page(
     mailing: Mailing, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     edge, path = edge_before(), click_of(message_to(mailing), link_of(mailing))
-    monkeypatch.setattr(edge, "_take_care", lambda: None)  # No thread notes a gap in the next test's database.
+    monkeypatch.setattr(edge, "_start_caretakers", lambda: None)  # No thread notes the gap.
     ask(edge, path)
     # The kernel refuses to let files grow, as a full disk does.
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -476,7 +589,7 @@ def test_what_a_full_disk_did_not_keep_is_noted_as_a_gap_once_the_database_can_b
 ) -> None:
     with disk_at(tmp_path / "spool", "64k") as disk:
         edge, path = edge_before(), click_of(message_to(mailing), link_of(mailing))
-        monkeypatch.setattr(edge, "_take_care", lambda: None)  # This test does.
+        monkeypatch.setattr(edge, "_start_caretakers", lambda: None)  # This test does its work.
         ask(edge, path)
         edge._look_after_spool()
         assert not CountingGap.objects.exists()  # Nothing is missing yet.
