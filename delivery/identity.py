@@ -9,7 +9,7 @@ the note, and a backup of the folder holds both. So on SQLite the database also 
 proves nothing, since it may be new. :mod:`delivery.operators.restored_copy` handles the messages that were under way.
 
 The original may also have given numbers that the copy would give again, and links in its mail prove these numbers: by
-such a link one person would unsubscribe another. So a held database goes on with numbers that nobody can have had.
+such a link one person would unsubscribe another. So a held database leaves out many more numbers than were given.
 """
 
 import contextlib
@@ -29,8 +29,9 @@ from django.db import connection, models, transaction
 
 from db.costs import durable
 from db.dialect import is_postgresql
-from db.numbers import leap_to
+from db.numbers import leap
 from delivery.models import Installation, Mailing, Message
+from mail import verp
 from registry import Registry
 from words.texts import text as _
 
@@ -46,6 +47,10 @@ PUT_BACK = _(
 BY_SETTING = _("START_HELD is set, so nothing is sent until someone says so.")
 
 REASONS = {str(reason): reason for reason in (COPIED, SET_BACK, PUT_BACK, BY_SETTING)}  # As they are stored.
+
+# More than the original gives, be it in one great campaign or for years: seventeen million a day.
+GIVEN_AT_ONCE = 100_000_000
+GIVEN_A_SECOND = 200
 
 # The tables whose numbers stand in links of sent mail; higher rooms add theirs.
 IN_LINKS: Registry[type[models.Model]] = Registry()
@@ -106,7 +111,7 @@ def check(now: dt.datetime) -> None:
         if because := _suspicion(row, identity):
             log.warning("nothing is sent until a person says so: %s", because)
             Installation.objects.filter(pk=1).update(held_since=now, held_because=because)
-            _leap_numbers(now)
+            _leap_numbers(now - row.raised_at)
         elif is_alone:
             generation = row.generation + 1
             # A process killed before it stores the new ctime leaves none to compare with.
@@ -114,10 +119,11 @@ def check(now: dt.datetime) -> None:
             transaction.on_commit(lambda: _remember(row.key, generation))
 
 
-def _leap_numbers(now: dt.datetime) -> None:
-    """Go on with the microseconds of the present, which no table has counted to: none gets a million rows a second."""
+def _leap_numbers(away: dt.timedelta) -> None:
+    """Leave out the numbers that the original may have given in this time."""
+    seconds = max(away // dt.timedelta(seconds=1), 0)
     for model in IN_LINKS.values():
-        leap_to(model, int(now.timestamp() * 1_000_000))
+        leap(model, GIVEN_AT_ONCE + GIVEN_A_SECOND * seconds, verp.MOST_MESSAGES)
 
 
 def _suspicion(row: Installation, identity: str) -> str:

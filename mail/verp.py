@@ -16,6 +16,7 @@ from mail.tokens import PARTS, proof_of_message, signing_key
 
 ATTEMPTS = 64
 _NUMBER_BYTES = 5
+MOST_MESSAGES = (1 << 8 * _NUMBER_BYTES) // ATTEMPTS - 1  # Seventeen thousand million.
 _LETTERS = 24  # Five bytes of numbers and ten of proof. Another layout would have another length.
 _TAG = re.compile(r"[a-z2-7]{24}")
 _PART = "return path"
@@ -51,21 +52,16 @@ def tagged(address: str, message: int, attempt: int, keys: Sequence[str]) -> str
 
 def tagger(address: str, keys: Sequence[str]) -> Tagger:
     """Return :func:`tagged` for one address, with the work that all messages share done in advance."""
-    local, _, domain = address.rpartition("@")
-    more = 1 + _LETTERS
-    is_room = len(local.encode()) + more <= LOCAL_OCTETS and len(address.encode()) + more <= ADDRESS_OCTETS
-    if not is_room or local.startswith('"'):
+    if not _has_room(address):
         return lambda message, attempt, proof=b"": address
+    local, _, domain = address.rpartition("@")
     before, after, key = f"{local}+", f"@{domain}", signing_key(keys)
     return lambda message, attempt, proof=b"": before + _sign(message, attempt, key, _PART, proof) + after
 
 
-def column_tagger(
-    address: str, keys: Sequence[str]
-) -> Callable[[Sequence[int], Sequence[int], Sequence[bytes]], list[str]]:
+def column_tagger(address: str) -> Callable[[Sequence[int], Sequence[int], Sequence[bytes]], list[str]]:
     """Return :func:`tagger` for many attempts at once: of their messages, their numbers, and the messages' proofs."""
-    tag_one = tagger(address, keys)
-    if tag_one(0, 0) == address:  # No room for a tag.
+    if not _has_room(address):
         return lambda messages, attempts, proofs: [address] * len(messages)
     local, _, domain = address.rpartition("@")
     before, after, part = f"{local}+", f"@{domain}", PARTS[_PART]
@@ -75,6 +71,13 @@ def column_tagger(
         return [before + letters + after for letters in _all_letters(numbers, [proof[part] for proof in proofs])]
 
     return tag_all
+
+
+def _has_room(address: str) -> bool:
+    """Whether a tag fits into the address."""
+    local, more = address.rpartition("@")[0], 1 + _LETTERS
+    is_short = len(local.encode()) + more <= LOCAL_OCTETS and len(address.encode()) + more <= ADDRESS_OCTETS
+    return is_short and not local.startswith('"')
 
 
 def tags(keys: Sequence[str]) -> Callable[[int, int], str]:

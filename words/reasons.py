@@ -5,7 +5,7 @@ stands where it is stored; this list repeats it for translators.
 """
 
 from words.causes import CAUSES
-from words.texts import Sentences, gettext_noop, translated
+from words.texts import Sentences, Text, gettext_noop, translated
 
 SIGN_IN_REFUSED = "the server refused the sign-in"  # The beginning of the reason, as it is stored.
 
@@ -83,4 +83,5 @@ def as_sentence(stored: str) -> str:
     """Return a stored reason in the reader's language; one of ours begins with a capital, unless with a name."""
     found = SENTENCES.known(stored)
     shown = translated(found)
-    return shown[:1].upper() + shown[1:] if found is not stored and stored.partition(" ")[0].isalpha() else shown
+    is_ours = isinstance(found, Text) and not found.begins_with_name
+    return shown[:1].upper() + shown[1:] if is_ours else shown

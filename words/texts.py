@@ -49,6 +49,13 @@ class Text(str):
         found._template, found._several, found._number, found._values = template, several, number, dict(values)
         return found
 
+    @property
+    def begins_with_name(self) -> bool:
+        """Whether the first word is not ours, such as the host in “%(host)s answered”."""
+        found = re.match(r"%\((\w+)\)s", self._template)
+        first = self._values.get(found[1]) if found else self
+        return first is not self and not (isinstance(first, Text) and not first.begins_with_name)
+
     def translated(self) -> str:
         """Return the text in the language of the reader."""
         template = (

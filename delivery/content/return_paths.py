@@ -29,7 +29,7 @@ class ReturnPath:
         self.address = address
         self.is_tagged = is_tagged  # Whether each message has its own VERP tag in it.
         self._tagged = verp.tagger(address, settings.TOKEN_KEYS) if is_tagged else None
-        self._tag_all = verp.column_tagger(address, settings.TOKEN_KEYS) if is_tagged else None
+        self._tag_all = verp.column_tagger(address) if is_tagged else None
         self._make_tag = verp.tags(settings.TOKEN_KEYS)
         self._is_ours = stream == Mailing.Stream.NOTICE
 

@@ -3,12 +3,15 @@
 import datetime as dt
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.core.management.color import no_style
 from django.db import connection
 from django.db.models import F
 from django.test import Client
@@ -25,6 +28,7 @@ from delivery.outbox import leases, mailings, plan, transactional
 from delivery.outbox.plan import LaneShare
 from delivery.outcomes import results
 from delivery.tasks import deliver, dispatch
+from mail import verp
 from publicpages.models import SignUp
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
 from tests.peers.peer import running_peer
@@ -319,6 +323,22 @@ def test_what_may_have_been_sent_is_unconfirmed_and_nothing_else(
         assert {event["rcpt_to"] for event in peer.accepted()} == {new.email, again}
 
 
+@pytest.fixture
+def small_numbers() -> Iterator[None]:
+    """Begin and end with small numbers, which emptied tables would not come back to."""
+
+    def begin_anew() -> None:
+        with connection.cursor() as cursor:
+            tables = [{"table": model._meta.db_table, "column": "id"} for model in identity.IN_LINKS.values()]
+            for statement in connection.ops.sequence_reset_by_name_sql(no_style(), tables):
+                cursor.execute(statement)
+
+    begin_anew()
+    yield
+    begin_anew()
+
+
+@pytest.mark.usefixtures("small_numbers")
 @pytest.mark.parametrize("rows", [0, 3])
 def test_links_in_mail_of_the_original_are_about_nobody_in_the_copy(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
     make_server(1)
@@ -326,24 +346,41 @@ def test_links_in_mail_of_the_original_are_about_nobody_in_the_copy(monkeypatch:
     for _ in range(rows):
         make_mailing(audience)
         SignUp.objects.create(email="a@shop.example", received_at=timezone.now())
-    copied(monkeypatch)
+    before = newest()
 
-    # Before the answer, too.
-    first = transactional.send_single(to="b@shop.example", subject="New", text="Of the copy.", now=timezone.now())
+    restored(monkeypatch, after=dt.timedelta(days=365))
+
+    leapt = [now - then for now, then in zip(newest(), before, strict=True)]  # Before the answer, too.
+    assert min(leapt) > 100_000_000 + 365 * 17_000_000
+
+
+@pytest.mark.usefixtures("small_numbers")
+def test_no_clock_and_no_number_of_copies_uses_up_the_numbers_of_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = []
+    for _ in range(5):
+        restored(monkeypatch, after=dt.timedelta(days=90 * 365))
+        numbers.append(newest()[0])
+
+    assert numbers == sorted(set(numbers))
+    tag = verp.tag_of(verp.tagged("b@s.example", numbers[-1], 1, settings.TOKEN_KEYS), settings.TOKEN_KEYS)
+    assert tag == (numbers[-1], 1)
+
+
+def newest() -> tuple[int, int, int]:
+    """Return the numbers of a new message, its mailing and a new sign-up."""
     sign_up = SignUp.objects.create(email="b@shop.example", received_at=timezone.now())
-    # The same dump once more, after this copy has sent.
-    Installation.objects.update(held_because="", held_since=None, identity=identity.identify())
-    for model in identity.IN_LINKS.values():
-        model._default_manager.all().delete()
-    start_anew(monkeypatch)
-    copied(monkeypatch)
-    second = transactional.send_single(to="c@shop.example", subject="New", text="Of another.", now=timezone.now())
+    message = transactional.send_single(to="b@shop.example", subject="New", text="Hello.", now=timezone.now())
+    return message.pk, message.mailing_id, sign_up.pk
 
-    year = 365 * 24 * 3600 * 1_000_000
-    for number in (first.pk, first.mailing_id, sign_up.pk):
-        assert 50 * year < number < 2**53  # Pages count in JavaScript as well.
-    assert second.pk > first.pk
-    assert second.mailing_id > first.mailing_id
+
+def restored(monkeypatch: pytest.MonkeyPatch, after: dt.timedelta) -> None:
+    """Make the database a copy that was made so long ago."""
+    Installation.objects.update(held_because="", held_since=None, identity=identity.identify())
+    start_anew(monkeypatch)
+    assert why_held() == ""
+    Installation.objects.update(identity="another database", raised_at=timezone.now() - after)
+    start_anew(monkeypatch)
+    assert why_held() == identity.COPIED
 
 
 def test_where_the_original_stood_still_everything_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

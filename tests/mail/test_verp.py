@@ -132,7 +132,7 @@ def test_tags_of_many_attempts_are_those_of_each(address: str, count: int) -> No
     attempts = [draw.randrange(200) for _ in messages]
     proofs = tokens.proofs_of_messages(messages, KEYS)
 
-    together = verp.column_tagger(address, KEYS)(messages, attempts, proofs)
+    together = verp.column_tagger(address)(messages, attempts, proofs)
     to_unsubscribe = verp.column_of_unsubscribe_addresses("shop.example")(messages, proofs)
 
     one, write_to = verp.tagger(address, KEYS), verp.unsubscribe_addresses("shop.example", KEYS)

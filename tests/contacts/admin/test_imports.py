@@ -95,7 +95,7 @@ def test_a_file_goes_from_upload_over_its_columns_to_its_end(marketers_client: C
     assert (told["percent"], told["rows_added"], told["rows_refused"], told["subscribed"]) == (100, "2", "1", "2")
     shown = text_of(marketers_client.get(page("change", draft)))
     assert "nobody has no @ sign" in shown
-    assert "Shoe size → shoe_size" in shown
+    assert "Shoe size → Shoe size" in shown
     assert "Overwritten with values from the file" in shown
     assert Subscription.objects.filter(list__name="Fair").count() == 2
     assert {event.wording for event in ConsentEvent.objects.all()} == {"Signed at the fair."}
