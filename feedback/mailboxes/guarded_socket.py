@@ -114,7 +114,11 @@ class _Guarded(io.RawIOBase):
 
     def readinto(self, buffer: "Buffer") -> int:
         self._socket.settimeout(self._limits.left())
-        size = self._socket.recv_into(buffer)
+        try:
+            size = self._socket.recv_into(buffer)
+        except TimeoutError:
+            self._limits.left()  # It may have been the session's time that ended, not the step's.
+            raise
         self._limits.count(size)
         return size
 

@@ -539,9 +539,7 @@ def test_of_two_admins_who_take_each_other_away_at_once_one_stays(monkeypatch: p
         meet()
         delete(*args)
 
-    def take_away(me: User, other: User) -> None:
-        client = Client()
-        client.force_login(me)
+    def take_away(client: Client, other: User) -> None:
         page = "/admin/auth/user/"
         try:
             match act:
@@ -555,13 +553,15 @@ def test_of_two_admins_who_take_each_other_away_at_once_one_stays(monkeypatch: p
         finally:
             connections.close_all()
 
-    for person in people:
+    clients = [Client(), Client()]
+    for person, client in zip(people, clients, strict=True):
         person.groups.add(Group.objects.get(name="admin"))
+        client.force_login(person)  # Before one of them is gone.
     monkeypatch.setattr("brilliance.admin.is_last_admin", slowly_asked)
     monkeypatch.setattr(ModelAdmin, "delete_queryset", slowly_deleted)
 
     with ThreadPoolExecutor(2) as threads:
-        list(threads.map(take_away, people, reversed(people)))
+        list(threads.map(take_away, clients, reversed(people)))
 
     assert admins().count() == 1
 

@@ -24,6 +24,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+from django.db import connections
+
 from tests.peers.auth import Accounts, Check
 from tests.peers.conversation import (
     BODY,
@@ -99,6 +102,8 @@ class _Handler(socketserver.StreamRequestHandler):
         finally:
             self.server.journal.write("close", **context)
             self.connection.close()
+            if settings.configured:  # A test's script may have asked the database in this thread.
+                connections.close_all()
 
     def _do(self, step: Step) -> bytes | None:
         match step:

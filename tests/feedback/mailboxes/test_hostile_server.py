@@ -52,7 +52,7 @@ LINE = b"1 " + b"x" * 200 + b"\r\n"
 SENSELESS: dict[str, tuple[str, str, Callable[[], Answer], str]] = {
     "silence": ("imap", "SELECT", lambda: b"", "The server didn't answer in time."),
     "silence at once": ("imap", "greeting", lambda: b"", "The server didn't answer in time."),
-    "drops": ("imap", "SELECT", dripped, "The server didn't answer in time."),
+    "drops": ("imap", "SELECT", dripped, "The server took too long in total."),
     "lines": ("imap", "FETCH", lambda: itertools.repeat(b"* OK " + b"x" * 60_000 + b"\r\n"), "lines without end"),
     "a line": ("imap", "FETCH", lambda: itertools.repeat(b"x" * 60_000), "lines without end"),
     "literals": (
