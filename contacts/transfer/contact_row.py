@@ -36,6 +36,9 @@ CLOSED_KINDS = ("choice", "boolean")  # Kinds whose wrong cells are few, and cou
 
 SKIP, FILL, OVERWRITE = "skip", "fill", "overwrite"
 
+# What a row can refuse.
+MAIL, COUNT_OPENS, COUNT_CLICKS = "mail", "open_tracking", "click_tracking"
+
 
 class ContactRow(NamedTuple):
     """The values of one person, from a file or from the database."""
@@ -107,7 +110,9 @@ class RowParser:
         self._first_name_at, self._last_name_at = at.get("first_name"), at.get("last_name")
         self._names = [(name, at[name]) for name in ("first_name", "last_name") if name in at]
         self._language_at, self._time_zone_at = at.get("language"), at.get("time_zone")
-        self._opens_at, self._clicks_at = at.get("open_tracking"), at.get("click_tracking")
+        self._opens_at, self._clicks_at = at.get(COUNT_OPENS), at.get(COUNT_CLICKS)
+        asked = ((MAIL, subscribes_by), (COUNT_OPENS, self._opens_at), (COUNT_CLICKS, self._clicks_at))
+        self._asked = [(topic, position) for topic, position in asked if position is not None]
         self._attributes = [
             (position, name, kinds.get(name, ("", ()))[0], _reader_of(*kinds.get(name, ("", ())), date_order))
             for target, position in at.items()
@@ -149,14 +154,34 @@ class RowParser:
             return person, refusal(row, left_out, SKIPPED)._replace(left_out=len(left_out))
         return person, None
 
+    @property
+    def asks_consent(self) -> bool:
+        """Whether a column says what people agreed to."""
+        return bool(self._asked)
+
     def is_to_subscribe(self, row: CsvRow) -> bool:
         """Return whether the row says yes where it is asked; an empty or another word is no yes."""
-        if self._subscribes_by is None:
-            return True
+        return self._subscribes_by is None or _says(row, self._subscribes_by) is True
+
+    def refusals(self, row: CsvRow) -> list[tuple[str, str]]:
+        """Return what the row refuses, each with the folded address of the person, even if it cannot be imported.
+
+        A word that nobody understands refuses mail; where it is about being counted, the cell is skipped and listed.
+        """
+        if row.problem:
+            return []
+        topics = []
+        for topic, position in self._asked:
+            said = _says(row, position)
+            if said is False or (said is _UNCLEAR and topic == MAIL):
+                topics.append(topic)
+        if not topics or self._email_at >= len(row.cells):
+            return []
         try:
-            return parse_consent(row.cells[self._subscribes_by]) is True
-        except (IndexError, ValueError):
-            return False
+            key = fold(read_address(unicodedata.normalize("NFC", restore(row.cells[self._email_at].strip()))))
+        except AddressInvalid:
+            return []
+        return [(topic, key) for topic in topics]
 
     def _reader_of_closed(self, target: str, read: Callable[[str], str | None]) -> Callable[[str], str | None]:
         """Return the parser of a field that has one of a few values; what somebody said a cell means comes first."""
@@ -292,6 +317,19 @@ def refusal(row: CsvRow, faults: Sequence[Fault], beginning: str = "") -> RowRef
         room = max(0, room - len(cell))
     reason = joined(part for part in (beginning, *(fault.text for fault in faults)) if part)
     return RowRefusal(row.line_number, kept, "", reason, faults=tuple(faults))
+
+
+_UNCLEAR = "unclear"
+
+
+def _says(row: CsvRow, position: int) -> bool | str | None:
+    """Return whether the cell says that the person agreed; None: it says nothing, ``_UNCLEAR``: an unknown word."""
+    if position >= len(row.cells):
+        return None
+    try:
+        return parse_consent(restore(row.cells[position].strip()))
+    except ValueError:
+        return _UNCLEAR
 
 
 def _unknown(target: str, value: str) -> str:

@@ -6,7 +6,7 @@ what the file may change about known people; nobody who withdrew is subscribed a
 """
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -19,7 +19,7 @@ from django.utils.translation import gettext
 from contacts.consent import changes, tracking
 from contacts.models import Attribute, Contact, ContactImport
 from contacts.privacy.erasure import is_erased
-from contacts.transfer import bulk_store
+from contacts.transfer import bulk_store, refusals
 from contacts.transfer.contact_row import (
     SKIPPED,
     ContactRow,
@@ -30,9 +30,10 @@ from contacts.transfer.contact_row import (
     merge,
     stricter,
 )
-from contacts.transfer.csv_file import CsvLayout, CsvRefused, Rows
+from contacts.transfer.csv_file import CsvLayout, CsvRefused, CsvRow, Rows
 from contacts.transfer.reasons import Reasons
-from contacts.transfer.uploads import GONE, discard_file, stored_path
+from contacts.transfer.refusals import NO_REFUSALS, Refusals
+from contacts.transfer.uploads import GONE, discard_file, refusals_path, stored_path
 from db.costs import commit_asynchronously
 from db.dialect import is_postgresql
 from db.locks import prevent_deletion
@@ -45,6 +46,7 @@ POSTGRES_BATCH_ROWS = 5_000
 BATCH_CHARACTERS = 2_000_000  # Ends a batch early if its rows are very long.
 # A worker without a heartbeat for this long counts as dead.
 HEARTBEAT_TIMEOUT = dt.timedelta(seconds=60)
+ROWS_OF_A_HEARTBEAT = 50_000  # While a file is read for its refusals.
 
 BROKEN = (
     "The import stopped at an error of the program, which is in its log. The people read so far were kept;"
@@ -174,13 +176,40 @@ def _read(contact_import: ContactImport, now: dt.datetime, should_pause: Callabl
         raise CsvRefused(GONE)
     parse = parser(contact_import)
     layout = CsvLayout(contact_import.encoding, contact_import.delimiter, tuple(contact_import.headings))
+    refused = _find_refusals(contact_import, layout, parse)
     with path.open("rb") as file:
         rows = Rows(file, layout, contact_import.position, contact_import.lines_read)
-        for batch in _batches(rows, parse, contact_import.policy):
+        for batch in _batches(rows, parse, contact_import.policy, refused):
             _store(contact_import, batch, now)
             if should_pause():
                 return False
     return True
+
+
+def _find_refusals(contact_import: ContactImport, layout: CsvLayout, parse: RowParser) -> Refusals:
+    """Return the refusals of the whole file; it is read for them once, before the first batch."""
+    if not parse.asks_consent:
+        return NO_REFUSALS
+    if (kept := refusals.load(refusals_path(contact_import))) is not None:
+        return kept
+    with stored_path(contact_import).open("rb") as file:
+        rows = Rows(file, layout)
+        found = refusals.find(_with_heartbeat(rows, contact_import), parse)
+    found.save(refusals_path(contact_import))
+    return found
+
+
+def _with_heartbeat(rows: Iterable[CsvRow], contact_import: ContactImport) -> Iterator[CsvRow]:
+    """Yield the rows, and say between them that a worker has the import.
+
+    :raises ImportTakenOver: if it no longer has.
+    """
+    for number, row in enumerate(rows, start=1):
+        yield row
+        if number % ROWS_OF_A_HEARTBEAT == 0:
+            claimed = ContactImport.objects.filter(pk=contact_import.pk, run=contact_import.run, status=Status.RUNNING)
+            if not claimed.update(seen_at=Now()):
+                raise ImportTakenOver
 
 
 def parser(contact_import: ContactImport, new_kinds: Mapping[str, str] | None = None) -> RowParser:
@@ -195,22 +224,25 @@ def parser(contact_import: ContactImport, new_kinds: Mapping[str, str] | None = 
     return RowParser(contact_import.mapping, kinds, LANGUAGES, order, meanings, contact_import.subscribes_by)
 
 
-def _batches(rows: Rows, parse: RowParser, policy: str) -> Iterator[RowBatch]:
+def _batches(rows: Rows, parse: RowParser, policy: str, refused: Refusals) -> Iterator[RowBatch]:
     """Yield the file in batches. While PostgreSQL, another process, stores one, the next is read."""
     if not is_postgresql():
         # Not ahead: others can write to SQLite while the next batch is read.
-        while (batch := read_batch(rows, parse, policy, BATCH_ROWS)).rows:
+        while (batch := read_batch(rows, parse, policy, BATCH_ROWS, refused)).rows:
             yield batch
         return
     with ThreadPoolExecutor(max_workers=1) as reader:
-        ahead = reader.submit(read_batch, rows, parse, policy, POSTGRES_BATCH_ROWS)
+        ahead = reader.submit(read_batch, rows, parse, policy, POSTGRES_BATCH_ROWS, refused)
         while (batch := ahead.result()).rows:
-            ahead = reader.submit(read_batch, rows, parse, policy, POSTGRES_BATCH_ROWS)
+            ahead = reader.submit(read_batch, rows, parse, policy, POSTGRES_BATCH_ROWS, refused)
             yield batch
 
 
-def read_batch(rows: Rows, parse: RowParser, policy: str, most: int) -> RowBatch:
-    """Return the next rows, at most so many; none at the end of the file."""
+def read_batch(rows: Rows, parse: RowParser, policy: str, most: int, refused: Refusals) -> RowBatch:
+    """Return the next rows, at most so many; none at the end of the file.
+
+    :param refused: what all rows of the file refuse.
+    """
     batch = RowBatch()
     people, lines = batch.people, batch.lines
     last_character = rows.characters + BATCH_CHARACTERS
@@ -220,7 +252,8 @@ def read_batch(rows: Rows, parse: RowParser, policy: str, most: int) -> RowBatch
         if refusal is not None:
             batch.refusals.append(refusal)
         if person is not None:
-            if parse.is_to_subscribe(row):
+            person = refused.applied_to(person)
+            if parse.is_to_subscribe(row) and not refused.of_mail(person.key):
                 batch.agreed.add(person.key)
             else:
                 batch.declined.append(person.key)

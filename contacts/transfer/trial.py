@@ -1,13 +1,17 @@
 """A trial run of an import: what it would add, change, leave out and refuse. Writes nothing."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 from contacts.models import ContactImport
-from contacts.transfer import bulk_store
+from contacts.transfer import bulk_store, refusals
+from contacts.transfer.contact_row import RowParser
 from contacts.transfer.csv_file import CsvLayout, CsvRefused, Rows
 from contacts.transfer.import_contacts import BATCH_ROWS, due_consents, merge_or_note, parser, read_batch, refuse_erased
 from contacts.transfer.reasons import Reasons
+from contacts.transfer.refusals import NO_REFUSALS, Refusals
 from contacts.transfer.uploads import GONE, stored_path
 
 # Somebody waits for the page: of a larger file only the beginning is tried.
@@ -45,8 +49,9 @@ def try_out(draft: ContactImport, layout: CsvLayout, new_kinds: Mapping[str, str
     except FileNotFoundError:
         raise CsvRefused(GONE) from None
     with file:
+        refused = _refusals_of_beginning(file, layout, parse) if parse.asks_consent else NO_REFUSALS
         rows = Rows(file, layout)
-        while (batch := read_batch(rows, parse, draft.policy, BATCH_ROWS)).rows:
+        while (batch := read_batch(rows, parse, draft.policy, BATCH_ROWS, refused)).rows:
             refuse_erased(batch)
             stored = bulk_store.find_known(batch.people)
             for key, known in stored.items():
@@ -63,8 +68,19 @@ def try_out(draft: ContactImport, layout: CsvLayout, new_kinds: Mapping[str, str
             trial.not_subscribed += batch.not_subscribed()
             trial.reasons.add(batch.refusals)
             if trial.rows >= MOST_ROWS or rows.characters >= MOST_CHARACTERS:
-                trial.is_whole = not read_batch(rows, parse, draft.policy, 1).rows
+                trial.is_whole = not read_batch(rows, parse, draft.policy, 1, refused).rows
                 break
     trial.known = trial.rows - trial.added - trial.refused
     trial.updated = len(updated)
     return trial
+
+
+def _refusals_of_beginning(file: BinaryIO, layout: CsvLayout, parse: RowParser) -> Refusals:
+    """Return the refusals of the rows that are tried; rewinds the file."""
+    rows = Rows(file, layout)
+    tried = itertools.takewhile(lambda _row: rows.characters < MOST_CHARACTERS, itertools.islice(rows, MOST_ROWS))
+    try:
+        return refusals.find(tried, parse)
+    finally:
+        rows.close()
+        file.seek(0)

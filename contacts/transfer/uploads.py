@@ -36,6 +36,11 @@ def stored_path(contact_import: ContactImport) -> Path:
     return folder() / contact_import.stored_name
 
 
+def refusals_path(contact_import: ContactImport) -> Path:
+    """Return where the refusals of the file are kept while it is imported; see contacts.transfer.refusals."""
+    return stored_path(contact_import).with_suffix(".refusals")
+
+
 def store(upload: "File[bytes]", layout: CsvLayout, actor: User | None) -> ContactImport:
     """Store the uploaded file under a random name, and return the draft of its import."""
     stored_name = f"{secrets.token_hex(16)}.csv"
@@ -143,6 +148,7 @@ def _define_attributes(headings: Sequence[str], mapping: Sequence[str], kinds: M
 
 def discard_file(contact_import: ContactImport) -> None:
     stored_path(contact_import).unlink(missing_ok=True)
+    refusals_path(contact_import).unlink(missing_ok=True)
 
 
 def remove_abandoned(now: dt.datetime) -> int:
@@ -153,9 +159,9 @@ def remove_abandoned(now: dt.datetime) -> int:
             "stored_name", flat=True
         )
     )
-    for path in folder().glob("*.csv"):
+    for path in [*folder().glob("*.csv"), *folder().glob("*.refusals*")]:
         age = now - dt.datetime.fromtimestamp(path.stat().st_mtime, tz=dt.UTC)
-        if path.name not in wanted and age > KEPT_FOR:
+        if f"{path.name.partition('.')[0]}.csv" not in wanted and age > KEPT_FOR:
             path.unlink(missing_ok=True)
             removed += 1
     return removed

@@ -653,3 +653,90 @@ def test_a_person_who_is_refused_for_having_been_erased_agrees_to_nothing(db: No
 
     assert not Contact.objects.exists()
     assert not ConsentEvent.objects.exists()
+
+
+def far_apart(first: str, second: str, heading: str = "Opt-in") -> str:
+    """Return a file in which bo says two things, with more than a batch of other people between them."""
+    between = "".join(f"p{number}@example.org,yes\n" for number in range(BATCH_ROWS))
+    return f"email,{heading}\nbo@example.org,{first}\n{between}Bo@Example.org,{second}\n"
+
+
+def subscribed() -> set[str]:
+    return set(Subscription.objects.values_list("contact__email", flat=True))
+
+
+EVERYBODY_ELSE = {f"p{number}@example.org" for number in range(BATCH_ROWS)}
+
+
+@pytest.mark.parametrize(("first", "second"), [("yes", "no"), ("no", "yes"), ("yes", "left in May"), ("refused", "x")])
+def test_one_row_that_refuses_keeps_a_person_off_the_list(first: str, second: str, news: ContactList) -> None:
+    far = run(far_apart(first, second), news, subscribes_by=1)
+    close = run(f"email,Opt-in\ncy@example.org,{first}\ncy@example.org,{second}\n", news, subscribes_by=1)
+
+    assert subscribed() == EVERYBODY_ELSE
+    assert not ConsentEvent.objects.filter(contact__email__in=["bo@example.org", "cy@example.org"]).exists()
+    assert Contact.objects.count() == BATCH_ROWS + 2
+    assert (far.not_subscribed, close.not_subscribed) == (2, 2)
+
+
+@pytest.mark.parametrize("silent", ["", "-", "not asked"])
+def test_a_row_that_says_nothing_takes_no_yes_away(silent: str, news: ContactList) -> None:
+    run(far_apart(silent, "yes"), news, subscribes_by=1)
+
+    assert subscribed() == {*EVERYBODY_ELSE, "bo@example.org"}
+
+
+def test_a_row_that_cannot_be_imported_refuses_too(news: ContactList) -> None:
+    done = run("email,Opt-in\nbo@example.org,yes\nbo@example.org,no,one cell too many\n", news, subscribes_by=1)
+
+    assert done.rows_refused == 1
+    assert subscribed() == set()
+
+
+@pytest.mark.parametrize("is_forgotten", [False, True])
+def test_an_import_that_goes_on_after_a_break_still_knows_who_refuses_later(
+    is_forgotten: bool, news: ContactList
+) -> None:
+    contact_import = started(far_apart("yes", "no"), [news], subscribes_by=1)
+    path = uploads.refusals_path(contact_import)
+
+    assert import_people(contact_import.pk, NOW, should_pause=after(1))
+    assert path.stat().st_mode & 0o077 == 0
+    assert b"bo@example.org" not in path.read_bytes()
+    if is_forgotten:
+        path.unlink()
+    import_people(contact_import.pk, NOW)
+
+    assert subscribed() == EVERYBODY_ELSE
+    assert list(uploads.folder().iterdir()) == []
+
+
+def test_a_worker_that_lost_the_import_while_it_read_for_refusals_writes_nothing(
+    news: ContactList, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_contacts, "ROWS_OF_A_HEARTBEAT", 2)
+    contact_import = started(far_apart("yes", "no"), [news], subscribes_by=1)
+    ContactImport.objects.update(status="running")
+    contact_import.refresh_from_db()
+    parse = import_contacts.parser(contact_import)
+    layout = uploads.preview(contact_import)[0]
+    ContactImport.objects.update(run=contact_import.run + 1)
+
+    with pytest.raises(import_contacts.ImportTakenOver):
+        import_contacts._find_refusals(contact_import, layout, parse)
+
+    assert not uploads.refusals_path(contact_import).exists()
+
+
+@pytest.mark.parametrize("policy", ["skip", "fill", "overwrite"])
+@pytest.mark.parametrize("heading", ["open_tracking", "click_tracking"])
+@pytest.mark.parametrize(("first", "second"), [("yes", "no"), ("no", "yes"), ("unset", "no")])
+def test_one_row_that_refuses_to_be_counted_is_enough_however_far_apart(
+    first: str, second: str, heading: str, policy: str, db: None
+) -> None:
+    run(far_apart(first, second, heading), policy=policy, consent="By phone.")
+
+    at = ["open_tracking", "click_tracking"].index(heading)
+    assert consents()["bo@example.org"][at] == "none"
+    assert consents()["p7@example.org"][at] == "yes"
+    assert ConsentEvent.objects.get(contact__email="bo@example.org").status == "none"

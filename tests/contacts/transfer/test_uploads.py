@@ -38,14 +38,20 @@ def test_files_that_belong_to_no_import_are_removed_after_a_day(news: ContactLis
     orphan.write_text("x")
     fresh = uploads.folder() / "fresh.csv"
     fresh.write_text("x")
+    leftovers = [uploads.folder() / name for name in ("orphan.refusals", "orphan.refusals.4711")]
+    needed = uploads.refusals_path(wanted)
+    for path in (*leftovers, needed):
+        path.write_bytes(b"")
     now = dt.datetime.now(tz=dt.UTC)
     two_days_ago = (now - dt.timedelta(days=2)).timestamp()
-    for path in (orphan, uploads.stored_path(wanted)):
+    for path in (orphan, uploads.stored_path(wanted), *leftovers, needed):
         os.utime(path, (two_days_ago, two_days_ago))
 
-    assert remove_abandoned(now) == 1
+    assert remove_abandoned(now) == 3
 
-    assert sorted(path.name for path in uploads.folder().iterdir()) == sorted(["fresh.csv", wanted.stored_name])
+    assert sorted(path.name for path in uploads.folder().iterdir()) == sorted(
+        ["fresh.csv", wanted.stored_name, needed.name]
+    )
 
 
 def test_a_draft_nobody_came_back_to_goes_with_its_file_and_no_sooner() -> None:
