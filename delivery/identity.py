@@ -30,7 +30,7 @@ from django.db import connection, models, transaction
 from db.costs import durable
 from db.dialect import is_postgresql
 from db.numbers import leap
-from delivery.models import Installation, Mailing, Message
+from delivery.models import Installation, Mailing, Message, TrackedMailing
 from mail import verp
 from registry import Registry
 from words.texts import text as _
@@ -52,10 +52,11 @@ REASONS = {str(reason): reason for reason in (COPIED, SET_BACK, PUT_BACK, BY_SET
 GIVEN_AT_ONCE = 100_000_000
 GIVEN_A_SECOND = 200
 
-# The tables whose numbers stand in links of sent mail; higher rooms add theirs.
+# The tables whose numbers stand in links of sent mail, as mail.tokens.NUMBERS_OF names them; higher rooms add theirs.
 IN_LINKS: Registry[type[models.Model]] = Registry()
 IN_LINKS.register("messages", Message)
 IN_LINKS.register("mailings", Mailing)
+IN_LINKS.register("tracked mailings", TrackedMailing)
 
 
 @dataclass(slots=True)

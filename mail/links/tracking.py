@@ -135,7 +135,7 @@ def _encoded(text: str) -> str:
 def _prove(kind: Kind, number: int, key: str) -> bytes:
     if kind == MESSAGE:
         return tokens.proof_of_message(_PURPOSES[MESSAGE], number, key)
-    return tokens.prover(_PURPOSES[GROUP], key)(number.to_bytes(8))[:_PROOF_BYTES]
+    return tokens.proof_of_number(_PURPOSES[GROUP], number, key)[:_PROOF_BYTES]
 
 
 def _letters(number: int, proof: bytes) -> str:

@@ -1,6 +1,7 @@
 """A copy of the database is noticed and held, and nothing else ever is; what a person says of it is done."""
 
 import datetime as dt
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -21,16 +22,17 @@ from brilliance.celery import Errand, app
 from campaigns.models import Campaign
 from campaigns.tasks import start_due_campaigns
 from delivery import identity
-from delivery.models import Batch, Chunk, Installation, LaterChunk, Mailing, Message
+from delivery.models import Batch, Chunk, Installation, LaterChunk, Mailing, Message, TrackedMailing
 from delivery.operators import restored_copy, send_test
 from delivery.outbox import claims as outbox_claims
 from delivery.outbox import leases, mailings, plan, transactional
 from delivery.outbox.plan import LaneShare
 from delivery.outcomes import results
 from delivery.tasks import deliver, dispatch
-from mail import verp
+from mail import tokens, verp
 from publicpages.models import SignUp
 from tests.delivery.making import make_list, make_mailing, make_server, run_drain
+from tests.lint_words import ROOMS, ROOT
 from tests.peers.peer import running_peer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -366,11 +368,35 @@ def test_no_clock_and_no_number_of_copies_uses_up_the_numbers_of_messages(monkey
     assert tag == (numbers[-1], 1)
 
 
-def newest() -> tuple[int, int, int]:
-    """Return the numbers of a new message, its mailing and a new sign-up."""
+def newest() -> tuple[int, int, int, int]:
+    """Return the numbers of a new message, its mailing, that mailing's way through a server, and a new sign-up."""
     sign_up = SignUp.objects.create(email="b@shop.example", received_at=timezone.now())
     message = transactional.send_single(to="b@shop.example", subject="New", text="Hello.", now=timezone.now())
-    return message.pk, message.mailing_id, sign_up.pk
+    way = TrackedMailing.objects.create(mailing_id=message.mailing_id, server_name="Alpha")
+    return message.pk, message.mailing_id, way.pk, sign_up.pk
+
+
+def test_a_copy_leaves_out_the_numbers_of_every_table_that_tokens_are_made_of() -> None:
+    tables = set(tokens.NUMBERS_OF.values()) - {tokens.SECONDS}
+
+    assert tables <= set(identity.IN_LINKS)
+
+
+def test_nothing_but_texts_is_proved_without_saying_what_its_number_is_of() -> None:
+    """A number that is signed in another way would be missing in ``NUMBERS_OF``, and so in the leap of a copy."""
+    proves = re.compile(r"\b(prover|prove_all|signing\.dumps)\b|\bsigning\.(Timestamp)?Signer\(")
+    modules = [path for room in (*ROOMS, "mail") for path in (ROOT / room).rglob("*.py")]
+
+    provers = {str(path.relative_to(ROOT)) for path in modules if proves.search(path.read_text())}
+
+    assert provers - {"mail/tokens.py"} == {
+        "accounts/by_mail/tokens.py",  # Users and invitations, with a digest of what the person alone has.
+        "accounts/sign_in/first_admin.py",  # No number.
+        "contacts/privacy/erasure.py",  # Addresses.
+        "delivery/content/message_ids.py",  # Texts with an instant and a process in them.
+        "feedback/reports/batch.py",  # Reports.
+        "publicpages/subscriptions/rate_limit.py",  # Addresses and origins.
+    }
 
 
 def restored(monkeypatch: pytest.MonkeyPatch, after: dt.timedelta) -> None:

@@ -121,6 +121,12 @@ def test_nothing_is_signed_without_a_key_and_a_purpose(purpose, keys):
         tokens.make(purpose, 7, keys)
 
 
+def test_a_purpose_says_what_its_numbers_are_of_before_one_is_signed():
+    for sign in (tokens.make, lambda purpose, number, keys: tokens.proof_of_number(purpose, number, keys[0])):
+        with pytest.raises(ValueError, match="NUMBERS_OF"):
+            sign("an undeclared purpose", 7, [NEW])
+
+
 words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 
