@@ -5,7 +5,6 @@ from collections.abc import Collection
 from typing import Any
 
 from django import forms
-from django.apps import apps
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -34,6 +33,7 @@ from adminpages.fresh_sign_in import asks_anew
 from adminpages.instants import stamp
 from adminpages.pages import ModelAdmin
 from adminpages.text_fields import RefusesControls
+from brilliance.rights import RightsField, RightsWidget, action_of, has_effect, listed
 from brilliance.roles import ROLES, WITHOUT_A_PAGE
 from delivery.operators.notices import ADMINISTRATORS, administrators, hold_administrators
 
@@ -315,20 +315,6 @@ class UserAdmin(_WithinOwnPowers, DjangoUserAdmin, ModelAdmin):  # type: ignore[
                 self.message_user(request, f"{gettext('Nobody was deleted.')} {LAST_ADMIN}", "error")
 
 
-_ACTIONS = {"add": _("Can add"), "change": _("Can change"), "delete": _("Can delete"), "view": _("Can view")}
-
-
-class PermissionsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # Django's own takes no parameter.
-    """A choice of permissions that reads like “Audience | contact | Can add”."""
-
-    def label_from_instance(self, permission: Permission) -> str:
-        kind = permission.content_type
-        action = _ACTIONS.get(permission.codename.removesuffix(f"_{kind.model}"))
-        room = apps.get_app_config(kind.app_label).verbose_name
-        thing = gettext("role") if kind.model == "group" else kind.name
-        return f"{room} | {thing} | {action or gettext(permission.name)}"
-
-
 class RoleForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     """A role. Two names that differ in case alone would be mistaken for each other."""
 
@@ -352,6 +338,7 @@ class GroupAdmin(_WithinOwnPowers, DjangoGroupAdmin, ModelAdmin):  # type: ignor
     form = RoleForm
     asks_fresh_sign_in = True
     list_display = ("name",)
+    filter_horizontal = ()  # Django's two boxes; the rights are checkboxes, by place.
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -364,16 +351,19 @@ class GroupAdmin(_WithinOwnPowers, DjangoGroupAdmin, ModelAdmin):  # type: ignor
         return found
 
     def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> tuple[str, ...]:
-        if obj is None or obj.name not in ROLES:
-            return ()
-        return ("name", "what_they_may_do") if obj.name == "admin" else ("name",)
+        own = ("what_they_may_do",) if "what_they_may_do" in self.get_fields(request, obj) else ()
+        return own if obj is None or obj.name not in ROLES else ("name", *own)
 
     def get_fields(self, request: HttpRequest, obj: Group | None = None) -> tuple[str, ...]:
-        return ("name", "what_they_may_do") if obj is not None and obj.name == "admin" else ("name", "permissions")
+        is_to_read = obj is not None and (obj.name == "admin" or not self.has_change_permission(request, obj))
+        return ("name", "what_they_may_do") if is_to_read else ("name", "permissions")
 
     @admin.display(description=_("What they may do"))
     def what_they_may_do(self, role: Group) -> str:
-        return gettext("Everything.")
+        if role.name == "admin":
+            return gettext("Everything.")
+        held = [each for each in role.permissions.select_related("content_type") if self._is_asked(each)]
+        return listed(held) if held else gettext("Nothing yet.")
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any) -> Any:
         """Offer the permissions that a page asks for and the reader holds, and not those on internal tables."""
@@ -381,14 +371,15 @@ class GroupAdmin(_WithinOwnPowers, DjangoGroupAdmin, ModelAdmin):  # type: ignor
             assert request is not None
             known = powers.permissions_within(request.user).select_related("content_type")
             asked = [each.pk for each in known if self._is_asked(each)]
-            kwargs |= {"queryset": known.filter(pk__in=asked), "form_class": PermissionsField}
+            kwargs |= {"queryset": known.filter(pk__in=asked), "form_class": RightsField, "widget": RightsWidget()}
+            kwargs |= {"label": _("What they may do")}
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def _is_asked(self, permission: Permission) -> bool:
         kind = permission.content_type
-        is_of_rows = permission.codename.removesuffix(f"_{kind.model}") in _ACTIONS
         name = f"{kind.app_label}.{permission.codename}"
-        return not is_of_rows or name in WITHOUT_A_PAGE or kind.model_class() in self.admin_site._registry
+        has_a_page = name in WITHOUT_A_PAGE or kind.model_class() in self.admin_site._registry
+        return has_effect(permission) and (not action_of(permission) or has_a_page)
 
     def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
         return bool(super().has_delete_permission(request, obj)) and (obj is None or obj.name not in ROLES)

@@ -12,17 +12,19 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from django.apps import apps
 from django.conf import settings
-from django.contrib.admin import ModelAdmin
+from django.contrib.admin import ModelAdmin, site
 from django.contrib.auth.models import Group, Permission, User
 from django.core.management import call_command
 from django.db import connections, transaction
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from accounts.models import AccountServer, Invitation
 from brilliance.admin import admins, is_last_admin
+from brilliance.rights import action_of, has_effect
 from brilliance.roles import ROLES, make_roles
+from brilliance.web.navigation import PLACES
 from campaigns.content import media_library
 from campaigns.models import Approval, ApprovalRule, ArchivedCampaign, ArchiveSettings, Campaign, Layout, SeedList
 from contacts.models import (
@@ -579,9 +581,80 @@ def test_a_role_can_be_given_each_permission_that_the_product_asks_for_and_none_
 
     asked = named & permissions.keys()
     assert len(asked) > 40
-    assert [name for name in sorted(asked) if f'<option value="{permissions[name].pk}"' not in page] == []
-    assert "Audience | contact | Can add" in page
-    assert f'<option value="{permissions["delivery.add_clockmark"].pk}"' not in page
+    offered = set(map(int, re.findall(r'name="permissions" value="(\d+)"', page)))
+    assert [name for name in sorted(asked) if permissions[name].pk not in offered] == []
+    assert permissions["delivery.add_clockmark"].pk not in offered
+
+
+def test_a_role_is_told_in_the_words_and_the_places_of_the_sidebar(db: None) -> None:
+    boss = User.objects.create_user("boss", is_staff=True)
+    boss.groups.add(Group.objects.get(name="admin"))
+    client = Client()
+    client.force_login(boss)
+    ops = Group.objects.get(name="ops")
+    held = {each.pk for each in ops.permissions.all()}
+
+    page = client.get(f"/admin/auth/group/{ops.pk}/change/").content.decode()
+
+    groups = re.findall(r"<fieldset>\s*<legend>(.+?)</legend>(.+?)</fieldset>", page, re.DOTALL)
+    assert [place for place, _boxes in groups] == [str(place.title) for place in PLACES]
+    offered = {
+        int(key): (place, " ".join(words.split()))
+        for place, boxes in groups
+        for key, words in re.findall(r'name="permissions" value="(\d+)".*?<span[^>]*>(.*?)</span>', boxes, re.DOTALL)
+    }
+    ticked = set(map(int, re.findall(r'name="permissions" value="(\d+)"[^>]* checked[ >]', page)))
+    assert ticked == held & offered.keys() != set()
+    assert len({words for _place, words in offered.values()}) == len(offered)  # No two read alike.
+    for each in Permission.objects.filter(pk__in=offered).select_related("content_type"):
+        place, words = offered[each.pk]
+        assert "|" not in words
+        assert "_" not in words
+        assert not words.startswith("Can ")
+        tab_names = {f"{each.content_type.app_label}.{each.codename}"}
+        places = {str(one.title) for one in PLACES for tab in one.tabs if tab_names & set(tab.permissions)}
+        assert not places or place in places
+
+
+def test_a_role_is_offered_no_right_that_every_page_denies_and_each_that_one_heeds(db: None) -> None:
+    boss = User.objects.create_user("boss", is_staff=True)
+    boss.groups.add(Group.objects.get(name="admin"))
+    client = Client()
+    client.force_login(boss)
+    request = RequestFactory().get("/")
+    request.user = boss
+    on_rows = [each for each in Permission.objects.select_related("content_type") if action_of(each)]
+    denied = {
+        f"{each.content_type.app_label}.{each.codename}"
+        for each in on_rows
+        if (page := site._registry.get(each.content_type.model_class()))
+        and not getattr(page, f"has_{action_of(each)}_permission")(request)
+    }
+
+    form = client.get("/admin/auth/group/add/").content.decode()
+
+    offered = set(map(int, re.findall(r'name="permissions" value="(\d+)"', form)))
+    names = {f"{each.content_type.app_label}.{each.codename}" for each in on_rows if each.pk in offered}
+    without_effect = {f"{each.content_type.app_label}.{each.codename}" for each in on_rows if not has_effect(each)}
+    assert len(without_effect) > 10
+    assert names & denied == {"contacts.delete_suppression"}  # It lets lift them, by a page of its own.
+    assert without_effect == denied - names
+
+
+def test_who_may_only_see_roles_reads_the_same_words(db: None) -> None:
+    role = Group.objects.create(name="auditor")
+    role.permissions.add(Permission.objects.get(codename="view_group"))
+    reader = User.objects.create_user("reader", is_staff=True)
+    reader.groups.add(role)
+    client = Client()
+    client.force_login(reader)
+
+    page = client.get(f"/admin/auth/group/{role.pk}/change/").content.decode()
+    empty = client.get(f"/admin/auth/group/{Group.objects.create(name='none').pk}/change/").content.decode()
+
+    assert "View roles" in page
+    assert "Can view" not in page
+    assert "View roles" not in empty
 
 
 def test_names_of_roles_differ_in_more_than_case(db: None) -> None:
