@@ -159,7 +159,7 @@ def follow_test(request: HttpRequest, server_id: int, trial_id: int) -> HttpResp
     trial = get_object_or_404(Trial.objects.select_related("server", "message"), pk=trial_id, server=server_id)
     shown = _test_so_far(trial)
     if "part" in request.GET:
-        return TemplateResponse(request, "delivery/test_result.html", {"server": trial.server, **shown})
+        return TemplateResponse(request, "delivery/test_part.html", {"server": trial.server, **shown})
     form = _test_form(trial.server, None, recipient=trial.recipient)
     return _test_page(request, trial.server, form, shown)
 

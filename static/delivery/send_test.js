@@ -9,7 +9,12 @@ async function follow(result) {
       const answer = await fetch("?part", { credentials: "same-origin" });
       // Signed out, say, or the test is gone: the page itself says so.
       if (!answer.ok || answer.redirected) return window.location.reload();
-      result.innerHTML = await answer.text();
+      const part = document.createElement("template");
+      part.innerHTML = await answer.text();
+      // What is said of the server stands above the form, and an accepted test changes it.
+      const hints = part.content.querySelector("#test-hints");
+      if (hints) document.getElementById("test-hints").replaceWith(hints);
+      result.replaceChildren(part.content);
     } catch {
       // The line is gone for now; the next look may find it again.
     }

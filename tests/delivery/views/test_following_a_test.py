@@ -239,7 +239,7 @@ def test_the_page_follows_a_server_that_takes_its_time(
         return None
 
     with running_peer(tmp_path, script) as peer:
-        server = make_server(peer.port, timeout_seconds=60)
+        server = make_server(peer.port, timeout_seconds=60, tested_at=None)
         sign_in(page, make_user("send_test"))
         page.goto(reverse("delivery:send_test", args=[server.pk]))
         page.get_by_label("Send test to").fill(ANN)
@@ -247,7 +247,9 @@ def test_the_page_follows_a_server_that_takes_its_time(
 
         expect(page.get_by_text("Sent in full, no reply yet.")).to_be_visible(timeout=20_000)
         expect(page.get_by_text("announcing the message")).to_be_visible()
+        expect(page.locator(".test-hint")).to_have_count(1)  # It is untested.
         answers.set()
         expect(page.get_by_text("The server accepted the message.")).to_be_visible(timeout=20_000)
+        expect(page.locator(".test-hint")).to_have_count(0)
 
     assert page.evaluate("document.activeElement.id") == "result"
