@@ -178,16 +178,13 @@ def running(request: HttpRequest) -> list[Any]:
     order = {Campaign.Status.SENDING: 0, Campaign.Status.PAUSED: 1, Campaign.Status.SCHEDULED: 2}
     place = Case(*(When(status=status, then=Value(number)) for status, number in order.items()))
     campaigns = admin.site.get_model_admin(Campaign).get_queryset(request).filter(status__in=order, is_overdue=False)
-    found: list[Any] = list(
-        campaigns.select_related("experiment").order_by(place, "starts_at", "pk")[:RUNNING_CAMPAIGNS]
-    )
+    found: list[Any] = list(campaigns.order_by(place, "starts_at", "pk")[:RUNNING_CAMPAIGNS])
     for campaign in found:
-        campaign.state = campaign.get_status_display()
         test = getattr(campaign, "experiment", None)
         if test is not None and test.waits_for_winner:  # Those who wait for it have no message yet.
             campaign.recipient_count = max(campaign.recipient_count, test.expected or 0)
             if test.winner_by == Experiment.WinnerBy.HAND or test.undecided:
-                campaign.state = _("Choose a winner")
+                campaign.task = _("Choose a winner")
     return found
 
 

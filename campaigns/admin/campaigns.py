@@ -98,7 +98,7 @@ class CampaignAdmin(WritingAdmin):
         counts = StatusCount.objects.filter(is_its, is_copy=False).order_by()
         number = counts.annotate(all=Value(1)).values("all").annotate(sum=Sum("number")).values("sum")
         queryset: QuerySet[Campaign] = super().get_queryset(request)
-        return queryset.annotate(
+        return queryset.select_related("experiment").annotate(
             recipient_count=Coalesce(Subquery(number), 0),
             accepted_count=Coalesce(Subquery(number.filter(status=Message.Status.ACCEPTED)), 0),
             may_arrive_count=Coalesce(Subquery(number.filter(status__in=MAY_ARRIVE)), 0),
@@ -118,7 +118,7 @@ class CampaignAdmin(WritingAdmin):
         chip = '<span class="status-chip" data-status="{}">{}</span>'
         if campaign.status == Status.FINISHED and not getattr(campaign, "may_arrive_count", 1):
             return format_html(chip, Message.Status.FAILED, Message.Status.FAILED.label)
-        return format_html(chip, campaign.status, campaign.get_status_display())
+        return format_html(chip, campaign.status, campaign.status_word)
 
     @admin.display(description=_("Recipients"))
     def recipients(self, campaign: Any) -> str:

@@ -57,7 +57,7 @@ def save(campaign_id: int, changes: Mapping[str, Change], version: int, draft_fo
             return Saved(version, _("This campaign was deleted. Copy your text before you leave the page."))
         if campaign.status != Campaign.Status.DRAFT:
             sentence = _("This campaign can't be changed any more, so your last changes weren't saved. Its status: %s.")
-            return Saved(version, sentence % campaign.get_status_display())
+            return Saved(version, sentence % campaign.status_word)
         stored = values_of(draft_form(instance=campaign))
         known = {name: change for name, change in changes.items() if name in stored}
         known_before = version == campaign.version

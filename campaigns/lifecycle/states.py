@@ -176,9 +176,7 @@ def _unapproved(written: Written, people: int) -> list[str]:
 
 
 def _not_a_draft(campaign: Campaign) -> str:
-    return _("Only drafts can be sent. This campaign's status is: %(status)s.") % {
-        "status": campaign.get_status_display()
-    }
+    return _("Only drafts can be sent. This campaign's status is: %(status)s.") % {"status": campaign.status_word}
 
 
 def start_due_campaigns(now: dt.datetime) -> int:

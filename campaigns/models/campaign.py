@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.models.library import Layout, MediaFile
@@ -211,6 +212,17 @@ class Campaign(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_testing(self) -> bool:
+        """Whether its A/B test is on its way or sent, and everyone else waits for the winner."""
+        test = getattr(self, "experiment", None) if self.status == self.Status.SENDING else None
+        return test is not None and test.waits_for_winner
+
+    @property
+    def status_word(self) -> str:
+        """Its status as pages say it, in a word. The stored one has no value for a test."""
+        return gettext("Testing") if self.is_testing else self.get_status_display()
 
 
 class FrozenContent(models.Model):

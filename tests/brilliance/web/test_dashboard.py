@@ -328,7 +328,7 @@ def test_an_ab_test_that_a_person_decides_is_told_with_all_its_recipients(db: No
         return " ".join(lxml.html.fromstring(client.get(address).content).text_content().split())
 
     waits = shown()
-    assert "Spring Choose a winner 55 of 277 accepted" in waits
+    assert "Spring Testing Choose a winner 55 of 277 accepted" in waits
     assert "Choose the winner of the A/B test." not in waits
 
     Experiment.objects.update(wait_hours=0)
@@ -336,10 +336,17 @@ def test_an_ab_test_that_a_person_decides_is_told_with_all_its_recipients(db: No
 
     Experiment.objects.update(winner_by="clicks")
     automatic = shown()
-    assert "Spring Sending 55 of 277 accepted" in automatic
+    assert "Spring Testing 55 of 277 accepted" in automatic
     assert "Choose the winner" not in automatic
     page = shown(f"/campaigns/{campaign.pk}/")
     assert re.search(r"20% Recipients ?277", page)
+
+    def chips(address: str) -> set[str]:
+        found = lxml.html.fromstring(client.get(address).content).xpath('//*[@data-status="sending"]')
+        return {each.text_content() for each in found if each.get("class") == "status-chip"}
+
+    pages = ("/admin/campaigns/campaign/", f"/campaigns/{campaign.pk}/")
+    assert [chips(address) for address in pages] == [{"Testing"}] * 2
     assert "Bounced or failed" in page
 
 
