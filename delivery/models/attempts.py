@@ -91,6 +91,8 @@ class Attempt(models.Model):
         UNCONFIRMED = "unconfirmed", _("Unconfirmed")
         NOT_SENT = "not_sent", _("Not sent")  # Released before MAIL: a stop, a lost lane, a dead worker.
 
+    TAKEN = (Outcome.ACCEPTED, Outcome.UNCONFIRMED)  # The message may have arrived.
+
     # No foreign key constraints: the database would look up and lock two rows for each attempt.
     message = models.ForeignKey(
         Message, on_delete=models.CASCADE, related_name="attempts", db_index=False, db_constraint=False

@@ -13,8 +13,6 @@ from mail.addresses import AddressInvalid, domain_of
 from mail.links.levels import PERSONAL, YES, Level, lowest
 from mail.visits.names import Kind
 
-TAKEN = (Attempt.Outcome.ACCEPTED, Attempt.Outcome.UNCONFIRMED)
-
 
 class VisitedMessage(NamedTuple):
     """A message with a personal token."""
@@ -51,7 +49,7 @@ class Place(NamedTuple):
 def messages_of(ids: Collection[int]) -> dict[int, VisitedMessage]:
     """Return the messages that exist."""
     cap = site().tracking
-    taken = Attempt.objects.filter(message=OuterRef("pk"), outcome__in=TAKEN).order_by("-number")
+    taken = Attempt.objects.filter(message=OuterRef("pk"), outcome__in=Attempt.TAKEN).order_by("-number")
     # A visit may come before the attempt is on record. That is seconds after sending, so the name is still the same.
     named = Coalesce(Subquery(taken.values("batch__server_name")[:1]), "server__name", Value(""))
     rows = Message.objects.filter(pk__in=ids).values_list(
@@ -92,7 +90,7 @@ def places_of(codes: Collection[str]) -> dict[str, Place]:
 
 def accepted_at(ids: Collection[int]) -> dict[int, dt.datetime]:
     """Return when a server took each message, as far as its attempt has ended."""
-    sent = Attempt.objects.filter(message__in=ids, outcome__in=TAKEN, finished_at__isnull=False)
+    sent = Attempt.objects.filter(message__in=ids, outcome__in=Attempt.TAKEN, finished_at__isnull=False)
     return dict(sent.order_by().values_list("message_id").annotate(Max("finished_at")))
 
 

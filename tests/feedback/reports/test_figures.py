@@ -13,8 +13,10 @@ from campaigns.reports.tally import tally
 from contacts.models import Contact
 from contacts.segments.comparisons import Moment
 from contacts.segments.conditions import Condition
-from delivery.models import Attempt, Mailing, Message, ScoreCount
+from delivery.models import Attempt, Batch, Mailing, Message, ScoreCount
 from delivery.outbox import status_counts
+from feedback.models import Feedback
+from feedback.records.late_figures import late_counts
 from feedback.records.segment_fields import FEEDBACK
 from smtpservers.models import SmtpServer
 from tests.delivery.making import make_attempt
@@ -86,6 +88,36 @@ def test_late_bounces_and_complaints_are_columns_of_a_period_s_figures(server: S
     assert numbers(figures(FiguresQuery(mailing_ids=[mailing.pk]), NOW).total) == (4, 2)
     assert numbers(figures(FiguresQuery(start=NOW.date() + dt.timedelta(days=1)), NOW).total) == (0, 0)
     assert numbers(figures(FiguresQuery(server_name="Beta"), NOW).total) == (0, 0)
+
+
+def test_what_came_back_late_has_the_name_that_its_server_had_at_sending(server: SmtpServer, mailing: Mailing) -> None:
+    gone, told, left = (sent_to(f"p{number}@customer.example", mailing, server) for number in range(3))
+    mail(bounce(gone))
+    post(server, event("SpamComplaint", told, ID=told.pk))
+    process()
+    Feedback.objects.create(kind="unsubscribe", channel="page", message=left, email=left.email, received_at=NOW)
+
+    def servers() -> list[tuple[str, int, int, int]]:
+        lines = figures(FiguresQuery(start=NOW.date(), end=NOW.date()), NOW).servers
+        return [(line.label, line.late_bounces, line.complaints, line.unsubscribed) for line in lines]
+
+    SmtpServer.objects.update(name="Renamed")
+    assert servers() == [("Alpha", 1, 1, 1)]
+    server.delete()
+    assert servers() == [("Alpha", 1, 1, 1)]
+
+
+def test_a_late_bounce_counts_for_the_server_of_its_own_attempt(server: SmtpServer, mailing: Mailing) -> None:
+    twice = sent_to("ann@customer.example", mailing, server, attempt_count=2)
+    Batch.objects.filter(attempts__message=twice, attempts__number=1).update(server_name="Beta")
+    for attempt, kind in ((1, "hard"), (2, "soft"), (None, "unsubscribe")):
+        Feedback.objects.create(
+            kind=kind, channel="mail", message=twice, email=twice.email, attempt=attempt, received_at=NOW
+        )
+
+    counts = {(one.column, one.server_name): one.number for one in late_counts(None, None)}
+
+    assert counts == {("late_bounces", "Beta"): 1, ("late_bounces", "Alpha"): 1, ("unsubscribed", "Alpha"): 1}
 
 
 def test_attempts_count_once_by_utc_day_provider_and_from_domain(
