@@ -33,7 +33,7 @@ def of_choices(lists: Iterable[int], kept: Mapping[str, Sequence[int]]) -> Audie
     conditions = {pk: written if _is_valid(written, vocabulary) else NOBODY for pk, written in found.items()}
 
     def ids(name: str) -> tuple[int, ...]:
-        return tuple(kept.get(name, ()))
+        return tuple(dict.fromkeys(kept.get(name, ())))  # What is named twice is one source of people.
 
     def segments(name: str) -> tuple[Mapping[str, Any], ...]:
         return tuple(conditions[pk] for pk in ids(name) if pk in conditions)

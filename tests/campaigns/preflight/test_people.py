@@ -85,6 +85,31 @@ def test_what_is_ticked_is_counted_together_and_by_segment(
     assert "needs fixing: There is no attribute named “gone”" in broken.json()["segments"][str(german.pk)]
 
 
+def test_a_person_of_a_segment_is_one_however_many_lists_and_conditions_they_meet(
+    marketer: Client, news: ContactList
+) -> None:
+    offers = make_list("Offers", "ann", "bea")
+    let_speak_german("ann")
+    on_either = {"field": "list", "operator": "subscribed", "lists": [news.pk, offers.pk]}
+    twice = {
+        "match": "any",
+        "conditions": [*GERMAN["conditions"], on_either, {"match": "all", "conditions": [on_either]}],
+    }
+    segment = Segment.objects.create(name="Twice", conditions=twice)
+
+    found = marketer.post(
+        "/campaigns/audience.json", {"segments": segment.pk, "consent_lists": [news.pk, offers.pk]}
+    ).json()
+    again = marketer.post(
+        "/campaigns/audience.json", {"segments": [segment.pk] * 2, "consent_lists": [news.pk, offers.pk, news.pk]}
+    ).json()
+
+    number = Subscription.objects.filter(list__in=[news, offers]).values("contact").distinct().count()
+    assert found["segments"] == {str(segment.pk): f"{number} people ({number} with consent)"}
+    assert found["sentence"] == f"{number} recipients."
+    assert again == found
+
+
 @pytest.fixture
 def left_out(news: ContactList, campaign: Campaign) -> Campaign:
     make_list("News", "dora", status="unsubscribed")
