@@ -10,7 +10,14 @@ function goToFirstError(within) {
   if (folded) folded.open = true;
   if (tab) document.querySelector(`[role=tab][aria-controls="${tab.id}"]`)?.click();
   wrong?.focus();
+  if (wrong) showWithError(wrong);
   return Boolean(wrong);
+}
+
+// The browser scrolls to the field alone, and what is wrong with it may be behind the bar with Save.
+function showWithError(field) {
+  const said = (field.getAttribute("aria-describedby") ?? "").split(" ").map((id) => document.getElementById(id));
+  for (const part of [...said, field]) part?.scrollIntoView({ block: "nearest" });
 }
 
 document.addEventListener("DOMContentLoaded", () => {

@@ -332,6 +332,40 @@ def test_a_form_that_comes_back_shows_its_first_error(
     expect(page.get_by_text("Describe how these people gave consent.")).to_be_in_viewport()
 
 
+@pytest.mark.parametrize(
+    ("address", "field", "value"),
+    [
+        ("/admin/installation/sitesettings/", "gateway_networks", "10.0.0.0/8\nno network"),
+        ("/admin/contacts/contact/add/", "email", "not an address"),
+    ],
+)
+def test_an_error_is_not_behind_the_bar_with_save(boss: User, page: Page, address: str, field: str, value: str) -> None:
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto(address)
+    # Right above the bar, so that what is below the field would be behind it.
+    height = page.evaluate(
+        """name => {
+            const field = document.querySelector(`[name=${name}]`).getBoundingClientRect();
+            return field.bottom + document.getElementById("submit-row").offsetHeight + 4;
+        }""",
+        field,
+    )
+    page.set_viewport_size({"width": 1440, "height": int(height)})
+    page.fill(f"[name={field}]", value)
+    page.get_by_role("button", name="Save", exact=True).click()
+
+    error = page.locator(f"#id_{field}_error")
+    expect(error).to_be_visible()
+    page.wait_for_function(
+        """id => {
+            const bar = document.getElementById("submit-row").getBoundingClientRect();
+            return document.getElementById(id).getBoundingClientRect().bottom <= bar.top;
+        }""",
+        arg=f"id_{field}_error",
+    )
+    expect(page.locator(f"[name={field}]")).to_be_in_viewport()
+
+
 def test_the_first_people_are_kept_by_a_reload_and_a_refusal(
     boss: User, page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:
