@@ -1,6 +1,6 @@
 """How many opens and clicks the product's own web processes answer a second, and whether any is lost.
 
-    DATABASE_URL=postgres://… BROKER_URL=redis://… python -m bench.visits [--quick]
+    DATABASE_URL=postgres://… BROKER_URL=redis://… python -m bench.visits [--quick | --seconds 60]
 
 In a database made for it beside the one of DATABASE_URL, and deleted afterwards. One gunicorn with two processes of
 eight threads, as the Dockerfile starts it, answers over loopback. First as fast as it can, with nothing else running.
@@ -74,11 +74,12 @@ class Load:
 def main() -> None:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="10 seconds each instead of 60")
+    parser.add_argument("--seconds", type=int, default=60, help="of each of the two parts")
+    parser.add_argument("--quick", dest="seconds", action="store_const", const=10, help="10 seconds each")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--only", choices=("alone", "beside"), default="")
     options = parser.parse_args()
-    seconds = 10 if options.quick else 60
+    seconds = options.seconds
     kept = connection.settings_dict["NAME"]
     made = connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
     try:
