@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from mail.links import tracking
 from mail.links.tracking import CLICKS, CODE_LETTERS, OPENS, PIXEL_SUFFIX, TOKEN_LETTERS
 from mail.visits.rules import AT_ONCE_SECONDS
 from sandbox.mail_view import read
@@ -39,6 +40,7 @@ GMAIL_PROXY = "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggp
 
 _TOKEN = rf"[A-Za-z0-9_-]{{{TOKEN_LETTERS}}}"
 _COUNTED = rf"({CLICKS}{_TOKEN}[a-z2-7]{{{CODE_LETTERS}}}|{OPENS}{_TOKEN}{re.escape(PIXEL_SUFFIX)})(?![\w-])"
+_OTHER_HOST = r"https://[a-z0-9.-]+"
 _places = threading.Semaphore(MOST_AT_ONCE)
 
 
@@ -70,13 +72,13 @@ class PlannedRequest(NamedTuple):
     """One request of a visitor."""
 
     seconds: float  # After the beginning.
-    path: str
+    url: str  # It names the host; the request goes to this machine whatever that is.
     user_agent: str
     address: str  # On loopback, where the request comes from.
 
 
 class Counted(NamedTuple):
-    """The paths of a mail that are counted."""
+    """The addresses in a mail that are counted."""
 
     pixel: str  # Empty: none.
     links: list[str]
@@ -85,10 +87,19 @@ class Counted(NamedTuple):
 def counted_in(content: bytes) -> Counted:
     """Return the pixel and the different counted links of a mail, in their order."""
     mail = read(content)
-    paths = re.findall(re.escape(settings.TRACKING_URL) + _COUNTED, f"{mail.html or ''}\n{mail.text or ''}")
-    pixels = [path for path in paths if path.startswith(OPENS)]
-    links = dict.fromkeys(path for path in paths if path.startswith(CLICKS))
+    site = settings.TRACKING_URL
+    found = re.finditer(rf"({re.escape(site)}|{_OTHER_HOST}){_COUNTED}", f"{mail.html or ''}\n{mail.text or ''}")
+    # Domains may have hosts of their own for links. Under any name, a genuine token is ours.
+    ours = [(each[2], each[0]) for each in found if each[1] == site or _is_genuine(each[2])]
+    pixels = [url for path, url in ours if path.startswith(OPENS)]
+    links = dict.fromkeys(url for path, url in ours if path.startswith(CLICKS))
     return Counted(pixels[0] if pixels else "", list(links)[:MOST_LINKS])
+
+
+def _is_genuine(path: str) -> bool:
+    if path.startswith(OPENS):
+        return tracking.read_pixel(path.removeprefix(OPENS), settings.TOKEN_KEYS) is not None
+    return tracking.read_link(path.removeprefix(CLICKS), settings.TOKEN_KEYS) is not None
 
 
 def requests_of(guise: Guise, counted: Counted, recipient: str) -> list[PlannedRequest]:
@@ -150,8 +161,10 @@ def ask(request: PlannedRequest) -> int:
     source = (request.address, 0) if host == "127.0.0.1" else None
     connection = http.client.HTTPConnection(host, settings.PORT, timeout=TIMEOUT_SECONDS, source_address=source)
     try:
-        headers = {"Host": urlsplit(settings.TRACKING_URL).netloc, "User-Agent": request.user_agent}
-        connection.request("GET", request.path, headers=headers)
+        headers = {"Host": urlsplit(request.url).netloc, "User-Agent": request.user_agent}
+        # What stands before it is where a proxy has this site.
+        path = request.url[max(request.url.rfind(CLICKS), request.url.rfind(OPENS)) :]
+        connection.request("GET", path, headers=headers)
         return connection.getresponse().status
     finally:
         connection.close()

@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from installation.models import SiteSettings
+from mail.links.tracking import token_of_group
 from sandbox import visitors
 from sandbox.specials import special
 from sandbox.visitors import Counted, Guise, counted_in, requests_of
@@ -18,8 +19,9 @@ from tests.sandbox.test_pages import make_mail, make_user
 
 SITE = "https://click.example.com"
 TOKEN = "m" + "A" * 27
-LINKS = [f"/c/{TOKEN}{code}" for code in ("abcdefgh", "bbbbbbbb", "cccccccc", "dddddddd")]
-PIXEL = f"/o/{TOKEN}.gif"
+PATHS = [f"/c/{TOKEN}{code}" for code in ("abcdefgh", "bbbbbbbb", "cccccccc", "dddddddd")]
+PIXEL_PATH = f"/o/{TOKEN}.gif"
+LINKS, PIXEL = [SITE + path for path in PATHS], SITE + PIXEL_PATH
 COUNTED = Counted(PIXEL, LINKS)
 
 
@@ -40,7 +42,7 @@ def mail_with(html: str) -> bytes:
 
 
 def counted_mail() -> bytes:
-    return mail_with("".join(f'<a href="{SITE}{link}">x</a>' for link in LINKS) + f'<img src="{SITE}{PIXEL}">')
+    return mail_with("".join(f'<a href="{link}">x</a>' for link in LINKS) + f'<img src="{PIXEL}">')
 
 
 @pytest.fixture
@@ -71,8 +73,8 @@ def asked(settings: LazySettings) -> Iterator[list[tuple[str, str, str, str]]]:
 def test_the_counted_links_of_this_site_are_found_once_each_and_no_other() -> None:
     twice = counted_mail() + counted_mail().partition(b"\r\n\r\n")[2]
     foreign = mail_with(
-        f'<a href="https://example.org{LINKS[0]}"></a><a href="{SITE}/u/token"></a>'
-        f'<a href="{SITE}{LINKS[0]}x"></a><img src="https://example.org{PIXEL}"><a href="{SITE}/c/../admin/"></a>'
+        f'<a href="https://example.org{PATHS[0]}"></a><a href="{SITE}/u/token"></a>'
+        f'<a href="{LINKS[0]}x"></a><img src="https://example.org{PIXEL_PATH}"><a href="{SITE}/c/../admin/"></a>'
     )
 
     assert counted_in(twice) == COUNTED
@@ -80,8 +82,22 @@ def test_the_counted_links_of_this_site_are_found_once_each_and_no_other() -> No
     assert counted_in(b"") == Counted("", [])
 
 
+def test_links_under_the_own_host_of_a_domain_are_found_by_their_genuine_token(
+    asked: list[tuple[str, str, str, str]], settings: LazySettings
+) -> None:
+    token, host = token_of_group(7, settings.TOKEN_KEYS), "https://click.shop.example"
+    counted = Counted(f"{host}/o/{token}.gif", [f"{host}/c/{token}abcdefgh"])
+    mail = mail_with(f'<a href="{counted.links[0]}">x</a><a href="{host}{PATHS[0]}">x</a><img src="{counted.pixel}">')
+
+    assert counted_in(mail) == counted
+    visitors.visit(requests_of(Guise.SCANNER, counted, "ann@example.org"))
+    wait_until(lambda: bool(asked))
+    assert asked[0][0] == f"/c/{token}abcdefgh"
+    assert asked[0][2] == "click.shop.example"
+
+
 def test_counted_links_of_the_text_part_are_found_too() -> None:
-    text = f"Subject: Offers\r\nContent-Type: text/plain\r\n\r\n{SITE}{LINKS[0]}\r\n{SITE}{LINKS[1]}.\r\n"
+    text = f"Subject: Offers\r\nContent-Type: text/plain\r\n\r\n{LINKS[0]}\r\n{LINKS[1]}.\r\n"
 
     assert counted_in(text.encode()) == Counted("", LINKS[:2])
 
@@ -89,13 +105,13 @@ def test_counted_links_of_the_text_part_are_found_too() -> None:
 def test_each_visitor_asks_as_the_real_one_does() -> None:
     person, privacy, scanner, gmail = (requests_of(guise, COUNTED, "ann@example.org") for guise in Guise)
 
-    assert person[0].path == PIXEL
-    assert [request.path in LINKS for request in person] == [False, True]
+    assert person[0].url == PIXEL
+    assert [request.url in LINKS for request in person] == [False, True]
     assert person[1].seconds > 10
-    assert [(request.path, request.user_agent) for request in privacy] == [(PIXEL, "Mozilla/5.0")]
-    assert [request.path for request in scanner] == LINKS
+    assert [(request.url, request.user_agent) for request in privacy] == [(PIXEL, "Mozilla/5.0")]
+    assert [request.url for request in scanner] == LINKS
     assert scanner[-1].seconds < 5
-    assert [request.path for request in gmail] == [PIXEL]
+    assert [request.url for request in gmail] == [PIXEL]
     assert len({requests[0].address.rpartition(".")[0] for requests in (person, privacy, scanner, gmail)}) == 4
 
 
@@ -103,7 +119,7 @@ def test_a_scanner_follows_all_links_and_no_redirect(asked: list[tuple[str, str,
     assert visitors.visit(requests_of(Guise.SCANNER, COUNTED, "ann@example.org"))
 
     wait_until(lambda: len(asked) == len(LINKS))
-    assert [path for path, *_ in asked] == LINKS
+    assert [path for path, *_ in asked] == PATHS
     assert {host for _, _, host, _ in asked} == {"click.example.com"}
     assert {agent for _, agent, _, _ in asked} == {visitors.CHROME}
     assert len({network for *_, network in asked}) == 1
@@ -114,7 +130,7 @@ def test_mail_to_some_addresses_is_visited_when_it_comes(asked: list[tuple[str, 
         visitors.visit_by(special(address), address, counted_mail())
 
     wait_until(lambda: len(asked) == len(LINKS))
-    assert [path for path, *_ in asked] == LINKS
+    assert [path for path, *_ in asked] == PATHS
 
 
 def test_the_page_of_a_mail_offers_visitors_and_says_what_they_do(
@@ -133,7 +149,7 @@ def test_the_page_of_a_mail_offers_visitors_and_says_what_they_do(
     assert "is missing" not in before
     assert "privacy proxy loads the pixel. Reports show it within seven minutes." in after.content.decode()
     wait_until(lambda: bool(asked))
-    assert asked[0][:2] == (PIXEL, "Mozilla/5.0")
+    assert asked[0][:2] == (PIXEL_PATH, "Mozilla/5.0")
 
 
 def test_a_look_at_the_mail_is_no_open(client: Client, db: None) -> None:
@@ -143,7 +159,7 @@ def test_a_look_at_the_mail_is_no_open(client: Client, db: None) -> None:
     shown = client.get(reverse("admin:sandbox_sandboxmail_html", args=[mail.pk])).content.decode()
 
     assert PIXEL not in shown
-    assert f"{SITE}{LINKS[0]}" in shown
+    assert LINKS[0] in shown
 
 
 @pytest.mark.parametrize(
