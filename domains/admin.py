@@ -3,7 +3,9 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
@@ -28,6 +30,8 @@ from domains.forms import SendingDomainForm
 from domains.keys import lifecycle
 from domains.keys.views import DkimKeyPages
 from domains.models import DnsFinding, SendingDomain
+from mail.addresses import readable_domain
+from mail.records import mail_hosts
 from mail.records.alignment import Match
 from mail.records.finding import Line, Record
 
@@ -35,7 +39,7 @@ COLOURS = {"good": "green", "look": "orange", "broken": "red", "unknown": "grey"
 WORST_FIRST = ("broken", "look", "good", "unknown")
 CHANGES_SHOWN = 10
 NAMED_LINES = 3
-EDITED = ("selectors", "yahoo_loop_on", "microsoft_loop_on")
+EDITED = ("selectors", "tracking_host", "yahoo_loop_on", "microsoft_loop_on")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class ShownLine:
     label: str
     meaning: str
     finding: DnsFinding | None
+    note: str = ""  # What follows from it now.
 
     @property
     def colour(self) -> str:
@@ -142,8 +147,12 @@ class SendingDomainAdmin(DkimKeyPages):
 
     def save_model(self, request: HttpRequest, obj: SendingDomain, form: Any, change: bool) -> None:
         obj.next_check_at = timezone.now()
+        written = [*EDITED, "next_check_at"]
+        if "tracking_host" in form.changed_data:  # Also a host that was proved before has to be proved again.
+            obj.is_tracking_host_good = False
+            written.append("is_tracking_host_good")
         # The rest is the worker's, which may have written it since the form was opened.
-        obj.save(update_fields=[*EDITED, "next_check_at"] if change else None)
+        obj.save(update_fields=written if change else None)
         transaction.on_commit(_wake)
 
     def deletion(self, obj: SendingDomain) -> Deletion:
@@ -151,6 +160,7 @@ class SendingDomainAdmin(DkimKeyPages):
             [
                 gettext("The domain with its findings, their changes and its reports"),
                 gettext("Its DKIM keys: mail that must be signed with them waits"),
+                *([gettext("Its link host: new mail uses this site's own address")] if obj.tracking_host else []),
             ],
             [gettext("A domain that servers or campaigns send from is added again within a minute")],
         )
@@ -213,9 +223,15 @@ class SendingDomainAdmin(DkimKeyPages):
         is_example = lookups.is_example(domain.name)
         return {
             "lines": [
-                ShownLine(line.value, str(DnsFinding.LineName(line.value).label), str(MEANINGS[line]), known.get(line))
+                ShownLine(
+                    line.value,
+                    str(DnsFinding.LineName(line.value).label),
+                    str(MEANINGS[line]),
+                    known.get(line),
+                    _link_note(domain, known.get(line)) if line is Line.TRACKING else "",
+                )
                 for line in Line
-                if known or not is_example
+                if known or not is_example or (line is Line.TRACKING and domain.tracking_host)
             ],
             "is_checking": not is_example and rounds.is_due(domain, timezone.now()),
             "is_example": is_example,
@@ -223,6 +239,20 @@ class SendingDomainAdmin(DkimKeyPages):
             "changes": domain.changes.all()[:CHANGES_SHOWN],
             **self.shown_keys(request, domain),
         }
+
+
+def _link_note(domain: SendingDomain, known: DnsFinding | None) -> str:
+    """Return where links in new mail lead while the domain's own host waits for its check.
+
+    Empty if the finding says so. A finding may still be about the host of before.
+    """
+    is_waiting = domain.tracking_host and not domain.used_tracking_host
+    if not is_waiting or (known is not None and known.fault.startswith(mail_hosts.OWN_TRACKING)):
+        return ""
+    return gettext("Links in new mail lead to %(home)s until %(host)s passes the check.") % {
+        "home": urlsplit(settings.TRACKING_URL).netloc,
+        "host": readable_domain(domain.tracking_host),
+    }
 
 
 def _worst(domain: Any) -> str:

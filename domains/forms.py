@@ -1,12 +1,13 @@
-"""The form of a domain: its name, which stays, the selectors of its DKIM keys, and its feedback loops."""
+"""The form of a domain: its name, which stays, its DKIM selectors, the host of its links, and its feedback loops."""
 
 from django import forms
 from django.utils.translation import gettext as _
 
 from adminpages.text_fields import RefusesControls
 from domains.models import SendingDomain
-from mail.addresses import AddressInvalid, check_domain_name
+from mail.addresses import AddressInvalid, check_domain_name, readable_domain
 from mail.records.dkim_key import is_selector
+from mail.suffixes import organisational_domain
 from words.texts import translated
 
 MOST_SELECTORS = 10  # Each is a look-up.
@@ -15,7 +16,7 @@ MOST_SELECTORS = 10  # Each is a look-up.
 class SendingDomainForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = SendingDomain
-        fields = ["name", "selectors", "yahoo_loop_on", "microsoft_loop_on"]
+        fields = ["name", "selectors", "tracking_host", "yahoo_loop_on", "microsoft_loop_on"]
 
     def clean_name(self) -> str:
         try:
@@ -35,3 +36,20 @@ class SendingDomainForm(RefusesControls, forms.ModelForm):  # type: ignore[type-
         if len(found) > MOST_SELECTORS:
             raise forms.ValidationError(_("Enter at most %(most)s selectors.") % {"most": MOST_SELECTORS})
         return " ".join(found)
+
+    def clean_tracking_host(self) -> str:
+        """Return the name as an A-label; receivers distrust links to the domain of somebody else."""
+        typed: str = self.cleaned_data["tracking_host"]
+        if not typed:
+            return ""
+        try:
+            host = check_domain_name(typed)
+        except AddressInvalid as error:
+            raise forms.ValidationError(translated(error)) from None
+        domain: str = self.cleaned_data.get("name") or self.instance.name
+        if domain and organisational_domain(host) != (owner := organisational_domain(domain)):
+            raise forms.ValidationError(
+                _("%(host)s doesn't belong to %(domain)s. Enter a name below it, e.g. click.%(domain)s.")
+                % {"host": readable_domain(host), "domain": readable_domain(owner)}
+            )
+        return host

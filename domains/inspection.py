@@ -6,6 +6,7 @@ A line whose question is not answered is unknown and keeps nothing from the othe
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from domains.senders import ProviderInclude, Sender
 from mail.reachability import is_forbidden, is_near, is_private_host
@@ -13,8 +14,8 @@ from mail.records import alignment, bimi, block_lists, dkim_key, dmarc, mail_hos
 from mail.records.alignment import Identity, Match
 from mail.records.answers import Ask, Unanswered
 from mail.records.block_lists import BlockList
-from mail.records.finding import Finding, Line, Record, could_not_ask, not_checked
-from mail.records.mail_hosts import Relay
+from mail.records.finding import Finding, Line, Record, State, could_not_ask, not_checked
+from mail.records.mail_hosts import OwnTracking, Relay
 from mail.records.spf_chain import Include
 from mail.records.transport import Fetch, PolicySeen
 from words.texts import text as _
@@ -41,8 +42,16 @@ class Subject:
     provider_includes: Sequence[ProviderInclude] = ()
     tracking_host: str = ""
     tracking_probe: str = ""  # A pixel there that only this installation answers; empty: no https.
+    own_tracking: OwnTracking | None = None  # The domain's own host of links, in place of both.
     block_lists: Sequence[BlockList] = ()
     report_address: str = ""  # For DMARC and TLS reports, in the records to paste; empty: one at the domain.
+
+
+class HostProof(NamedTuple):
+    """Whether a host of links leads to this installation."""
+
+    host: str
+    is_good: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,7 @@ class Inspection:
     findings: Sequence[Finding]
     rows: Sequence[Match]  # The matrix of alignment.
     sts: PolicySeen
+    host_proof: HostProof | None = None  # Of the domain's own host of links; None: it has none, or nobody answered.
 
 
 class Inspector:
@@ -66,6 +76,7 @@ class Inspector:
         self._report_address = subject.report_address or f"dmarc@{subject.domain}"
         self._rows: Sequence[Match] = ()
         self._sts = sts
+        self._host_proof: HostProof | None = None
 
     def inspect(self) -> Inspection:
         """Return the findings, in the order of the page."""
@@ -84,7 +95,7 @@ class Inspector:
             Line.BLOCK_LISTS: self._block_lists,
         }
         findings = [self._asked(line, check) for line, check in checks.items()]
-        return Inspection(findings, self._rows, self._sts)
+        return Inspection(findings, self._rows, self._sts, self._host_proof)
 
     def _asked(self, line: Line, check: Callable[[], Finding]) -> Finding:
         try:
@@ -186,6 +197,10 @@ class Inspector:
         return finding
 
     def _tracking(self) -> Finding:
+        if (own := self._subject.own_tracking) is not None:
+            found = mail_hosts.check_own_tracking(own, self._ask, self._fetch)
+            self._host_proof = HostProof(own.host, found.state is State.GOOD)
+            return found
         return mail_hosts.check_tracking(
             self._subject.tracking_host, self._ask, self._fetch, self._subject.tracking_probe
         )

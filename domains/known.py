@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from django.db.models import Q, Sum
+from django.db.models import F, Q, Sum
 
 from domains.models import DmarcCount, DnsFinding, SendingDomain
 from mail.records.alignment import Match
@@ -62,6 +62,19 @@ def signatures_of(names: Collection[str], since: dt.date) -> dict[str, Signature
     bad = Sum("messages", filter=Q(is_dkim_aligned=False, is_spf_aligned=True), default=0)
     rows = counts.values_list("author").annotate(good=good, bad=bad) if names else ()
     return {author: Signatures(good, bad) for author, good, bad in rows if good or bad}
+
+
+def tracking_hosts(names: Collection[str] | None = None) -> dict[str, str]:
+    """Return the hosts that links in mail from these domains lead to, by their names. One query.
+
+    A domain whose host is not proved is left out: its links lead to this installation's own address.
+
+    :param names: A-labels of From domains; None: of all.
+    """
+    proved = SendingDomain.objects.filter(is_tracking_host_good=True, proved_tracking_host=F("tracking_host"))
+    if names is not None:
+        proved = proved.filter(name__in=names)
+    return dict(proved.exclude(tracking_host="").values_list("name", "tracking_host"))
 
 
 def without_loops(names: Collection[str]) -> dict[str, list[str]]:

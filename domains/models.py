@@ -38,6 +38,15 @@ class SendingDomain(models.Model):
             " try the usual ones."
         ),
     )
+    tracking_host = models.CharField(  # An A-label in lower case.
+        _("Link host"),
+        max_length=253,
+        blank=True,
+        help_text=_(
+            "Opens and clicks of mail from this domain are counted under this name, e.g. click.example.com. Point it"
+            " to this site with a CNAME record. Leave empty to use this site's own address."
+        ),
+    )
     yahoo_loop_on = models.DateField(
         _("Yahoo feedback loop"),
         null=True,
@@ -50,6 +59,9 @@ class SendingDomain(models.Model):
         blank=True,
         help_text=_("When you joined the JMRP for the addresses you send from. Leave empty if you haven't."),
     )
+    # The last host of links that a look has proved to be ours, and whether the last look did. Mail uses no other one.
+    proved_tracking_host = models.CharField(max_length=253, blank=True, default="", editable=False)
+    is_tracking_host_good = models.BooleanField(default=False, db_default=False, editable=False)
     checked_at = models.DateTimeField(null=True, editable=False)  # The last time that every line was asked for.
     # When it is due. None: it is not asked for by itself.
     next_check_at = models.DateTimeField(null=True, editable=False)
@@ -66,6 +78,12 @@ class SendingDomain(models.Model):
 
     def __str__(self) -> str:
         return readable_domain(self.name)
+
+    @property
+    def used_tracking_host(self) -> str:
+        """The host of links in new mail; empty: that of this installation."""
+        is_proved = self.is_tracking_host_good and self.proved_tracking_host == self.tracking_host
+        return self.tracking_host if is_proved else ""
 
 
 class DnsFinding(models.Model):

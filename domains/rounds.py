@@ -5,6 +5,7 @@ Nobody is asked while a page loads.
 
 import datetime as dt
 import logging
+import secrets
 from collections.abc import Callable, Collection, Sequence
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from domains.reports.addresses import address_for
 from domains.senders import Sender
 from mail.links.tracking import OPENS, PIXEL_SUFFIX, token_of_group
 from mail.records import block_lists
+from mail.records.mail_hosts import OwnTracking, is_address
 from mail.records.transport import PolicySeen
 
 log = logging.getLogger(__name__)
@@ -70,6 +72,7 @@ def look(domain: str, selectors: Sequence[str], now: dt.datetime, sts: PolicySee
         provider_includes=senders.provider_includes(),
         tracking_host=_tracking_host(),
         tracking_probe=_tracking_probe(),
+        own_tracking=_own_tracking(domain),
         block_lists=block_lists.with_key(settings.SPAMHAUS_KEY) if settings.ASK_BLOCK_LISTS else (),
         report_address=report_address(domain, ours),
     )
@@ -101,7 +104,27 @@ def _tracking_probe() -> str:
     """Return the address of a pixel of no mailing: only who has our key knows that its token is genuine."""
     if not settings.TRACKING_URL.startswith("https://"):
         return ""
-    return f"{settings.TRACKING_URL}{OPENS}{token_of_group(NO_MAILING, settings.TOKEN_KEYS)}{PIXEL_SUFFIX}"
+    return f"{settings.TRACKING_URL}{_pixel(settings.TOKEN_KEYS)}"
+
+
+def _own_tracking(domain: str) -> OwnTracking | None:
+    """Return the domain's own host of links, and the pixels that prove it; None if it has none."""
+    known = SendingDomain.objects.filter(name=domain).exclude(tracking_host="").first()
+    if known is None:
+        return None
+    host, target = known.tracking_host, _tracking_host()
+    return OwnTracking(
+        host,
+        home=urlsplit(settings.TRACKING_URL).netloc,
+        target="" if is_address(target) else target,
+        probe=f"https://{host}{_pixel(settings.TOKEN_KEYS)}",
+        forgery=f"https://{host}{_pixel([secrets.token_hex()])}",
+        was_proved=known.proved_tracking_host == host,
+    )
+
+
+def _pixel(keys: Sequence[str]) -> str:
+    return f"{OPENS}{token_of_group(NO_MAILING, keys)}{PIXEL_SUFFIX}"
 
 
 def report_address(domain: str, ours: Sequence[Sender]) -> str:

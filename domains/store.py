@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from django.db import transaction
 
-from domains.inspection import Inspection
+from domains.inspection import HostProof, Inspection
 from domains.models import DnsChange, DnsFinding, SendingDomain
 from mail.records.finding import COULD_NOT_ASK, Finding, Line, State
 from mail.records.transport import PolicySeen
@@ -26,6 +26,9 @@ def save(domain: SendingDomain, found: Inspection, now: dt.datetime) -> None:
             rows = [list(row) for row in found.rows] if finding.line is Line.ALIGNMENT else []
             _save_line(domain, known.get(finding.line), finding, rows, now)
         is_urgent = any(finding.state is State.BROKEN or finding.fault == COULD_NOT_ASK for finding in found.findings)
+        if found.host_proof is not None:
+            is_urgent |= not found.host_proof.is_good
+            _save_proof(domain, found.host_proof)
         sts = found.sts
         _end_look(domain, now + (WHILE_BROKEN if is_urgent else BETWEEN_LOOKS))
         SendingDomain.objects.filter(pk=domain.pk).update(
@@ -37,6 +40,15 @@ def save(domain: SendingDomain, found: Inspection, now: dt.datetime) -> None:
             },
         )
         _forget_old_changes(domain)
+
+
+def _save_proof(domain: SendingDomain, proof: HostProof) -> None:
+    """Store whether a host of links is proved, unless somebody has chosen another one since."""
+    chosen = SendingDomain.objects.filter(pk=domain.pk, tracking_host=proof.host)
+    if proof.is_good:
+        chosen.update(proved_tracking_host=proof.host, is_tracking_host_good=True)
+    else:
+        chosen.update(is_tracking_host_good=False)
 
 
 def put_off(domain: SendingDomain, now: dt.datetime) -> None:

@@ -53,6 +53,7 @@ REPEATED = (
     "sends_copies",
     "tracking",
     "track_text",
+    "tracking_hosts",
     "utm",
     "reference",
     "slug",

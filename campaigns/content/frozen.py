@@ -10,11 +10,16 @@ from campaigns.content.build import Built, build
 from campaigns.markup.convert import ContentInvalid
 from campaigns.models import Campaign, FrozenContent
 from contacts.models import ContactList
+from delivery.content.tracking_hosts import present_hosts
 from installation.site import site
 from mail.links import levels, utm
 from mail.links.levels import Level
 
-COUNTING = ("tracking", "track_text")  # The values that tests and previews leave out: they are never counted.
+COUNTING = (
+    "tracking",
+    "track_text",
+    "tracking_hosts",
+)  # The values that tests and previews leave out: they are never counted.
 
 
 def frozen_content(campaign: Campaign) -> dict[str, Any]:
@@ -50,7 +55,7 @@ def written_content(campaign: Campaign, built: Built, lists: Iterable[ContactLis
 
     :param lists: the lists whose consent lets us write.
     """
-    sender = site()
+    sender, tracking = site(), tracking_level(campaign, lists)
     return {
         "name": campaign.name,
         "subject": built.subject,
@@ -64,8 +69,9 @@ def written_content(campaign: Campaign, built: Built, lists: Iterable[ContactLis
         "reply_to": campaign.reply_to,
         "is_tagged": campaign.is_tagged,
         "sends_copies": campaign.sends_copies,
-        "tracking": tracking_level(campaign, lists),
+        "tracking": tracking,
         "track_text": campaign.track_text,
+        "tracking_hosts": present_hosts(campaign.mail_from) if tracking != levels.OFF else {},
         "utm": {name: value for name in utm.NAMES if (value := getattr(campaign, name))},
         "reference": f"c{campaign.pk}",
         "slug": slugify(campaign.name)[:100],

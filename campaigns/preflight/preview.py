@@ -20,9 +20,10 @@ from campaigns.preflight.refusals import doubts
 from campaigns.reports.click_map import REASONS
 from contacts.models import Contact
 from delivery.content.attachments import shown_by_address
-from delivery.content.composer import COMPOSE_SECONDS, own_hosts
+from delivery.content.composer import COMPOSE_SECONDS
 from delivery.content.message_style import own_pages
 from delivery.content.previews import preview as compose_preview
+from delivery.content.tracking_hosts import counted_addresses, own_hosts
 from installation.site import site
 from mail.links import levels, link_targets
 from mail.links.utm import NAMES, tag_url
@@ -185,7 +186,7 @@ def _link(label: str, url: str, before: str, codes: dict[str, str]) -> PreviewLi
 
 def _with_reasons(html: str, server: SmtpServer) -> str:
     """Return the HTML with addresses that tell of each link of a web page whether it is counted, and why not."""
-    places = link_targets.in_html(html, own_hosts(), own_pages(server.unsubscribe_url))
+    places = link_targets.in_html(html, own_hosts(), [*own_pages(server.unsubscribe_url), *counted_addresses()])
     own = (link_targets.OWN, link_targets.OTHER)
     return link_targets.replaced(
         html, places, lambda link: None if link.why_not in own else f"{_MARK}{link.why_not or _IS_COUNTED}/"

@@ -35,7 +35,7 @@ from campaigns.preflight.samples import Sample, samples
 from campaigns.preflight.senders import addresses, senders
 from campaigns.schedule.schedule import timing_refusals, zone_for
 from contacts.segments.audience import reached
-from delivery.content.composer import own_hosts
+from delivery.content.tracking_hosts import counted_addresses, own_hosts
 from delivery.models import Message
 from installation.site import site
 from mail.links import levels, link_targets
@@ -263,15 +263,15 @@ def _of_counting(written: Written, numbers: Mapping[str, int]) -> Iterator[Findi
     """Yield what is not counted of opens and clicks, and of whom."""
     level = written.tracking
     yield from counting.counted_people(level, numbers)
-    hosts = own_hosts()
+    hosts, skip = own_hosts(), counted_addresses()
     for _letter, content in written.contents:
         try:
             built = written.built(content)
         except ValueError:  # Another check says why.
             continue
-        places = link_targets.in_html(built.html, hosts)
+        places = link_targets.in_html(built.html, hosts, skip)
         if written.campaign.track_text:  # A text part that is made of the HTML has no other links.
-            places += link_targets.in_text(built.text, hosts)
+            places += link_targets.in_text(built.text, hosts, skip)
         yield from counting.uncounted_links(level, [place.link for place in places])
 
 

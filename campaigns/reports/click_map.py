@@ -15,7 +15,8 @@ from django.utils.translation import gettext
 from campaigns.reports.visits import Visited
 from contacts.transfer.export_contacts import table
 from delivery.content.attachments import shown_by_address
-from delivery.content.composer import Composer, own_hosts
+from delivery.content.composer import Composer
+from delivery.content.tracking_hosts import counted_addresses, own_hosts
 from delivery.models import Mailing, TrackedLink, TrackedTarget
 from delivery.records.visits import VisitQuery, visit_sums
 from mail import markup
@@ -98,7 +99,7 @@ def _places(mailing: Mailing, server: SmtpServer) -> list[Link]:
     """Return the links as they are written, without UTM codes."""
     written = copy.copy(mailing)
     written.is_tagged = False
-    return Composer(written, server, list_id=None, list_name="").links()
+    return Composer(written, server, list_id=None, list_name="").links(counted_addresses())
 
 
 def _with_share(link: MappedLink, whole: int, most: int) -> MappedLink:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 
@@ -23,6 +22,7 @@ from delivery.content.message import Outgoing, Person
 from delivery.content.message_style import style_of
 from delivery.content.return_paths import ReturnPath, mailto_domain
 from delivery.content.targets import Targets
+from delivery.content.tracking_hosts import address_of, counted_addresses, own_hosts
 from delivery.models import Mailing
 from installation.site import site
 from mail import verp
@@ -113,14 +113,15 @@ class Composer:
         self._files = attachments.parts(mailing.files)
         self._compiled: dict[tuple[str, tuple[str, ...], bool, bool, bool], Compiled] = {}
 
-    def links(self) -> list[Link]:
+    def links(self, counted: Sequence[str] = ()) -> list[Link]:
         """Return the links of the mailing through this server, each with its final address, or why it isn't counted.
 
+        :param counted: how addresses begin that are counted already.
         :raises ValueError: if the content cannot be made into a message.
         """
         mailing = self._mailing
         style = self._style(known_language(mailing.language, self._site_language))
-        return links_of(mailing.html, mailing.text, style, own_hosts(), in_text=mailing.track_text)
+        return links_of(mailing.html, mailing.text, style, own_hosts(), in_text=mailing.track_text, skip=counted)
 
     def count(self, stored: Targets) -> None:
         """Count opens and clicks from now on, as far as mailing, installation and recipients allow."""
@@ -377,7 +378,8 @@ class Composer:
         if self._targets is None or not (has_pixel or has_links):
             return None
         codes = self._targets.codes if has_links else {}
-        return Counting(settings.TRACKING_URL, has_pixel, codes, self._mailing.track_text)
+        address = address_of(self._mailing, self._mail_from.address)
+        return Counting(address, has_pixel, codes, self._mailing.track_text)
 
 
 def composer_for(mailing: Mailing, server: SmtpServer) -> Composer:
@@ -391,13 +393,8 @@ def composer_for(mailing: Mailing, server: SmtpServer) -> Composer:
     list_id, title = (first.pk, first.public_title) if first else (None, "")
     composer = Composer(mailing, server, list_id=list_id, list_name=title)
     if targets.is_counted(mailing) and site().tracking != levels.OFF:
-        composer.count(targets.store(mailing.pk, server.name, composer.links()))
+        composer.count(targets.store(mailing.pk, server.name, composer.links(counted_addresses())))
     return composer
-
-
-def own_hosts() -> frozenset[str]:
-    """Return the hosts of this site, in lower case, with their port if an address has one. Links to them are ours."""
-    return frozenset(urlsplit(url).netloc.lower() for url in (settings.BASE_URL, settings.TRACKING_URL))
 
 
 def custom_unsubscribe_url(template: str, built_in: str, email: str, mailing: Mailing, list_id: int | None) -> str:

@@ -116,6 +116,7 @@ class Migration(migrations.Migration):
                 ('files', models.JSONField(blank=True, db_default=models.Value([], models.JSONField()), default=list)),
                 ('tracking', models.CharField(db_default='off', default='off', max_length=9)),
                 ('track_text', models.BooleanField(db_default=False, default=False)),
+                ('tracking_hosts', models.JSONField(blank=True, db_default=models.Value({}, models.JSONField()), default=dict)),
                 ('sends_copies', models.BooleanField(default=True)),
                 ('utm', models.JSONField(blank=True, default=dict)),
                 ('audience', models.JSONField(blank=True, db_default=models.Value({}, models.JSONField()), default=dict)),

@@ -62,6 +62,8 @@ class Mailing(models.Model):
     # How opens and clicks are counted, as mail.links.levels says; frozen when it was queued, and may be lowered since.
     tracking = models.CharField(max_length=9, default=levels.OFF, db_default=levels.OFF)
     track_text = models.BooleanField(default=False, db_default=False)  # Whether links of the text part are counted.
+    # The proved hosts of its counted links by domain of From, as of when it was queued; others use TRACKING_URL.
+    tracking_hosts = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), blank=True)
     sends_copies = models.BooleanField(default=True)  # Whether the server's CC and BCC addresses get copies.
     utm = models.JSONField(default=dict, blank=True)  # Overrides by names of mail.links.utm.
     lists: "models.ManyToManyField[ContactList, models.Model]" = models.ManyToManyField(ContactList, related_name="+")

@@ -15,6 +15,7 @@ from django.db.models import Case, Q, Sum, Value, When
 from django.db.models.functions import Concat, Left
 
 from contacts.models import ContactList
+from delivery.content.tracking_hosts import present_hosts
 from delivery.models import Chunk, LaterChunk, Mailing, Message, StopTally, new_identity
 from delivery.outbox import plan
 from installation.site import site
@@ -48,6 +49,7 @@ def open_mailing(
     sends_copies: bool = True,
     tracking: str = levels.OFF,
     track_text: bool = False,
+    tracking_hosts: Mapping[str, str] | None = None,
     utm: Mapping[str, str] | None = None,
     lists: Iterable[ContactList] = (),
     audience: Mapping[str, Any] | None = None,
@@ -67,11 +69,14 @@ def open_mailing(
     """Create a mailing with frozen content. Nothing is sent before it has messages.
 
     :param tracking: how opens and clicks are counted; the installation's present level, if lower, wins.
+    :param tracking_hosts: the hosts of counted links by domain of From; None: those that are proved now.
     :param organisation: who sends it; None: the organisation of this installation, as it is now. The same holds for
         ``postal_address`` and ``site_language``.
     :param identity: up to 32 characters that its Message-IDs are made from; empty: a new identity.
     """
     present = site()
+    if tracking_hosts is None:
+        tracking_hosts = present_hosts(mail_from) if tracking != levels.OFF else {}
     with transaction.atomic():
         mailing = Mailing.objects.create(
             stream=stream,
@@ -86,6 +91,7 @@ def open_mailing(
             sends_copies=sends_copies,
             tracking=tracking,
             track_text=track_text,
+            tracking_hosts=dict(tracking_hosts),
             utm=dict(utm or {}),
             audience=dict(audience or {}),
             reference=reference,

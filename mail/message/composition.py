@@ -183,23 +183,27 @@ def compile_content(subject: str, html: str, text: str, style: Style, files: Seq
     return Compiled(templates[0], html_part, text_part, style, files)
 
 
-def links_of(html: str, text: str, style: Style, own_hosts: Collection[str], *, in_text: bool) -> list[Link]:
+def links_of(
+    html: str, text: str, style: Style, own_hosts: Collection[str], *, in_text: bool, skip: Sequence[str] = ()
+) -> list[Link]:
     """Return the links of a content in one style, with the addresses that its recipients would get, codes included.
 
     :param own_hosts: hosts of this site, whose pages are never counted.
     :param in_text: whether those of the text part are wanted too.
+    :param skip: prefixes of other addresses that are never counted, beside those that get no codes.
     :raises MergeError: if the text part cannot be derived from the HTML.
     """
     html, text = _line_ends(html), _line_ends(text)
     if _HOLE.search(html + text):
         return []
     html, for_text, text = _tagged(html, text, style)
-    places = link_targets.in_html(html, own_hosts, style.utm_skip)
+    skipped = (*style.utm_skip, *skip)
+    places = link_targets.in_html(html, own_hosts, skipped)
     if in_text:
         but: Collection[str] = ()
         if html.strip() and not text.strip():
             text, but = _derive(for_text), _marked(for_text)
-        places += link_targets.in_text(text, own_hosts, style.utm_skip, last_code=_last_code(style), but=but)
+        places += link_targets.in_text(text, own_hosts, skipped, last_code=_last_code(style), but=but)
     return [place.link for place in places]
 
 

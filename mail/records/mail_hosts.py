@@ -9,6 +9,7 @@ from mail import reachability
 from mail.records.answers import Ask, host_of, hosts_of_mail
 from mail.records.finding import Fault, Finding, Line, Record, State, judged, not_checked, seen_of
 from mail.records.transport import Fetch, FetchFailed
+from words.texts import joined
 from words.texts import text as _
 
 MOST_HOSTS = 5
@@ -20,6 +21,8 @@ _GENERIC = re.compile(
 
 
 MOST_PIXEL_OCTETS = 1_000
+OWN_TRACKING = "tracking-host-"  # The names of faults of a domain's own host of links begin so.
+_GIF = b"GIF89a"
 
 
 class Relay(NamedTuple):
@@ -28,6 +31,17 @@ class Relay(NamedTuple):
     name: str
     addresses: tuple[str, ...]
     helo: str  # Empty: not known.
+
+
+class OwnTracking(NamedTuple):
+    """The host that links in mail from one domain alone shall lead to, and how to prove that it is ours."""
+
+    host: str  # An A-label.
+    home: str  # Where its links lead until then: the host of this installation's own address, for people.
+    target: str  # What a CNAME record should name; empty: nothing that the world finds.
+    probe: str  # The https address there of a pixel that only this installation answers …
+    forgery: str  # … and of one that it refuses.
+    was_proved: bool = False  # Whether mail may have been sent with it.
 
 
 def check_mx(domain: str, ask: Ask) -> Finding:
@@ -147,21 +161,73 @@ def check_tracking(host: str, ask: Ask, fetch: Fetch, probe: str = "") -> Findin
     return judged(Line.TRACKING, faults, _("Links lead to %(host)s.", host=host), seen_of([*aliases, *found]))
 
 
+def check_own_tracking(own: OwnTracking, ask: Ask, fetch: Fetch) -> Finding:
+    """Return the finding about the host of one domain's links. Only a good one proves that they would arrive.
+
+    :raises Unanswered: if DNS does not answer.
+    """
+    aliases = ask(own.host, "CNAME").records
+    found = _addresses(own.host, ask)
+    fault = _of_own_tracking(own, bool(found), fetch)
+    seen = seen_of([*aliases, *found])
+    if fault is None:
+        return judged(Line.TRACKING, [], _("Links in mail from this domain lead to %(host)s.", host=own.host), seen)
+    key, said = fault
+    if own.was_proved:
+        then = _("Links in mail that was sent with it may be dead. New mail uses %(home)s.", home=own.home)
+    else:
+        then = _("New mail uses %(home)s until this check is passed.", home=own.home)
+    state = State.BROKEN if own.was_proved else State.LOOK
+    # Where a zone begins, DNS allows no alias beside its other records (RFC 1912 section 2.4).
+    takes_alias = own.target and own.target != own.host and (aliases or not ask(own.host, "SOA").records)
+    is_of_dns = takes_alias and key != _UNREACHABLE
+    record = Record(own.host, "CNAME", f"{own.target}.") if is_of_dns else None
+    return judged(Line.TRACKING, [Fault(state, key, joined([said, then]))], "", seen, record)
+
+
+_UNREACHABLE = f"{OWN_TRACKING}unreachable"
+
+
+def _of_own_tracking(own: OwnTracking, has_address: bool, fetch: Fetch) -> tuple[str, str] | None:
+    """Return the key and the sentence of what is wrong; None if the host leads to this installation."""
+    if not has_address:
+        return f"{OWN_TRACKING}missing", _("%(host)s has no address.", host=own.host)
+    try:
+        body = fetch(own.probe, MOST_PIXEL_OCTETS)
+    except FetchFailed as error:
+        return _UNREACHABLE, _unreachable(own.host, error)
+    if not body.startswith(_GIF) or _is_answered(own.forgery, fetch):
+        return f"{OWN_TRACKING}elsewhere", _("%(host)s answers, but it's not this installation.", host=own.host)
+    return None
+
+
+def _is_answered(url: str, fetch: Fetch) -> bool:
+    """Tell whether a host answers an address that we refuse, as one does that has a page or pixel for everything."""
+    try:
+        fetch(url, MOST_PIXEL_OCTETS)
+    except FetchFailed:
+        return False
+    return True
+
+
+def _unreachable(host: str, error: FetchFailed) -> str:
+    return _(
+        "A link on %(host)s can't be opened from here: %(why)s. Check that the host leads to this installation,"
+        " has a valid certificate, and passes on /c/ and /o/.",
+        host=host,
+        why=str(error),
+    )
+
+
 def _of_probe(host: str, fetch: Fetch, probe: str) -> Iterator[Fault]:
     """Open a pixel as mail programs do: by the host's name, with its certificate, and through its proxy."""
     try:
         body = fetch(probe, MOST_PIXEL_OCTETS)
     except FetchFailed as error:
         # This machine may be kept from calling itself, while the world can.
-        said = _(
-            "A link on %(host)s can't be opened from here: %(why)s. Check that the host leads to this installation,"
-            " has a valid certificate, and passes on /c/ and /o/.",
-            host=host,
-            why=str(error),
-        )
-        yield Fault(State.LOOK, "tracking-unreachable", said)
+        yield Fault(State.LOOK, "tracking-unreachable", _unreachable(host, error))
         return
-    if not body.startswith(b"GIF89a"):
+    if not body.startswith(_GIF):
         said = _("%(host)s answers, but it's not this installation, so links in your mail are dead.", host=host)
         yield Fault(State.BROKEN, "tracking-elsewhere", said)
 

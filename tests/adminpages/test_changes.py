@@ -34,7 +34,7 @@ EDITS: dict[type[Model], tuple[str, str, str, str]] = {
     SmtpServer: ("notes", "Theirs", "domain_name", "mine.example"),
     Mailbox: ("folder", "Theirs", "name", "Mine"),
     Route: ("from_domains", "theirs.example", "name", "Mine"),
-    SendingDomain: ("selectors", "s1", "selectors", "s2"),
+    SendingDomain: ("tracking_host", "click.shop.example", "selectors", "s2"),
     Campaign: ("preheader", "Theirs", "preheader", "Mine"),
     Layout: ("footer", "Theirs", "organisation", "Mine"),
     MediaFile: ("alt", "Theirs", "name", "mine.pdf"),

@@ -19,6 +19,7 @@ from campaigns.preflight.review import review
 from contacts.models import Contact, ContactList, Subscription
 from delivery.content.previews import web_version
 from delivery.models import Mailing, Message
+from domains.models import SendingDomain
 from installation.models import SiteSettings
 from smtpservers.models import SmtpServer
 
@@ -30,6 +31,12 @@ SOON = NOW + dt.timedelta(seconds=2)
 
 def allow(level: str) -> None:
     SiteSettings.objects.update_or_create(pk=1, defaults={"tracking": level})
+
+
+def prove(domain: str) -> None:
+    """Store a domain whose host of links passed its check."""
+    host = f"click.{domain}"
+    SendingDomain.objects.create(name=domain, tracking_host=host, proved_tracking_host=host, is_tracking_host_good=True)
 
 
 def told(campaign: Campaign, check_id: str = "M15") -> list[str]:
@@ -73,10 +80,60 @@ def test_the_level_is_frozen_when_the_campaign_is_queued(
     assert (mailing.tracking, mailing.track_text) == ("personal", True)
 
 
+def test_the_hosts_of_links_are_frozen_by_the_domains_of_from_and_only_proved_ones(
+    campaign: Campaign, server: SmtpServer, people: dict[str, User]
+) -> None:
+    allow("anonymous")
+    SmtpServer.objects.create(
+        name="Beta", host="localhost", port=2601, mail_from="b@beta.example", handles_email_validation=True
+    )
+    for name in ("example.com", "beta.example", "gamma.example"):
+        prove(name)
+    SendingDomain.objects.filter(name="beta.example").update(is_tracking_host_good=False)
+    assert states.queue_campaign(campaign.pk, people["marketer"], NOW) == []
+
+    SendingDomain.objects.update(is_tracking_host_good=True)
+    SendingDomain.objects.filter(name="example.com").update(tracking_host="", is_tracking_host_good=False)
+    states.start_due_campaigns(SOON)
+
+    assert Mailing.objects.get(stream="campaign").tracking_hosts == {"example.com": "click.example.com"}
+
+
+@pytest.mark.parametrize(
+    ("mail_from", "level", "frozen"),
+    [
+        ("Shop <a@GAMMA.example>", "anonymous", {"gamma.example": "click.gamma.example"}),
+        ("Shop <a@news.gamma.example>", "anonymous", {}),  # A domain of its own.
+        ("Shop <a@bücher.example>", "anonymous", {"xn--bcher-kva.example": "click.xn--bcher-kva.example"}),
+        ("{{ x }}", "anonymous", {}),
+        ("Shop <a@gamma.example>", "off", {}),
+    ],
+)
+def test_a_campaign_with_its_own_from_has_the_host_of_that_domain(
+    campaign: Campaign, server: SmtpServer, mail_from: str, level: str, frozen: dict[str, str]
+) -> None:
+    allow(level)
+    for name in ("example.com", "gamma.example", "xn--bcher-kva.example"):
+        prove(name)
+    campaign.mail_from = mail_from
+
+    assert Written(campaign).mailing_content(campaign)["tracking_hosts"] == frozen
+
+
+def test_another_host_of_links_is_a_change_of_the_campaign(campaign: Campaign, server: SmtpServer) -> None:
+    allow("anonymous")
+    before = Written(campaign).version
+
+    prove("example.com")
+
+    assert Written(campaign).version != before
+
+
 def test_variants_and_the_winner_are_counted_alike(
     campaign: Campaign, server: SmtpServer, people: dict[str, User]
 ) -> None:
     allow("anonymous")
+    prove("example.com")
     crowd = Contact.objects.bulk_create(
         Contact(email=f"reader{number}@example.com", email_key=f"reader{number}@example.com") for number in range(40)
     )
@@ -89,12 +146,14 @@ def test_variants_and_the_winner_are_counted_alike(
     states.start_due_campaigns(SOON)
     Message.objects.filter(status="queued").update(status="accepted")
 
+    SendingDomain.objects.update(is_tracking_host_good=False)
     later = NOW + dt.timedelta(hours=5)
     assert run.choose(campaign.pk, experiment.variants.get(position=1).pk, people["marketer"], later) == ""
     run.open_rests(later)
 
     mailings = Mailing.objects.filter(stream="campaign")
     assert list(mailings.values_list("tracking", "track_text")) == [("anonymous", True)] * 3
+    assert [each.tracking_hosts for each in mailings] == [{"example.com": "click.example.com"}] * 3
 
 
 def test_a_change_of_the_level_is_a_change_of_the_campaign(campaign: Campaign, server: SmtpServer) -> None:

@@ -16,11 +16,14 @@ from contacts.models import Contact, ContactList, Subscription
 from delivery.models import Batch, Message, TrackedMailing, TrackedTarget
 from delivery.outbox import mailings
 from delivery.outbox.transactional import send_single
+from domains.models import SendingDomain
 from installation.models import SiteSettings
 from mail.addresses import fold
 from mail.links import tracking
 from mail.links.tracking import Token
 from tests.delivery.making import make_mailing, make_server, run_drain
+from tests.feedback.visits.conftest import own_spool  # noqa: F401  # A fixture.
+from tests.feedback.visits.making import ask, edge_before
 from tests.peers.conversation import DROP
 from tests.peers.peer import Peer, running_peer
 
@@ -125,6 +128,57 @@ def test_without_counting_a_mail_has_our_host_in_its_footer_alone(
     ours = re.findall(r"https://mail\.example\.com/(\w)/", html_of(sent))
     assert sorted(ours) == ["u", "v"]  # The footer's link, and the author's {{ web_version_url }}.
     assert not TrackedTarget.objects.exists()
+
+
+def test_links_lead_to_the_host_of_the_domain_of_from_and_from_there_to_the_same_bytes(tmp_path: Path) -> None:
+    allow("anonymous")
+    host = "click.alpha.example"
+    SendingDomain.objects.create(
+        name="alpha.example", tracking_host=host, proved_tracking_host=host, is_tracking_host_good=True
+    )
+    SendingDomain.objects.create(name="beta.example", tracking_host="click.beta.example")  # Never proved.
+    with running_peer(tmp_path) as peer:
+        for name in ("alpha", "beta"):
+            make_server(
+                peer.port, name, mail_from=f"a@{name}.example", max_per_month=1, display_order=len(name), utm_source="x"
+            )
+        make_mailing(make_people(("unset", "unset"), ("unset", "unset")), html=PAGE, tracking="anonymous")
+        # What was frozen holds, whatever the next look finds.
+        SendingDomain.objects.update(is_tracking_host_good=False, tracking_host="")
+
+        run_drain()
+
+        sent = {each["From"].addresses[0].addr_spec: html_of(each) for each in bodies(peer).values()}
+    starts = {name: set(re.findall(r'"(https://[^/"]+)/[co]/', html)) for name, html in sent.items()}
+    assert starts == {
+        "a@alpha.example": {"https://click.alpha.example"},
+        "a@beta.example": {"https://click.example.com"},
+    }
+    urls = set()
+    for html in sent.values():
+        assert len(re.findall(r"/o/[^/]+\.gif", html)) == 1
+        for path in re.findall(r'"https://[^/"]+(/c/[^"]+)"', html):
+            urls.add(ask(edge_before(), path, HTTP_HOST="click.alpha.example").headers["Location"])
+    assert urls == {"https://shop.example/sale?a=1&b=2&utm_source=x"}
+
+
+def test_a_link_that_is_counted_under_a_domains_host_already_is_not_counted_twice(tmp_path: Path) -> None:
+    allow("anonymous")
+    host = "shop.example"  # A site may share its host with our links.
+    SendingDomain.objects.create(
+        name="shop.example", tracking_host=host, proved_tracking_host=host, is_tracking_host_good=True
+    )
+    pasted = f"https://{host}/c/{tracking.token_of_group(1, settings.TOKEN_KEYS)}abcdefgh"
+    html = f'<p><a href="{pasted}">Old</a><a href="https://{host}/sale">New</a></p>'
+    with running_peer(tmp_path) as peer:
+        make_server(peer.port, utm_source="")
+        make_mailing(make_people(("unset", "unset")), html=html, tracking="anonymous", is_tagged=False)
+
+        run_drain()
+
+        (sent,) = (html_of(each) for each in bodies(peer).values())
+    assert f'href="{pasted}"' in sent
+    assert list(TrackedTarget.objects.values_list("url", flat=True)) == [f"https://{host}/sale"]
 
 
 def test_the_same_bytes_leave_with_counting_off_as_with_consent_refused(tmp_path: Path) -> None:
