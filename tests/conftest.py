@@ -2,6 +2,7 @@
 
 import datetime as dt
 import gc
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,9 +17,11 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 
 from installation.models import SiteSettings
 from smtpservers.models import SmtpServer
+from tests.feedback.visits.making import end_edges
 from tests.harness import empty_tables, migrated_database, quick_pages
 
 pytest_plugins = ["tests.harness.browser"]
+END_SECONDS = 5.0  # Most that a thread may need to end after its test.
 
 # Generated tests are not failed for being slow on a busy machine.
 hypothesis.settings.register_profile("patient", deadline=None)
@@ -64,6 +67,18 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
 
 # A server that a test makes was tested long ago, unless it says otherwise, as the form of the product does.
 SmtpServer._meta.get_field("tested_at").default = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    """Refuse a test that leaves a thread behind: it would read the settings and the database of later tests."""
+    before = set(threading.enumerate())
+    yield
+    end_edges()
+    left = [thread for thread in threading.enumerate() if thread not in before]
+    for thread in left:
+        thread.join(END_SECONDS)  # Some are about to end.
+    assert not [thread for thread in left if thread.is_alive()]
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_a_taken_port_is_one_sentence_that_names_the_setting(tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         finished = subprocess.run(
-            COMMAND, cwd=settings.BASE_DIR, env=environment(tmp_path, port), capture_output=True, text=True, timeout=20
+            COMMAND, cwd=settings.BASE_DIR, env=environment(tmp_path, port), capture_output=True, text=True, timeout=120
         )
 
     assert finished.returncode == 1

@@ -27,6 +27,7 @@ from contacts.models import Contact, ContactList
 from delivery.content import targets
 from delivery.models import Attempt, Mailing, MailingOutcome, Message
 from feedback.models import Feedback, VisitCount
+from feedback.visits.gather import JUDGED_AFTER
 from feedback.visits.verdicts import judge
 from installation.models import SiteSettings
 from smtpservers.models import SmtpServer
@@ -254,6 +255,17 @@ def test_tables_whose_accepted_differ_from_the_total_say_so(
     Message.objects.filter(pk__in=list(late)).update(status="bounced")
 
     assert said() == [True, True]
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["/campaigns/{pk}/", "/campaigns/{pk}/report/", "/campaigns/{pk}/clicks/", f"/reports/opens-clicks/{PERIOD}"],
+)
+def test_pages_say_how_long_a_visit_waits_for_its_verdict(sent: Campaign, marketer: Client, page: str) -> None:
+    visited(sent, "click", "human", 30, 20)
+    minutes = int(JUDGED_AFTER / dt.timedelta(minutes=1))
+
+    assert f"about {minutes} minutes after they happen" in marketer.get(page.format(pk=sent.pk)).content.decode()
 
 
 def test_the_progress_page_reads_neither_visits_nor_messages(sent: Campaign, marketer: Client) -> None:
