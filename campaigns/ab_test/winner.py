@@ -55,11 +55,29 @@ class Standing:
         return self.visits / self.accepted if self.accepted else 0.0
 
 
-def plan(experiment: Experiment, level: Level) -> str:
-    """Return who chooses the winner, by what and when, as a sentence; empty if nothing is left for a winner.
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """What is counted of a campaign's mail."""
 
-    :param level: how the campaign's opens and clicks are counted.
-    """
+    level: Level
+    has_html: bool  # Without HTML there is no pixel, and no link but those of the text.
+    in_text: bool  # Whether links of the text are counted.
+
+    def why_not(self, *, by_opens: bool) -> str:
+        """Return why visits can't tell a winner, as a sentence; empty if they can."""
+        if self.level not in _enough(by_opens=by_opens):
+            if by_opens:
+                return _("This campaign doesn't count opens by name.")
+            return _("This campaign doesn't count clicks.")
+        if by_opens and not self.has_html:
+            return _("An email in text only counts no opens.")
+        if not (self.has_html or self.in_text):
+            return _("This campaign doesn't count the links of its text.")
+        return ""
+
+
+def plan(experiment: Experiment, counting: Counting) -> str:
+    """Return who chooses the winner, by what and when, in sentences; empty if nothing is left for a winner."""
     if not experiment.has_rest:
         return ""
     by_opens = experiment.winner_by == Experiment.WinnerBy.OPENS
@@ -69,10 +87,8 @@ def plan(experiment: Experiment, level: Level) -> str:
             "You choose, %(n)s hours after the test starts or earlier.",
             experiment.wait_hours,
         )
-    elif level not in _enough(by_opens=by_opens):
-        if by_opens:
-            return _("You choose, because the campaign doesn't count opens by name.")
-        return _("You choose, because the campaign doesn't count clicks.")
+    elif why_not := counting.why_not(by_opens=by_opens):
+        return _("You choose. %(why)s") % {"why": why_not}
     elif by_opens:
         sentence = ngettext(
             "Automatically: the variant with the most opens goes to everyone else %(n)s hour after the test starts.",
@@ -104,8 +120,8 @@ def visits_of(mailing_ids: Collection[int]) -> dict[int, Visits]:
 def standings(variants: Sequence[Variant], *, by_opens: bool) -> list[Standing] | None:
     """Return what counts for each variant, by their present figures; None if it isn't counted for one of them."""
     mails = [variant.mailing for variant in variants if variant.mailing is not None]
-    enough = _enough(by_opens=by_opens)
-    if len(mails) < max(2, len(variants)) or any(mail.tracking not in enough for mail in mails):
+    counted = [Counting(levels.lowest([mail.tracking]), bool(mail.html), mail.track_text) for mail in mails]
+    if len(mails) < max(2, len(variants)) or any(each.why_not(by_opens=by_opens) for each in counted):
         return None
     visits = visits_of([mail.pk for mail in mails])
     return [

@@ -14,9 +14,10 @@ from typing import Any, Self
 from django.db.models import QuerySet
 
 from campaigns.ab_test.variants import VARIED, as_campaign, experiment_of
+from campaigns.ab_test.winner import Counting
 from campaigns.audience.audience import of_choices
 from campaigns.audience.headcounts import Headcounts
-from campaigns.content.build import Built, CampaignFiles, build, frame_of
+from campaigns.content.build import Built, CampaignFiles, body_of, build, frame_of
 from campaigns.content.frozen import queued_content, tracking_level, written_content
 from campaigns.markup.frame import Frame
 from campaigns.models import Campaign, Experiment, Variant
@@ -148,6 +149,20 @@ class Written:
         """How opens and clicks are counted: as they would be now, or of a queued campaign as it was frozen."""
         queued = queued_content(self.contents[0][1])
         return tracking_level(self.campaign, self.lists) if queued is None else levels.lowest([queued["tracking"]])
+
+    @cached_property
+    def in_text_only(self) -> list[str]:
+        """The letters of :attr:`contents` without HTML."""
+        return [letter for letter, content in self.contents if not body_of(content).strip()]
+
+    @property
+    def is_text_only(self) -> bool:
+        return len(self.in_text_only) == len(self.contents)
+
+    @property
+    def counting(self) -> Counting:
+        """What is counted of all its contents."""
+        return Counting(self.tracking, not self.in_text_only, self.campaign.track_text)
 
     # --- its version
 

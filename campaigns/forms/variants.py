@@ -10,7 +10,9 @@ from django.utils.translation import gettext as _
 from adminpages.changes import NoticesChanges
 from adminpages.text_fields import RefusesControls
 from campaigns.ab_test.variants import VARIED
+from campaigns.ab_test.winner import Counting
 from campaigns.content.build import body_of
+from campaigns.content.written import Written
 from campaigns.models import Campaign, Experiment, Variant
 from campaigns.models.experiment import LETTERS
 from mail.addresses import AddressInvalid, parse_mailbox
@@ -91,7 +93,26 @@ class VariantForms:
             return False
         if not any(form.says_anything for form in self.variants[1:]):
             self.problem = _("Add a second variant with its own subject, sender or content.")
-        return not self.problem
+            return False
+        if why_not := self._why_nobody_can_be_ahead():
+            advice = _("Choose “I choose”, or turn on counting first.")
+            self.form.add_error("winner_by", f"{why_not} {advice}")
+        return not self.form.errors
+
+    def _why_nobody_can_be_ahead(self) -> str:
+        """Return why the visits that are to choose the winner aren't counted; empty if they are, or nothing chooses."""
+        winner_by = self.form.cleaned_data["winner_by"]
+        if winner_by == Experiment.WinnerBy.HAND or self.form.cleaned_data["sample_percent"] == 100:
+            return ""
+        own = body_of(self._campaign)
+        has_html = all((form.cleaned_data["body"] or own).strip() for form in self._kept)
+        counting = Counting(Written(self._campaign).tracking, has_html, self._campaign.track_text)
+        return counting.why_not(by_opens=winner_by == Experiment.WinnerBy.OPENS)
+
+    @property
+    def _kept(self) -> list[VariantForm]:
+        """The first variant, and the others that say anything."""
+        return [form for form in self.variants if form is self.variants[0] or form.says_anything]
 
     def save(self) -> Experiment:
         """Store the test. Empty variants after the first one are left out.
@@ -104,8 +125,7 @@ class VariantForms:
                 raise ValidationError(_("The campaign has been queued, so its A/B test can't be changed any more."))
             experiment: Experiment = self.form.save()
             experiment.variants.all().delete()
-            kept = [form for form in self.variants if form is self.variants[0] or form.says_anything]
-            for position, form in enumerate(kept):
+            for position, form in enumerate(self._kept):
                 said = {name: form.cleaned_data[name] for name in SAID}
                 Variant.objects.create(experiment=experiment, position=position, **said)
             campaign.save(update_fields=["updated_at"])  # Makes earlier checks of the campaign void.

@@ -263,6 +263,10 @@ def _of_counting(written: Written, numbers: Mapping[str, int]) -> Iterator[Findi
     """Yield what is not counted of opens and clicks, and of whom."""
     level = written.tracking
     yield from counting.counted_people(level, numbers)
+    if letters := written.in_text_only:
+        for finding in counting.text_only(level, in_text=written.campaign.track_text):
+            is_all = written.is_text_only
+            yield finding if is_all else replace(finding, sentence=f"{_named(letters)}: {finding.sentence}")
     hosts, skip = own_hosts(), counted_addresses()
     for _letter, content in written.contents:
         try:

@@ -24,7 +24,7 @@ from campaigns.forms.review import ScheduleForm, SendTestsForm
 from campaigns.lifecycle import approvals
 from campaigns.models import Approval, Campaign
 from campaigns.preflight import inquiry
-from campaigns.preflight.checks.counting import SENTENCES
+from campaigns.preflight.checks import counting
 from campaigns.preflight.checks.routes import carried, routes_of
 from campaigns.preflight.finding import CHECKS, Severity, by_weight
 from campaigns.preflight.preview import sample_subject
@@ -79,10 +79,12 @@ def _context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
         "campaign": campaign,
         "audience": names_of(campaign),
         "experiment": experiment,
-        "winner_plan": winner.plan(experiment, found.written.tracking) if experiment is not None else "",
+        "winner_plan": winner.plan(experiment, found.written.counting) if experiment is not None else "",
         "variants": [(letter, sample_subject(varied.subject)) for letter, varied in found.written.contents if letter],
         "review": found,
-        "counting": SENTENCES[found.written.tracking],
+        "counting": counting.in_words(
+            found.written.tracking, is_text_only=found.written.is_text_only, in_text=campaign.track_text
+        ),
         "weights": by_weight(found.findings, overridden),
         "is_asking": inquiry.is_under_way(found.routes, now),
         "forecast": words(found.forecast, timezone.get_current_timezone()),

@@ -26,6 +26,33 @@ SENTENCES = {
 }
 
 
+def in_words(level: Level, *, is_text_only: bool, in_text: bool) -> str:
+    """Return how the campaign counts, as a line of its review.
+
+    :param is_text_only: whether no content has HTML.
+    :param in_text: whether links of the text are counted.
+    """
+    return str(SENTENCES[levels.OFF if is_text_only and not in_text else level])
+
+
+def text_only(level: Level, *, in_text: bool) -> Iterator[Finding]:
+    """M15: what is not counted of a mail without HTML.
+
+    :param in_text: whether links of the text are counted.
+    """
+    if level == levels.OFF:
+        return
+    if in_text:
+        yield found("M15", INFORM, _("An email in text only counts no opens."))
+        return
+    yield found(
+        "M15",
+        INFORM,
+        _("An email in text only counts no opens, and its links aren't counted."),
+        _("Turn on “Count text links” in the campaign to count clicks."),
+    )
+
+
 def counted_people(level: Level, numbers: Mapping[str, int]) -> Iterator[Finding]:
     """M15: people who are counted less than the campaign asks for.
 

@@ -26,6 +26,7 @@ from delivery.models import Chunk, Mailing, Message
 from delivery.outbox import mailings as outbox
 from delivery.outbox.snapshot import _snapshot_slice, snapshot
 from delivery.outcomes import results
+from installation.models import SiteSettings
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of, seen
 from tests.harness.forms import opened
@@ -544,6 +545,8 @@ def test_a_test_is_written_changed_and_removed(campaign: Campaign, marketer: Cli
         ({"sample_percent": 0}, "campaign-wrong"),
         ({"sample_percent": 101}, "campaign-wrong"),
         ({"sample_percent": 50, "winner_by": "clicks", "wait_hours": 0}, "Enter 1 hour or more to choose"),
+        ({"sample_percent": 50, "winner_by": "clicks"}, "This campaign doesn&#x27;t count clicks."),
+        ({"sample_percent": 50, "winner_by": "opens"}, "This campaign doesn&#x27;t count opens by name."),
     ],
 )
 def test_a_wrong_test_is_told_and_nothing_is_stored_or_lost(
@@ -557,6 +560,27 @@ def test_a_wrong_test_is_told_and_nothing_is_stored_or_lost(
     assert words in page.content.decode()
     assert str(given["v3-subject"]) in page.content.decode()
     assert not Experiment.objects.exists()
+
+
+@pytest.mark.django_db
+def test_clicks_choose_the_winner_only_where_every_variant_counts_them(
+    campaign: Campaign, marketer: Client, saved_settings: None
+) -> None:
+    SiteSettings.objects.create(tracking="anonymous")
+    campaign.lists.update(tracking="personal")
+    url = reverse("campaigns:variants", args=[campaign.pk])
+    by_clicks = form(sample_percent=50, winner_by="clicks")
+
+    assert marketer.post(url, by_clicks).status_code == 302
+    assert Experiment.objects.get().winner_by == "clicks"
+
+    Experiment.objects.all().delete()
+    Campaign.objects.update(html="", text="https://example.com/")
+    assert "count the links of its text" in marketer.post(url, by_clicks).content.decode()
+    assert not Experiment.objects.exists()
+    assert marketer.post(url, form(sample_percent=100, winner_by="clicks")).status_code == 302  # Nobody is left.
+    Campaign.objects.update(track_text=True)
+    assert marketer.post(url, by_clicks).status_code == 302
 
 
 @pytest.mark.django_db

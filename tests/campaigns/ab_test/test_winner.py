@@ -87,8 +87,8 @@ def test_equal_variants_are_called_different_in_one_test_of_twenty_at_most(varia
     [
         ("clicks", "anonymous", "Automatically: the variant with the most clicks goes to everyone else 4 hours after"),
         ("opens", "personal", "Automatically: the variant with the most opens goes to everyone else 4 hours after"),
-        ("opens", "anonymous", "You choose, because the campaign doesn&#x27;t count opens by name."),
-        ("clicks", "off", "You choose, because the campaign doesn&#x27;t count clicks."),
+        ("opens", "anonymous", "You choose. This campaign doesn&#x27;t count opens by name."),
+        ("clicks", "off", "You choose. This campaign doesn&#x27;t count clicks."),
         ("hand", "personal", "You choose, 4 hours after the test starts or earlier."),
     ],
 )
@@ -104,6 +104,41 @@ def test_the_review_says_who_chooses_the_winner_by_what_and_when(
     assert says in page
     Experiment.objects.update(sample_percent=100)  # Nothing is left for a winner.
     assert says not in marketer.get(reverse("campaigns:review", args=[tested.pk])).content.decode()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("winner_by", "track_text", "says"),
+    [
+        ("clicks", False, "You choose. This campaign doesn&#x27;t count the links of its text."),
+        ("clicks", True, "Automatically: the variant with the most clicks goes to everyone else"),
+        ("opens", True, "You choose. An email in text only counts no opens."),
+    ],
+)
+def test_nothing_is_chosen_by_what_a_mail_in_text_only_does_not_count(
+    tested: Campaign, marketer: Client, saved_settings: None, winner_by: str, track_text: bool, says: str
+) -> None:
+    SiteSettings.objects.create(tracking="personal")
+    tested.lists.update(tracking="personal")
+    Campaign.objects.update(html="", text="Snow: https://example.com/", track_text=track_text)
+    Variant.objects.update(body="")
+    Experiment.objects.update(winner_by=winner_by, sample_percent=50)
+
+    assert says in marketer.get(reverse("campaigns:review", args=[tested.pk])).content.decode()
+
+
+@pytest.mark.django_db
+def test_clicks_on_a_mail_in_text_only_decide_if_its_links_are_counted(by_clicks: Campaign) -> None:
+    Mailing.objects.update(html="", text="Snow: https://example.com/")
+    count(0, 11)
+    count(1, 20)
+
+    assert run.decide(LATER) == 0
+    assert Experiment.objects.get().undecided == UNCOUNTED
+
+    Experiment.objects.update(undecided="")
+    Mailing.objects.update(track_text=True)
+    assert run.decide(LATER) == 1
 
 
 @pytest.mark.django_db

@@ -244,9 +244,42 @@ def test_links_of_the_text_part_are_named_where_links_of_texts_are_counted(
     campaign.track_text = True
 
     assert told(campaign) == [
+        *([] if html else ["An email in text only counts no opens."]),
         f"Links with a merge field in their address aren't counted: {named}“https://example.com/{{{{ first_name }}}}”.",
         "Links with a signed address aren't counted: “https://example.com/a?sv=1&sig=2”.",
     ]
+
+
+def test_a_mail_in_text_only_is_said_to_count_nothing_unless_its_links_do(
+    marketer: Client, campaign: Campaign, server: SmtpServer
+) -> None:
+    def line() -> str:
+        page = marketer.get(f"/campaigns/{campaign.pk}/review/").content.decode()
+        return page.partition("<dt>Opens and clicks</dt><dd>")[2].partition("</dd>")[0]
+
+    Campaign.objects.update(html="", text="Sale: https://example.com/sale")
+    campaign.refresh_from_db()
+    assert told(campaign) == []  # Nothing is to be counted.
+
+    allow("anonymous")
+    assert told(campaign) == ["An email in text only counts no opens, and its links aren't counted."]
+    assert line() == "Not counted"
+
+    Campaign.objects.update(track_text=True)
+    campaign.refresh_from_db()
+    assert told(campaign) == ["An email in text only counts no opens."]
+    assert line() == "Counted anonymously, for the campaign and each link"
+
+
+def test_variants_in_text_only_are_named(campaign: Campaign, server: SmtpServer) -> None:
+    allow("anonymous")
+    Campaign.objects.update(html="", text="Sale: https://example.com/sale")
+    experiment = Experiment.objects.create(campaign=campaign)
+    Variant.objects.create(experiment=experiment, position=0)
+    Variant.objects.create(experiment=experiment, position=1, body="<p>Sale</p>")
+    campaign.refresh_from_db()
+
+    assert told(campaign) == ["Variant A: An email in text only counts no opens, and its links aren't counted."]
 
 
 def test_a_clipped_mail_is_said_to_lose_its_opens(campaign: Campaign, server: SmtpServer) -> None:
