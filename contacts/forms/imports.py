@@ -250,7 +250,10 @@ class MappingForm(RefusesControls, forms.Form):
             initial=proposed,
             label=_("People to subscribe"),
             widget=UnfoldAdminSelectWidget,
-            help_text=_("Rows that say no, or nothing, come in as contacts and aren't added to the lists."),
+            help_text=_(
+                "Rows that say no, or nothing, come in as contacts and aren't added to the lists. One no is enough for"
+                " all rows of a person."
+            ),
         )
 
     def _cells(self, position: int) -> list[str]:

@@ -6,6 +6,7 @@ alone. They are kept as digests, 8 bytes each: a file with millions of them fits
 
 import hashlib
 import os
+import secrets
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -38,7 +39,7 @@ class Refusals:
 
     def save(self, path: Path) -> None:
         """Keep them in a file of that name, which is whole or does not exist."""
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+        unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
         try:
             # Readable by no other user, like the file of people.
             descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode=0o600)
