@@ -207,6 +207,10 @@ class OwnPasswordForm(RefusesControls, AdminOwnPasswordChangeForm):  # type: ign
         self.fields["new_password2"].label = _("Repeat new password")
         self.fields["new_password2"].help_text = ""
 
+    def validate_password_for_user(self, user: User, password_field_name: str = "") -> None:
+        """Say what is wrong with it beside the field that states the rules, and not beside the repetition."""
+        super().validate_password_for_user(user, "new_password1")
+
     def clean_old_password(self) -> str:
         password: str = self.cleaned_data["old_password"]
         if not is_password(context.request, password):

@@ -23,6 +23,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from adminpages.access import way_back
 
@@ -33,9 +34,12 @@ PASSWORD = "fresh_password"  # noqa: S105  # The name of the input.
 SENT_BY_SCRIPT = "X-Sent-By-Script"  # The header of static/adminpages/form.js.
 ASKED = "fresh_asked"  # The name of the hidden input of the page that asks on the way.
 QUESTION = "fresh_sign_in"  # The URL name of the page that asks.
-WRONG = "That's not your password."
-NOT_YET = "Nothing is confirmed yet. Do that first, then continue."
-AGAIN = "You typed a new one before. Type it again, or open the page again to keep the stored one."
+WRONG = gettext_lazy("That's not your password.")
+NOT_YET = gettext_lazy("Nothing is confirmed yet. Do that first, then continue.")
+AGAIN = gettext_lazy("You typed a new one before. Type it again.")
+AGAIN_OR_KEEP = gettext_lazy(
+    "You typed a new one before. Type it again, or open the page again to keep the stored one."
+)
 
 View = Callable[..., HttpResponseBase]
 
@@ -148,9 +152,15 @@ class AsksFreshSignIn:
         is_refused = bool(lost or self.errors)  # type: ignore[attr-defined]
         again = [name for name in hidden if name in lost or (is_refused and self._is_typed(name))]
         for name in again:
-            if name not in self.errors:  # type: ignore[attr-defined]
-                self.add_error(name, AGAIN)  # type: ignore[attr-defined]
+            repeats = name.endswith("2") and f"{name[:-1]}1" in again  # Its first field says it for both.
+            if name not in self.errors and not repeats:  # type: ignore[attr-defined]
+                self.add_error(name, AGAIN_OR_KEEP if self._has_stored(name) else AGAIN)  # type: ignore[attr-defined]
         self.typed_secrets = tuple(hidden[name] for name in again)
+
+    def _has_stored(self, name: str) -> bool:
+        """Whether the field may stay empty to keep what is stored."""
+        instance = getattr(self, "instance", None)
+        return instance is not None and instance.pk is not None and not self.fields[name].required
 
     def _is_secret(self, name: str) -> bool:
         widget = self.fields[name].widget

@@ -156,6 +156,10 @@ class NewPasswordForm(RefusesControls, AdminPasswordChangeForm):  # type: ignore
         self.fields["password2"].label = _("Repeat new password")
         self.fields["password2"].help_text = _("Tell it to the user, who chooses another one at the next login.")
 
+    def validate_password_for_user(self, user: User, **kwargs: Any) -> None:
+        """Say what is wrong with it beside the field that states the rules, and not beside the repetition."""
+        super().validate_password_for_user(user, password_field_name="password1")  # noqa: S106  # A field's name.
+
 
 def _only_to_view(fieldsets: Any) -> Any:
     """Return the rows of a page without a choice of roles and the link to set a password."""

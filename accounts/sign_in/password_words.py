@@ -24,6 +24,10 @@ LOOKALIKES = str.maketrans("01i345@$", "olleasas")
 class EasyWordsValidator:
     """Refuses a password that has hardly anything beside the organisation's name and words of this product."""
 
+    def __init__(self, min_length: int = 12) -> None:
+        """Leave passwords that are shorter, and hold no such word, to the rule of the length: it says the same."""
+        self.min_length = min_length
+
     def validate(self, password: str, user: Any = None) -> None:
         left, easy = _plain(password), []
         for word in sorted(_words(), key=len, reverse=True):
@@ -33,7 +37,7 @@ class EasyWordsValidator:
         if len(left) < LEAST_BESIDE and easy:
             why = _("This password is too easy to guess here: without %(words)s, too little is left. Add other words.")
             raise ValidationError(why % {"words": ", ".join(easy)}, code="easy_words")
-        if len(left) < LEAST_BESIDE:
+        if len(left) < LEAST_BESIDE and len(password) >= self.min_length:
             raise ValidationError(
                 _("This password is too easy to guess here: it has too few letters and digits. Add some words."),
                 code="easy_words",

@@ -130,3 +130,24 @@ def test_the_rules_of_passwords_stand_beside_every_new_one(admin: Client) -> Non
         assert "At least 12 characters, not only digits." in shown
         assert "personal information" not in shown
         assert "for security" not in shown
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        (f"{USERS}add/", ("password1", "password2")),
+        (f"{USERS}{{pk}}/password/", ("password1", "password2")),
+        ("/admin/password_change/", ("new_password1", "new_password2")),
+    ],
+)
+def test_what_is_wrong_with_a_new_password_is_said_once_and_beside_its_rules(
+    admin: Client, path: str, names: tuple[str, str]
+) -> None:
+    bob = User.objects.create_user("bob", is_staff=True)
+
+    answer = admin.post(path.format(pk=bob.pk), {"username": "carol", **dict.fromkeys(names, "kq7 vw")})
+
+    form = answer.context["adminform"].form if "adminform" in answer.context else answer.context["form"]
+    said = form.errors
+    assert len(said[names[0]]) == 1
+    assert names[1] not in said
