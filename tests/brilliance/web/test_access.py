@@ -1,6 +1,6 @@
 """The pages by keyboard and screen reader: what has the focus is seen and has a name."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from django.contrib.auth.models import User
@@ -36,17 +36,30 @@ def focused(page: Page) -> dict[str, Any]:
     )
 
 
-def test_the_first_stop_skips_the_sidebar(boss: Page) -> None:
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_first_stop_skips_the_sidebar(boss: Page, width: int, theme: Literal["light", "dark"]) -> None:
+    boss.set_viewport_size({"width": width, "height": 900})
+    boss.emulate_media(color_scheme=theme)
     boss.goto("/admin/contacts/contact/")
     expect(boss.get_by_role("main")).to_have_count(1)
     boss.keyboard.press("Tab")
     skip = boss.get_by_role("link", name="Skip to content")
     expect(skip).to_be_focused()
-    expect(skip).to_be_in_viewport()
+    expect(skip).to_be_in_viewport(ratio=1)
+    assert _outline(boss) == "solid"
 
     boss.keyboard.press("Enter")
+    expect(boss.get_by_role("main")).to_be_focused()
+    assert _outline(boss) == "solid"
     boss.keyboard.press("Tab")
     assert boss.evaluate("document.querySelector('main').contains(document.activeElement)")
+
+
+def _outline(page: Page) -> str:
+    """Return the style of the mark around what has the focus."""
+    style: str = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    return style
 
 
 @pytest.mark.parametrize("width", [1440, 390])
