@@ -17,6 +17,11 @@ from words.texts import translated
 SHOWN_CHARACTERS = 60  # Of a line that is refused.
 
 
+def from_configuration(value: object) -> str:
+    """Return a choice that nobody saved, with where it comes from: the environment that the processes start with."""
+    return _("%(value)s, from the installation's configuration") % {"value": value}
+
+
 class SiteSettingsForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = SiteSettings
@@ -41,9 +46,10 @@ class SiteSettingsForm(RefusesControls, forms.ModelForm):  # type: ignore[type-a
         }
         for name, value in usual.items():
             if name in self.fields:
-                field, said = self.fields[name], value or _("none")
-                usually = _("Leave empty to use the value of the environment: %(value)s.") % {"value": said}
-                field.help_text = f"{field.help_text} {usually}"
+                usually = _("Leave empty to use the installation's configuration, which has none.")
+                if value:
+                    usually = _("Leave empty to use the installation's configuration: %(value)s.") % {"value": value}
+                self.fields[name].help_text = f"{self.fields[name].help_text} {usually}"
                 self.fields[name].widget.attrs["placeholder"] = value
         if "time_zone" in self.fields:
             self.fields["time_zone"].widget.attrs["list"] = "time-zones"
@@ -54,13 +60,13 @@ class SiteSettingsForm(RefusesControls, forms.ModelForm):  # type: ignore[type-a
                 self.fields[name].widget.attrs["rows"] = 4
         if "language" in self.fields:
             usual_language = dict(settings.LANGUAGES)[environment.language]
-            choices = [("", _("%(language)s (environment)") % {"language": usual_language}), *settings.LANGUAGES]
+            choices = [("", from_configuration(usual_language)), *settings.LANGUAGES]
             self.fields["language"].choices = choices  # type: ignore[attr-defined]
         if "tracking" in self.fields:
             levels = SiteSettings.TrackingLevel
             usual_level = _("Not decided (off for now)")
             if settings.TRACKING_LEVEL:
-                usual_level = _("%(level)s (environment)") % {"level": levels(environment.tracking).label}
+                usual_level = from_configuration(levels(environment.tracking).label)
             self.fields["tracking"].choices = [("", usual_level), *levels.choices]  # type: ignore[attr-defined]
 
     @property

@@ -95,7 +95,10 @@ def answer(what: str) -> str:
     if what not in (Answer.MAY_HAVE_SENT, Answer.STOOD_STILL):
         return _("Choose whether the original may have continued sending.")
     if settings.START_HELD:
-        return _("START_HELD is set. Remove it from the environment, restart every process, then come back.")
+        return _(
+            "START_HELD is set in the installation's configuration. Remove it there, restart every process, then come"
+            " back."
+        )
     held_unanswered = Installation.objects.filter(pk=1, answer=Answer.NONE).exclude(held_because="")
     if not held_unanswered.update(answer=what, identity=identity.identify()):
         return _("This database no longer waits for an answer.")

@@ -517,5 +517,5 @@ def test_the_command_shows_and_goes_on(monkeypatch: pytest.MonkeyPatch, capsys: 
 def test_the_command_says_why_not(settings: Any) -> None:
     settings.START_HELD = True
 
-    with pytest.raises(CommandError, match="Remove it from the environment"):
+    with pytest.raises(CommandError, match="Remove it there"):
         call_command("restored", "--stood-still")

@@ -73,7 +73,8 @@ def test_what_cannot_be_is_refused_at_its_field(boss: Client, field: str, value:
 
 
 @pytest.mark.parametrize(
-    ("environment", "says"), [("", "Not decided (off for now)"), ("anonymous", "Anonymous (environment)")]
+    ("environment", "says"),
+    [("", "Not decided (off for now)"), ("anonymous", "Anonymous, from the installation&#x27;s configuration")],
 )
 def test_the_level_of_opens_and_clicks_says_what_holds_while_nothing_is_saved(
     boss: Client, settings: Any, environment: str, says: str
@@ -97,7 +98,7 @@ def test_saved_networks_of_gateways_win_over_the_environment_s_until_the_field_i
     boss: Client, settings: Any
 ) -> None:
     settings.GATEWAY_NETWORKS = ["198.51.100.0/24", "2001:db8::/48"]
-    assert "the value of the environment: 198.51.100.0/24, 2001:db8::/48." in boss.get(PAGE).content.decode()
+    assert "configuration: 198.51.100.0/24, 2001:db8::/48." in boss.get(PAGE).content.decode()
 
     assert boss.post(PAGE, EMPTY | {"gateway_networks": "# Ours\r\n192.0.2.0/24  # Rome\r\n"}).status_code == 302
     assert site().gateway_networks == ("# Ours", "192.0.2.0/24  # Rome")

@@ -17,7 +17,7 @@ from adminpages.text_fields import RefusesControls
 from brilliance.web.first_run import people
 from contacts.models import ContactList
 from contacts.transfer.csv_file import CsvRefused, look
-from installation.forms import SiteSettingsForm
+from installation.forms import SiteSettingsForm, from_configuration
 from installation.models import SiteSettings
 from installation.site import from_environment
 from words import time_zones
@@ -32,7 +32,7 @@ TAKEN = _("A list has this name already. Choose another name.")
 
 
 def time_zone_choices() -> list[tuple[str, str]]:
-    usual = gettext("%(zone)s (environment)") % {"zone": from_environment().time_zone}
+    usual = from_configuration(from_environment().time_zone)
     return [("", usual), ("UTC", "UTC"), *((name, name) for name in time_zones.inhabited())]
 
 
