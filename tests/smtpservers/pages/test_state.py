@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lxml.html
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
@@ -17,6 +18,7 @@ from delivery import clock
 from delivery.models import Mailing, Message, Trial
 from delivery.operators import trials
 from delivery.outbox import mailings, plan
+from smtpservers.limits import circuit_breaker
 from smtpservers.models import SmtpServer
 from smtpservers.routing.candidates import fleet, lasting_obstacle
 from smtpservers.routing.fleet import Fleet
@@ -246,3 +248,17 @@ def test_at_night_on_a_phone_it_takes_three_taps(
     server.refresh_from_db()
     assert server.paused_reason == ""
     assert sideways_scroll(page) == 0
+
+
+def test_the_history_names_who_did_what_no_person_did(signed_in: Client, make_server: MakeServer) -> None:
+    server = make_server()  # As a command makes it.
+    circuit_breaker.pause(server.pk, "535 no", None, timezone.now())
+    signed_in.post(f"{LIST}{server.pk}/resume/")
+
+    page = lxml.html.fromstring(signed_in.get(history_page(server)).content)
+    heads = [" ".join(head.text_content().split()) for head in page.find_class("server-history-head")]
+
+    assert [
+        next((who for who in ("by boss", "by Brilliance itself", "by a command") if who in head), head)
+        for head in heads
+    ] == ["by boss", "by Brilliance itself", "by a command"]
