@@ -48,11 +48,13 @@ async def allowed_addresses(
     except (OSError, UnicodeError, AddressInvalid):
         addresses = []
     if not addresses:
-        raise NotConnected(f"There is no address for {shown}.")
+        raise NotConnected(f"There is no address for {shown}. Check its spelling, or its record in DNS.")
     if not all(may_be_called(address, allows_loopback=settings.IS_LOOPBACK) for address in addresses):
-        raise NotConnected(f"{shown} is in a private network, and only public hosts are called.")
+        raise NotConnected(f"{shown} is in a private network, and only public hosts are called. Enter a public host.")
     if port not in ports and not all(map(is_loopback, addresses)):
-        raise NotConnected(f"Port {port} of {shown} is not called: it is no port of mail or the web.")
+        raise NotConnected(
+            f"Port {port} of {shown} is not called: it is no port of mail or the web. Use a usual one, e.g. 993 or 443."
+        )
     return addresses
 
 

@@ -74,7 +74,10 @@ def secure(connected: socket.socket, host: str, context: ssl.SSLContext | None =
         raise _no_tls(host, error) from None
     except OSError:  # Cut off, or too slow.
         connected.close()
-        raise NotConnected(f"{readable_domain(host)} ended the connection without an answer.") from None
+        raise NotConnected(
+            f"{readable_domain(host)} ended the connection without an answer."
+            " Check port and encryption, or try again later."
+        ) from None
 
 
 async def open_streams(
@@ -108,13 +111,20 @@ async def open_streams(
 
 
 def _too_slow(host: str, seconds: float) -> NotConnected:
-    return NotConnected(f"{readable_domain(host)} did not answer within {seconds:g} seconds.")
+    return NotConnected(
+        f"{readable_domain(host)} did not answer within {seconds:g} seconds. Check host and port, or try again later."
+    )
 
 
 def _no_connection(host: str, port: int) -> NotConnected:
-    return NotConnected(f"{readable_domain(host)} does not take connections on port {port}.")
+    return NotConnected(
+        f"{readable_domain(host)} does not take connections on port {port}. Check host, port and firewall."
+    )
 
 
 def _no_tls(host: str, error: ssl.SSLError) -> NotConnected:
     why = getattr(error, "verify_message", "") or error.reason or "no TLS"
-    return NotConnected(f"The certificate or encryption of {readable_domain(host)} was refused: {why}.")
+    return NotConnected(
+        f"The certificate or encryption of {readable_domain(host)} was refused: {why}."
+        " Check host and port, or ask its operator to fix it."
+    )

@@ -71,13 +71,20 @@ async def request(
         host, port = parts.hostname or "", parts.port or 443
         host = host if ":" in host else ascii_domain(host)
     except (ValueError, AddressInvalid):
-        raise NotConnected("The address names no host that could be asked.") from None
+        raise NotConnected(
+            "The address names no host that could be asked. Write it like https://example.com/page."
+        ) from None
     if parts.scheme != "https" or not host:
-        raise NotConnected("Only an address that starts with https:// is called.")
+        raise NotConnected(
+            "Only an address that starts with https:// is called. Write it like https://example.com/page."
+        )
     shown = readable_domain(host)
     target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
     if _NOT_IN_TARGETS.search(target):  # A space would end it early.
-        raise NotConnected(f"The address at {shown} holds a space or a letter that has to be percent-encoded.")
+        raise NotConnected(
+            f"The address at {shown} holds a space or a letter that has to be percent-encoded."
+            " Copy it from a browser's address bar."
+        )
     lines = {
         "Host": _host_line(host, parts.port),
         "User-Agent": "Brilliance",
@@ -98,9 +105,13 @@ async def request(
             finally:
                 writer.transport.abort()
     except TimeoutError:
-        raise NotConnected(f"{shown} did not answer within {seconds:g} seconds.") from None
+        raise NotConnected(
+            f"{shown} did not answer within {seconds:g} seconds. Check host and port, or try again later."
+        ) from None
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
-        raise NotConnected(f"{shown} ended the connection without an answer.") from None
+        raise NotConnected(
+            f"{shown} ended the connection without an answer. Check port and encryption, or try again later."
+        ) from None
 
 
 def _host_line(host: str, port: int | None) -> str:
@@ -121,7 +132,7 @@ async def _response(reader: asyncio.StreamReader, most: int, host: str) -> Respo
         head = await reader.readuntil(b"\r\n\r\n")
         found = _STATUS.match(head)
         if found is None:
-            raise NotConnected(f"{host} answered with something that is not HTTP.")
+            raise NotConnected(f"{host} answered with something that is not HTTP. Check the address and its port.")
         status = int(found[1])
     if status in (204, 304):  # Without a body, whatever the head announces.
         return Response(status, b"", host)

@@ -7,17 +7,23 @@ from words.texts import gettext_noop as _
 
 CAUSES = (
     # Connections that were not made (net).
-    _("There is no address for %(host)s."),
-    _("%(host)s is in a private network, and only public hosts are called."),
-    _("Port %(port)s of %(host)s is not called: it is no port of mail or the web."),
-    _("%(host)s did not answer within %(seconds)s seconds."),
-    _("%(host)s does not take connections on port %(port)s."),
-    _("%(host)s ended the connection without an answer."),
-    _("%(host)s answered with something that is not HTTP."),
-    _("The certificate or encryption of %(host)s was refused: %(why)s."),
-    _("Only an address that starts with https:// is called."),
-    _("The address at %(host)s holds a space or a letter that has to be percent-encoded."),
-    _("The address names no host that could be asked."),
+    _("There is no address for %(host)s. Check its spelling, or its record in DNS."),
+    _("%(host)s is in a private network, and only public hosts are called. Enter a public host."),
+    _("Port %(port)s of %(host)s is not called: it is no port of mail or the web. Use a usual one, e.g. 993 or 443."),
+    _("%(host)s did not answer within %(seconds)s seconds. Check host and port, or try again later."),
+    _("%(host)s does not take connections on port %(port)s. Check host, port and firewall."),
+    _("%(host)s ended the connection without an answer. Check port and encryption, or try again later."),
+    _("%(host)s answered with something that is not HTTP. Check the address and its port."),
+    _(
+        "The certificate or encryption of %(host)s was refused: %(why)s. Check host and port, or ask its operator to"
+        " fix it."
+    ),
+    _("Only an address that starts with https:// is called. Write it like https://example.com/page."),
+    _(
+        "The address at %(host)s holds a space or a letter that has to be percent-encoded. Copy it from a browser's"
+        " address bar."
+    ),
+    _("The address names no host that could be asked. Write it like https://example.com/page."),
     # Unsubscribe pages of operators.
     _("%(host)s answered with a redirect (%(status)s), which one click does not follow."),
     _("%(host)s answered %(status)s to a click; it must answer 2xx without a sign-in."),

@@ -235,7 +235,7 @@ def test_a_page_that_never_finishes_is_left_after_its_time(server: SmtpServer, m
 
         assert call(seconds=0.5) == 0
 
-    assert only().answer == "localhost did not answer within 0.5 seconds."
+    assert only().answer == "localhost did not answer within 0.5 seconds. Check host and port, or try again later."
 
 
 def test_an_address_of_a_private_network_is_not_even_connected_to(
@@ -246,7 +246,7 @@ def test_an_address_of_a_private_network_is_not_even_connected_to(
 
     assert call() == 0
 
-    assert only().answer == "localhost is in a private network, and only public hosts are called."
+    assert only().answer == "localhost is in a private network, and only public hosts are called. Enter a public host."
     assert theirs.connections == 0
 
 
@@ -491,7 +491,7 @@ def test_a_corrected_address_is_called_and_a_removed_one_is_given_up(server: Smt
     SmtpServer.objects.update(unsubscribe_url="https://no-such-host.invalid/{token}")
     leave(message)
     call()
-    assert only().answer == "There is no address for no-such-host.invalid."
+    assert only().answer == "There is no address for no-such-host.invalid. Check its spelling, or its record in DNS."
 
     with page(OK) as right:
         SmtpServer.objects.update(unsubscribe_url=right.url)

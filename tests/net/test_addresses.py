@@ -64,7 +64,7 @@ def test_this_machine_is_asked_in_the_demo_only(address: str) -> None:
         (8993, ["127.0.0.1"], None, ""),
         (8993, ["127.0.0.1", "93.184.216.34"], None, "Port 8993 of mail.example is not called"),
         (993, ["93.184.216.34", "10.0.0.1"], None, "mail.example is in a private network"),
-        (993, [], None, "There is no address for mail.example."),
+        (993, [], None, "There is no address for mail.example. Check its spelling, or its record in DNS."),
     ],
 )
 def test_all_addresses_of_a_host_and_the_port_must_be_allowed(

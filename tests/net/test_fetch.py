@@ -50,9 +50,18 @@ def test_a_body_is_read_to_its_end_or_the_limit(answer: bytes, body: bytes) -> N
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (CHUNKED + b"zz\r\n", "localhost ended the connection without an answer."),
-        (CHUNKED + b"5\r\nab", "localhost ended the connection without an answer."),
-        (b"* OK IMAP4rev1\r\n\r\n", "localhost answered with something that is not HTTP."),
+        (
+            CHUNKED + b"zz\r\n",
+            "localhost ended the connection without an answer. Check port and encryption, or try again later.",
+        ),
+        (
+            CHUNKED + b"5\r\nab",
+            "localhost ended the connection without an answer. Check port and encryption, or try again later.",
+        ),
+        (
+            b"* OK IMAP4rev1\r\n\r\n",
+            "localhost answered with something that is not HTTP. Check the address and its port.",
+        ),
     ],
 )
 def test_a_broken_response_is_a_sentence(answer: bytes, why: str) -> None:
@@ -73,7 +82,10 @@ def test_an_address_that_no_request_can_hold_is_refused_before_connecting(path: 
     with pytest.raises(NotConnected) as error:
         fetch(f"https://localhost:9{path}", seconds=5.0)
 
-    assert str(error.value) == "The address at localhost holds a space or a letter that has to be percent-encoded."
+    assert str(error.value) == (
+        "The address at localhost holds a space or a letter that has to be percent-encoded."
+        " Copy it from a browser's address bar."
+    )
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,10 @@ def test_a_page_that_never_ends_is_not_read_to_its_end() -> None:
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\n\r\nslow"])
 def test_silence_is_a_no_after_a_while(answer: bytes) -> None:
     with page(answer, holds_open=True) as running:
-        assert ask(running.url, seconds=0.5) == "localhost did not answer within 0.5 seconds."
+        assert (
+            ask(running.url, seconds=0.5)
+            == "localhost did not answer within 0.5 seconds. Check host and port, or try again later."
+        )
 
 
 def test_a_certificate_for_somebody_else_is_a_no() -> None:
@@ -129,7 +132,7 @@ def test_this_machine_is_not_even_connected_to_otherwise(settings: LazySettings)
             for host in ("127.0.0.1", "127.1", "0x7f.1", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "localhost")
         ]
 
-    assert said == "localhost is in a private network, and only public hosts are called."
+    assert said == "localhost is in a private network, and only public hosts are called. Enter a public host."
     assert all("private network" in words or "no host" in words for words in in_other_words), in_other_words
     assert running.connections == 0
 
@@ -167,8 +170,14 @@ def test_a_name_that_takes_forever_is_given_up() -> None:
     [
         ("http://localhost/leave", "starts with https://"),
         ("ftp://localhost/leave", "starts with https://"),
-        ("https://no-such-host.invalid/", "There is no address for no-such-host.invalid."),
-        ("https://xn--bcher-kva.invalid/", "There is no address for bücher.invalid."),
+        (
+            "https://no-such-host.invalid/",
+            "There is no address for no-such-host.invalid. Check its spelling, or its record in DNS.",
+        ),
+        (
+            "https://xn--bcher-kva.invalid/",
+            "There is no address for bücher.invalid. Check its spelling, or its record in DNS.",
+        ),
         ("https://localhost:99999/", "names no host"),
         ("https://a..b/", "names no host"),
     ],

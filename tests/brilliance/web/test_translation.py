@@ -199,7 +199,7 @@ def fail(things: dict[str, Any]) -> None:  # noqa: F811
         unsubscribe_url="https://shop.example/leave",
         use_unsubscribe_link=True,
         unsubscribe_probed_at=timezone.now(),
-        unsubscribe_problem="There is no address for shop.example.",
+        unsubscribe_problem="There is no address for shop.example. Check its spelling, or its record in DNS.",
     )
 
 

@@ -176,7 +176,10 @@ def test_a_restored_copy_reads_the_done_folder_again(dovecot: Dovecot, open_mail
         ({"password": "wrong"}, "Sign-in refused. Server replied: [AUTHENTICATIONFAILED] Authentication failed."),
         ({"folder": "Nowhere"}, "The folder Nowhere can't be opened. Server replied:"),
         ({"trusted_certificate": ""}, "The certificate or encryption of localhost was refused:"),
-        ({"host": "10.1.2.3", "password": ""}, "10.1.2.3 is in a private network, and only public hosts are called."),
+        (
+            {"host": "10.1.2.3", "password": ""},
+            "10.1.2.3 is in a private network, and only public hosts are called. Enter a public host.",
+        ),
     ],
 )
 def test_what_fails_is_told_in_a_sentence(open_mailbox: Open, fields: dict[str, str], sentence: str) -> None:
