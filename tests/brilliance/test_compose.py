@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -253,11 +254,8 @@ def test_its_commands_send_a_campaign_on_a_read_only_tree_with_a_role_that_chang
             # One is bounced by a report that comes in by mail.
             wait_for(lambda: connection.execute(counts).fetchall() == [("accepted", 39), ("bounced", 1)])
     finally:
-        for process in running:
-            process.send_signal(signal.SIGTERM)
-        for process in running:
-            process.wait(30)
-    assert [process.returncode for process in running] == [0] * len(running)
+        codes = ended(running)
+    assert codes == [0] * len(running)
 
 
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="needs redis-server")
@@ -276,13 +274,23 @@ def test_redis_takes_its_password_from_no_command_line(compose: dict[str, Any], 
         words = Path(f"/proc/{process.pid}/cmdline").read_bytes()
         stranger = subprocess.run(["redis-cli", "-p", str(port), "ping"], capture_output=True, text=True)
     finally:
-        process.terminate()
-        process.wait(30)
+        ended([process])
 
     assert b"redis-server" in words
     assert b"rrrr" not in words
     assert "NOAUTH" in stranger.stdout + stranger.stderr
     assert "-a " not in check
+
+
+def ended(processes: list[subprocess.Popen[bytes]]) -> list[int]:
+    """Have processes end, and return their codes. Those that don't end are killed, so that none outlives its test."""
+    for process in processes:
+        process.send_signal(signal.SIGTERM)
+    for process in processes:
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(120)
+        process.kill()
+    return [process.wait() for process in processes]
 
 
 def default(value: str) -> str:

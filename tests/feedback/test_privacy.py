@@ -189,11 +189,14 @@ def test_neither_an_erasure_nor_an_export_reads_a_table_of_messages_or_reports_i
             if not sql.startswith(("SELECT", "UPDATE", "DELETE")) or sql.startswith("SELECT set_config"):
                 continue
             cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}")
-            for node in nodes_of(cursor.fetchone()[0][0]["Plan"]):
+            plan = cursor.fetchone()[0][0]["Plan"]
+            for node in nodes_of(plan):
                 if node.get("Relation Name") in {*LARGE, "delivery_mailing"}:
                     seen.add(node["Relation Name"])
                     by_index = node["Node Type"] == "Bitmap Heap Scan" or "Index Cond" in node
-                    assert by_index or node["Node Type"] == "ModifyTable" or node["is limited"], (node, sql)
+                    assert by_index or node["Node Type"] == "ModifyTable" or node["is limited"], (
+                        f"{sql}\n{json.dumps(plan)}"
+                    )
     assert seen >= LARGE - {"feedback_rawreport"}
 
 
