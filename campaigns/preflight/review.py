@@ -16,7 +16,7 @@ from campaigns.content.written import Written
 from campaigns.forecast.forecast import Forecast
 from campaigns.forecast.inputs import forecast_of
 from campaigns.models import Campaign
-from campaigns.preflight.checks import counting, dns, receivers, recipients, sessions, volume
+from campaigns.preflight.checks import dns, receivers, recipients, sessions, visits, volume
 from campaigns.preflight.checks import servers as server_checks
 from campaigns.preflight.checks.message import (
     empty_greeting,
@@ -262,9 +262,9 @@ def _of_servers_and_people(
 def _of_counting(written: Written, numbers: Mapping[str, int]) -> Iterator[Finding]:
     """Yield what is not counted of opens and clicks, and of whom."""
     level = written.tracking
-    yield from counting.counted_people(level, numbers)
+    yield from visits.counted_people(level, numbers)
     if letters := written.in_text_only:
-        for finding in counting.text_only(level, in_text=written.campaign.track_text):
+        for finding in visits.text_only(level, in_text=written.campaign.track_text):
             is_all = written.is_text_only
             yield finding if is_all else replace(finding, sentence=f"{_named(letters)}: {finding.sentence}")
     hosts, skip = own_hosts(), counted_addresses()
@@ -276,7 +276,7 @@ def _of_counting(written: Written, numbers: Mapping[str, int]) -> Iterator[Findi
         places = link_targets.in_html(built.html, hosts, skip)
         if written.campaign.track_text:  # A text part that is made of the HTML has no other links.
             places += link_targets.in_text(built.text, hosts, skip)
-        yield from counting.uncounted_links(level, [place.link for place in places])
+        yield from visits.uncounted_links(level, [place.link for place in places])
 
 
 def _of_routes(routes: Sequence[MailRoute], numbers: Mapping[str, int], now: dt.datetime) -> Iterator[Finding]:

@@ -24,7 +24,7 @@ from campaigns.forms.review import ScheduleForm, SendTestsForm
 from campaigns.lifecycle import approvals
 from campaigns.models import Approval, Campaign
 from campaigns.preflight import inquiry
-from campaigns.preflight.checks import counting
+from campaigns.preflight.checks import visits
 from campaigns.preflight.checks.routes import carried, routes_of
 from campaigns.preflight.finding import CHECKS, Severity, by_weight
 from campaigns.preflight.preview import sample_subject
@@ -82,7 +82,7 @@ def _context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
         "winner_plan": winner.plan(experiment, found.written.counting) if experiment is not None else "",
         "variants": [(letter, sample_subject(varied.subject)) for letter, varied in found.written.contents if letter],
         "review": found,
-        "counting": counting.in_words(
+        "counting": visits.in_words(
             found.written.tracking, is_text_only=found.written.is_text_only, in_text=campaign.track_text
         ),
         "weights": by_weight(found.findings, overridden),
