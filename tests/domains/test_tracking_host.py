@@ -230,6 +230,13 @@ def test_a_look_proves_only_the_host_that_it_looked_at(
     assert known.tracking_hosts() == {}
 
 
+def test_the_proof_of_one_host_is_none_of_another() -> None:
+    domain = make_domain(proved_tracking_host=f"old.{DOMAIN}", is_tracking_host_good=True)
+
+    assert known.tracking_hosts() == {}
+    assert domain.used_tracking_host == ""
+
+
 def test_a_host_that_comes_back_has_to_be_proved_again(dns: Nameserver, edge: WSGIServer) -> None:
     domain, ops = make_domain(), signed_in("ops")
     look()
