@@ -3,10 +3,14 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from django.contrib.auth.models import User
+from playwright.sync_api import Browser, Locator, Page, expect
 
+from contacts.models import ContactImport
+from tests.harness.browser import sign_in
 from tests.harness.demo import Demo
 
 pytestmark = pytest.mark.browser
@@ -79,3 +83,31 @@ def test_the_first_campaign_mail_takes_ten_clicks_and_eight_fields_at_most(page:
     assert hand.fields <= MOST_FIELDS
     page.goto(empty.url)
     expect(page.get_by_role("heading", name=re.compile("Set up"))).to_have_count(0)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("width", [1440, 390])
+def test_without_scripts_people_come_in_by_a_file(
+    live_server: Any, browser: Browser, tmp_path: Path, width: int
+) -> None:
+    context = browser.new_context(
+        base_url=live_server.url, java_script_enabled=False, viewport={"width": width, "height": 900}
+    )
+    page = context.new_page()
+    sign_in(page, User.objects.create_superuser("boss", "boss@example.com"))
+    people = tmp_path / "people.csv"
+    people.write_text("Email,City\nann@example.org,Bergen\n")
+
+    page.goto("/admin/")
+    page.get_by_role("link", name="Add people").click()
+    page.locator("input[type=file]").set_input_files(people)
+    expect(page.locator("input[type=file]")).to_be_in_viewport()  # The browser's own says what was chosen.
+    expect(page.locator(":has(> input[type=file])")).to_have_css("opacity", "1")
+    page.get_by_label("How did they agree?").fill("In our shop")
+    page.get_by_role("button", name="Add people").click()
+    page.get_by_role("button", name="Import").click()
+    page.get_by_role("link", name="Refresh").click()
+
+    expect(page.get_by_role("link", name="Refresh")).to_be_visible()
+    assert ContactImport.objects.get().status == ContactImport.Status.WAITING
+    context.close()
