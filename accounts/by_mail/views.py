@@ -140,7 +140,9 @@ class ResetPassword(_LinkView):
 
     title = gettext_lazy("New password")
     template = "reset_password.html"
-    refusal = gettext_lazy("This link has expired or was used already. Ask for a new one.")
+    refusal = gettext_lazy(
+        "This link has expired or was used already, or isn't whole. Ask for a new one with “Forgot your password?”."
+    )
 
     def read(self, token: str, now: dt.datetime) -> User | None:
         return tokens.read_reset(token, now)
@@ -166,7 +168,10 @@ class AcceptInvitation(_LinkView):
 
     title = gettext_lazy("Create your account")
     template = "accept_invitation.html"
-    refusal = gettext_lazy("This invitation has expired, was used or was revoked. Ask for a new one.")
+    refusal = gettext_lazy(
+        "This invitation has expired, was used or was revoked, or its link isn't whole. If you accepted it, log in."
+        " Otherwise ask whoever invited you for a new one."
+    )
 
     def read(self, token: str, now: dt.datetime) -> Invitation | None:
         return tokens.read_invitation(token, now)
