@@ -221,16 +221,21 @@ class MappingForm(RefusesControls, forms.Form):
                 required=False,
                 widget=UnfoldAdminSelectWidget(attrs={"aria-label": gettext("Kind of %(column)s") % {"column": label}}),
             )
-        self._ask_whom_to_subscribe(remembered)
+        self._ask_whom_to_subscribe(remembered, proposed)
         for name, values in self._kept.items():
             if name in self.fields and values:
                 is_several = isinstance(self.fields[name], forms.ModelMultipleChoiceField)
                 self.initial[name] = list(values) if is_several else values[-1]
 
-    def _ask_whom_to_subscribe(self, remembered: ContactImport | None) -> None:
-        """Ask it if a column says yes and no, and propose one that is about consent."""
+    def _ask_whom_to_subscribe(self, remembered: ContactImport | None, proposed: Sequence[str]) -> None:
+        """Ask it if a column says yes and no, and propose one that is about consent.
+
+        Who agreed to be counted has not agreed to get mail.
+        """
         about_consent, offered = [], []
         for position, heading in enumerate(self.layout.headings):
+            if proposed[position] in COUNTED:
+                continue
             cells = self._cells(position)
             if likely_consent(heading, cells):
                 about_consent.append(position)
@@ -241,13 +246,13 @@ class MappingForm(RefusesControls, forms.Form):
             return
         words = gettext("Only rows where “%(column)s” says yes")
         columns = [(at, words % {"column": _heading(self.layout.headings[at], at)}) for at in offered]
-        proposed = remembered.subscribes_by if remembered else next(iter(about_consent), None)
+        initial = remembered.subscribes_by if remembered else next(iter(about_consent), None)
         self.fields["subscribes_by"] = forms.TypedChoiceField(
             choices=[("", _("Everyone in the file")), *columns],
             coerce=int,
             empty_value=None,
             required=False,
-            initial=proposed,
+            initial=initial,
             label=_("People to subscribe"),
             widget=UnfoldAdminSelectWidget,
             help_text=_(

@@ -516,6 +516,15 @@ def test_only_rows_that_say_yes_are_subscribed_if_somebody_chooses_so(
     assert "Letzter Kauf → Letzter Kauf" in over
 
 
+def test_a_consent_to_be_counted_is_not_offered_as_one_to_get_mail(marketers_client: Client) -> None:
+    draft = stored("email;Count opens;Einwilligung\nann@example.org;yes;ja\nbo@example.org;no;nein\n")
+
+    form = marketers_client.get(page("columns", draft)).context["form"]
+
+    assert form["column_1"].value() == "open_tracking"
+    assert [value for value, _label in form.fields["subscribes_by"].choices] == ["", 2]
+
+
 def test_everyone_is_subscribed_if_somebody_chooses_so(marketers_client: Client, news: ContactList) -> None:
     draft = stored(CONSENTS)
 
