@@ -6,15 +6,40 @@ person chose, such as a campaign's start or its hours, follow the new clock.
 
 import datetime as dt
 import logging
+from typing import NamedTuple
 
 from django.conf import settings
-from django.db.models import F, Q
+from django.db.models import F, Model, Q
 
 from delivery import clock
 from delivery.models import ClockMark, Lane, Mailing, Message, ProviderHold
-from smtpservers.models import SmtpServer
+from domains.models import DkimKey, PostmasterAccess, SendingDomain
+from oauth.models import OAuthAccount
+from registry import Registry
+from smtpservers.models import RefusedSender, SmtpServer
 
 log = logging.getLogger(__name__)
+
+
+class Waits(NamedTuple):
+    """Columns with times until which something waits, which must not last longer when the clock is set back."""
+
+    model: type[Model]
+    columns: tuple[str, ...]
+    longest: dt.timedelta | None = None  # If given, none may end early either, when the clock is set ahead.
+
+
+# What rooms above wait for, by the name of the thing. They register in ``AppConfig.ready``.
+WAITS: Registry[Waits] = Registry()
+OWN_WAITS = (
+    Waits(SmtpServer, ("paused_until", "full_until")),
+    Waits(RefusedSender, ("until",)),
+    Waits(ProviderHold, ("until", "slow_until")),
+    Waits(OAuthAccount, ("expires_at", "retry_at")),
+    Waits(SendingDomain, ("next_check_at", "taken_at")),
+    Waits(DkimKey, ("next_check_at", "rests_until")),
+    Waits(PostmasterAccess, ("next_at",)),
+)
 
 LEAST = dt.timedelta(seconds=5)  # A smaller change is no step.
 _ONLY = 1  # The key of the only mark.
@@ -62,6 +87,16 @@ def _move_waits(step: dt.timedelta, now: dt.datetime) -> None:
     pending.filter(expires_at__isnull=False).update(expires_at=F("expires_at") + step)
     if step < dt.timedelta():
         pending.filter(due_at__gt=now).update(due_at=F("due_at") + step)
-        for name in ("paused_until", "full_until"):
-            SmtpServer.objects.filter(**{f"{name}__gt": now}).update(**{name: F(name) + step})
-        ProviderHold.objects.filter(until__gt=now).update(until=F("until") + step)
+    for waits in (*OWN_WAITS, *WAITS.values()):
+        for column in waits.columns:
+            _move(waits, column, step, now)
+
+
+def _move(waits: Waits, column: str, step: dt.timedelta, now: dt.datetime) -> None:
+    if step < dt.timedelta():
+        of_before = {f"{column}__gt": now}
+    elif waits.longest is not None:
+        of_before = {f"{column}__lte": now - step + waits.longest}
+    else:
+        return
+    waits.model._default_manager.filter(**of_before).update(**{column: F(column) + step})

@@ -20,6 +20,7 @@ class FeedbackConfig(AppConfig):
         from contacts.privacy.erasure import PERSONAL_DATA
         from contacts.privacy.retention import RULES
         from contacts.segments.query import CONDITION_KINDS
+        from delivery.clock_steps import WAITS, Waits
         from delivery.health.readiness import CHECKS
         from delivery.operators.receipts import RECEIPTS
         from delivery.operators.restored_copy import CATCH_UPS
@@ -29,6 +30,7 @@ class FeedbackConfig(AppConfig):
         from feedback.intake.store import oldest_waiting, reseal
         from feedback.mailboxes.restored import read_again
         from feedback.mailboxes.seed_tests import receipt_of
+        from feedback.models import CountingGap, Mailbox, PendingVisit, RawReport, RelayedUnsubscribe
         from feedback.records import erasure, retention
         from feedback.records.campaign_report import count_auto_replies, count_complaints, visits_by_people
         from feedback.records.contact_page import feedback_of
@@ -42,6 +44,7 @@ class FeedbackConfig(AppConfig):
         from feedback.reports.reader import read_upload
         from feedback.unsubscribe import count_unsubscribed
         from feedback.visits.turn import uncounted
+        from feedback.visits.verdicts import KEPT_AFTER_FIRST_LOOK
 
         CATCH_UPS.register("mailboxes", read_again)
         CHECKS.register("visits", uncounted)
@@ -65,3 +68,8 @@ class FeedbackConfig(AppConfig):
         PERSONAL_DATA.register("feedback", erasure.PART)
         for rule in retention.RULES:
             RULES.register(rule.title, rule)
+        WAITS.register("mailboxes", Waits(Mailbox, ("due_at", "lease_until")))
+        WAITS.register("raw reports", Waits(RawReport, ("claimed_until",)))
+        WAITS.register("relayed unsubscribes", Waits(RelayedUnsubscribe, ("due_at",)))
+        WAITS.register("visits", Waits(PendingVisit, ("due_at",), KEPT_AFTER_FIRST_LOOK))
+        WAITS.register("uncounted visits", Waits(CountingGap, ("ended_at",)))

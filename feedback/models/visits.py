@@ -151,7 +151,7 @@ class PendingVisit(models.Model):
     loads = models.PositiveIntegerField()
     at = models.DateTimeField()
     is_judged = models.BooleanField(default=False)  # It is counted, and stays a little for its neighbours.
-    due_at = models.DateTimeField()  # When it is judged, by the database's clock.
+    due_at = models.DateTimeField()  # When it is judged, and then when it is deleted, by the database's clock.
 
     class Meta:
         default_permissions = ()

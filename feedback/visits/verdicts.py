@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 from django.db import transaction
+from django.db.models import F
 
 from campaigns.reports.providers import providers_of
 from db.locks import take_turns
@@ -24,14 +25,14 @@ from mail.visits.judgement import SAYS_NOTHING, VisitFacts
 from mail.visits.judgement import judge as judge_visits
 from mail.visits.names import Family, Kind, Visitor
 from mail.visits.request import facts_of_list
-from mail.visits.rules import MessageFacts, Verdict
+from mail.visits.rules import MessageFacts, Verdict, first_look
 
 SLICE_ROWS = 1_000
 NEIGHBOURS = dt.timedelta(seconds=GATEWAY_SECONDS)  # On the same network …
 SLOW_NEIGHBOURS = dt.timedelta(seconds=SLOW_SECONDS)  # … and in the same message.
 MOST_NEIGHBOURS = 3_000  # Five messages and three links give a scanner away.
-KEPT_FOR = dt.timedelta(minutes=9)  # For neighbours that are judged later.
-KEPT_AFTERWARDS = dt.timedelta(minutes=3)  # The same, where it was gathered late.
+KEPT_AFTERWARDS = dt.timedelta(minutes=4)  # For neighbours that are judged later …
+KEPT_AFTER_FIRST_LOOK = dt.timedelta(minutes=9)  # … and of what wasn't made to wait for its verdict.
 FORGOTTEN_AFTER = dt.timedelta(days=30)  # Positions in files that a killed process deleted.
 
 
@@ -67,14 +68,23 @@ def judge(now: dt.datetime) -> int:
         rows = list(due.select_for_update().filter(pk__in=ids))
         judged = _verdicts(rows, providers)
         _record(judged, providers, now)
-        PendingVisit.objects.filter(pk__in=ids).update(is_judged=True)
+        _keep_for_neighbours(rows)
     return len(ids)
 
 
 def _forget(now: dt.datetime) -> None:
-    judged = PendingVisit.objects.filter(is_judged=True, due_at__lte=now - KEPT_AFTERWARDS)
-    judged.filter(at__lte=now - KEPT_FOR).delete()
+    PendingVisit.objects.filter(is_judged=True, due_at__lte=now).delete()
     GatheredFile.objects.filter(read_at__lt=now - FORGOTTEN_AFTER).delete()
+
+
+def _keep_for_neighbours(rows: Sequence[PendingVisit]) -> None:
+    """Mark rows as judged. They are due once more, to be deleted."""
+    at_once = {row.pk for row in rows if first_look(facts_of_list(row.facts), row.at.timestamp()).is_final}
+    for ids, kept_for in (
+        (at_once, KEPT_AFTER_FIRST_LOOK),
+        ({row.pk for row in rows} - at_once, KEPT_AFTERWARDS),
+    ):
+        PendingVisit.objects.filter(pk__in=ids).update(is_judged=True, due_at=F("due_at") + kept_for)
 
 
 def _message_ids(ids: Collection[int]) -> set[int]:
@@ -170,6 +180,7 @@ def _record(judged: Sequence[_Judged], providers: dict[str, str], now: dt.dateti
     visits = []
     for each in judged:
         row = each.row
+        row.at = min(row.at, now)  # The clock was set back since.
         for link_id in sorted({0, row.link_id or 0}):
             key = _count_key(each, link_id, providers)
             loads[key] += row.loads

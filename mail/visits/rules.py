@@ -4,15 +4,18 @@ A verdict is asked for twice: when the request is read from the spool, and once 
 of its message. The second answer stands, because what came after a click may give it away.
 """
 
+import math
 from typing import NamedTuple
 
 from mail.visits.agents import Manner
-from mail.visits.bursts import Recent
+from mail.visits.bursts import NOTHING_RECENT, Recent
 from mail.visits.names import Family, Kind, Reason, Visitor
 from mail.visits.request import RequestFacts
 
 AT_ONCE_SECONDS = 10
 SOON_SECONDS = 60
+# RFC 5321, section 4.5.3.2.6: how long a server may take to accept a mail, which a gateway may look at meanwhile.
+LONGEST_SECONDS = 600
 
 
 class MessageFacts(NamedTuple):
@@ -47,6 +50,11 @@ def classify(request: RequestFacts, at: float, message: MessageFacts | None, rec
         _of_open(request, at, message) if request.kind is Kind.OPEN else _of_click(request, at, message, recent)
     )
     return verdict or Verdict(Visitor.HUMAN, Reason.PERSON)
+
+
+def first_look(request: RequestFacts, at: float) -> Verdict:
+    """Return what a request says of who made it, before anything else is known."""
+    return classify(request, at, None, NOTHING_RECENT)
 
 
 def _by_name(request: RequestFacts) -> Verdict | None:
@@ -95,7 +103,11 @@ def _of_click(request: RequestFacts, at: float, message: MessageFacts | None, re
 
 
 def _seconds_after(message: MessageFacts, at: float) -> float:
-    return 0.0 if message.accepted_at is None else at - message.accepted_at
+    if message.accepted_at is None:
+        return 0.0
+    seconds = at - message.accepted_at
+    # A visit so long before shows that a clock was set back. Then the time says nothing.
+    return seconds if seconds >= -LONGEST_SECONDS else math.inf
 
 
 def _machine(reason: Reason) -> Verdict:

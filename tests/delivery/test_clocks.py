@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import re
 import socket
 import uuid
 from collections.abc import Iterator
@@ -10,8 +11,10 @@ from typing import Any
 
 import pytest
 from celery import current_app
+from django.apps import apps
 from django.conf import settings
 from django.db import connection
+from django.db.models import DateTimeField
 from django.utils import timezone
 from kombu import Connection
 
@@ -24,6 +27,7 @@ from delivery.outcomes import journal, recovery
 from delivery.outcomes.journal import Journal
 from delivery.tasks import deliver
 from tests.delivery.making import make_list, make_mailing, make_server
+from tests.oauth.making import make_account
 from words.texts import TRANSLATOR, translated
 
 pytestmark = pytest.mark.django_db
@@ -146,6 +150,47 @@ def test_what_waits_for_an_hour_goes_on_waiting_for_an_hour(marked: dt.datetime)
 
     deferred.refresh_from_db()
     assert deferred.due_at == marked - DAY + HOUR
+
+
+NOT_MOVED = {
+    "accounts.SignInLink.expires_at": "it works once, whatever the time",
+    "campaigns.Campaign.start_leased_until": "a lease further ahead than any lasts isn't believed",
+    "campaigns.HeadcountRequest.leased_until": "a lease further ahead than any lasts isn't believed",
+    "contacts.Contact.paused_until": "a person chose it",
+    "contacts.Suppression.expires_at": "a person chose it, or it is months ahead",
+    "delivery.Lane.expires_at": "moved with care for leases since the step",
+    "delivery.Mailing.waiting_until": "people read it, and it is written again",
+    "delivery.Message.due_at": "moved where its mailing isn't finished",
+    "delivery.Message.expires_at": "moved where its mailing isn't finished",
+    "feedback.Hook.previous_until": "an address that stays valid for longer holds nothing up",
+    "oauth.OAuthAccount.renewing_until": "it is the key of the renewal that is under way",
+}
+
+
+def test_every_wait_is_moved_when_the_clock_is_set_back_or_has_a_reason_not_to_be() -> None:
+    moved = {
+        f"{waits.model._meta.label}.{column}"
+        for waits in (*clock_steps.OWN_WAITS, *clock_steps.WAITS.values())
+        for column in waits.columns
+    }
+    found = {
+        f"{model._meta.label}.{field.name}"
+        for model in apps.get_models()
+        if not model._meta.label.startswith("axes.") and not hasattr(model, "history_id")
+        for field in model._meta.fields
+        if isinstance(field, DateTimeField) and re.search(r"until$|^(due|next|retry|expires)_", field.name)
+    }
+
+    assert found - moved == set(NOT_MOVED)
+
+
+def test_what_is_waited_for_is_moved_back_and_what_is_over_is_not(marked: dt.datetime) -> None:
+    account = make_account(retry_at=marked + HOUR, expires_at=marked - 2 * DAY)
+
+    clock_steps.follow(marked - DAY)
+
+    account.refresh_from_db()
+    assert (account.retry_at, account.expires_at) == (marked - DAY + HOUR, marked - 2 * DAY)
 
 
 def test_nothing_expires_because_the_clock_was_set_ahead(marked: dt.datetime) -> None:

@@ -8,9 +8,11 @@ import pytest
 from django.conf import settings
 
 from contacts.models import Contact
-from delivery.models import Mailing, Message
-from feedback.models import FirstVisit, PendingVisit, Visit, VisitCount
+from delivery import clock_steps
+from delivery.models import ClockMark, Mailing, Message
+from feedback.models import CountingGap, FirstVisit, PendingVisit, Visit, VisitCount
 from feedback.visits import verdicts
+from feedback.visits.counts import note_gap
 from feedback.visits.gather import gather_for_a_while
 from feedback.visits.spool import Line, spool_folder, written_line
 from feedback.visits.turn import take_turn
@@ -35,7 +37,7 @@ from tests.feedback.visits.making import (
 
 pytestmark = pytest.mark.django_db
 LATER = SENT_AT + dt.timedelta(hours=2)
-MINUTE = dt.timedelta(minutes=1)
+MINUTE, DAY = dt.timedelta(minutes=1), dt.timedelta(days=1)
 
 
 @pytest.fixture
@@ -330,6 +332,52 @@ def test_rows_with_hashes_are_gone_within_ten_minutes(mailing: Mailing) -> None:
     settle(LATER + 10 * MINUTE)
 
     assert not PendingVisit.objects.exists()
+
+
+def set_clock(before: dt.datetime, step: dt.timedelta) -> dt.datetime:
+    """Have the database's clock set by a step, and everybody notice; return the new time."""
+    clock_steps._last = None
+    ClockMark.objects.all().delete()
+    clock_steps.follow(before)
+    assert abs(clock_steps.follow(before + step) - step) < dt.timedelta(seconds=1)
+    return before + step
+
+
+@pytest.mark.parametrize("step", [-DAY, DAY, -2 * MINUTE, 2 * MINUTE], ids=["back", "ahead", "little back", "little"])
+def test_visits_wait_as_long_as_ever_whatever_is_done_to_the_clock(mailing: Mailing, step: dt.timedelta) -> None:
+    message, code = message_to(mailing), link_of(mailing)
+    arrive([click(message, code), click(message, code, agent="curl/8.5")], LATER)
+    settle(LATER)
+    assert verdicts_of(message) == [("click", "machine", "program")]
+
+    now = set_clock(LATER + MINUTE, step)
+    settle(now + 3 * MINUTE)
+    assert len(verdicts_of(message)) == 1
+    settle(now + 4 * MINUTE + dt.timedelta(seconds=2))
+
+    (by_person,) = message.visits.filter(visitor="human")
+    assert by_person.at <= now + 5 * MINUTE
+    assert not VisitCount.objects.filter(visitor="human", quarter_at__gt=now + 5 * MINUTE).exists()
+    settle(now + 9 * MINUTE + dt.timedelta(seconds=2))
+    assert not PendingVisit.objects.exists()
+
+
+def test_a_clock_that_was_ahead_and_is_put_right_makes_no_scanner_of_a_person(mailing: Mailing) -> None:
+    message = message_to(mailing)
+    at = SENT_AT - DAY + 10 * MINUTE
+    arrive([click(message, link_of(mailing), at)], at)
+
+    settle(at + 6 * MINUTE)
+
+    assert verdicts_of(message) == [("click", "human", "person")]
+
+
+def test_a_gap_of_a_clock_that_was_ahead_ends_when_the_clock_is_put_right(db: None) -> None:
+    note_gap(LATER)
+
+    now = set_clock(LATER + MINUTE, -DAY)
+
+    assert CountingGap.objects.get().ended_at == now - MINUTE
 
 
 def test_visits_are_judged_once_however_often_and_in_which_slices(
