@@ -7,6 +7,7 @@ from django.db import models, transaction
 
 from contacts.privacy.erasure import Subject
 from contacts.privacy.retention import SLICE_ROWS, RetentionRule, Slice
+from db.locks import take_turns
 from delivery.outcomes.visited import forget_first_visits
 from delivery.records import erasure
 from feedback.models import FirstVisit, PendingVisit, Visit
@@ -33,8 +34,9 @@ def export(subject: Subject) -> list[dict[str, Any]]:
 def erase(subject: Subject) -> int:
     """Delete the person's opens and clicks; return the number of visits.
 
-    Those that wait go first: a verdict that is given meanwhile ends before, so that its visit is found afterwards.
+    In turn with verdicts: one that is given meanwhile ends before, so that its visit is found here.
     """
+    take_turns("visits")
     messages = list(erasure.of_person(subject).values_list("pk", flat=True))
     PendingVisit.objects.filter(message__in=messages).delete()
     FirstVisit.objects.filter(message__in=messages).delete()

@@ -8,26 +8,27 @@ import datetime as dt
 import itertools
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Sum
 
 from db.costs import durable
+from db.locks import take_turns
 from delivery import clock
+from delivery.models import Message
 from feedback.models import GatheredFile, PendingVisit
 from feedback.visits import counts
-from feedback.visits.counts import CountKey
+from feedback.visits.counts import CountKey, First
 from feedback.visits.messages import groups_of, messages_of, places_of
 from feedback.visits.spool import Line, alone, finished, read_line, waiting_bytes
 from mail.links.levels import OFF
 from mail.links.tracking import GROUP, MESSAGE
-from mail.visits.bursts import NOTHING_RECENT
 from mail.visits.names import Kind, Visitor
 from mail.visits.request import RequestFacts
-from mail.visits.rules import classify
+from mail.visits.rules import first_look
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,10 @@ JUDGED_AFTER = dt.timedelta(minutes=5)  # What comes after a click may give it a
 ALIKE_SECONDS = 10  # Equal requests within so many seconds are one row.
 # Above this, what waits is only counted: five million lines of 100 bytes.
 MOST_WAITING_BYTES = 5_000_000 * 100
-MOST_OF_MESSAGE = 100  # Rows of one message that wait. More requests for it are only counted.
+# Requests that wait with their rows. Further ones are only counted.
+MOST_OF_MESSAGE = 100
+MOST_CLICKS_OF_NETWORK = 100  # On one link, where no message is known.
+MOST_OPENS_OF_NETWORK = 1_000  # Of one mailing. More than clicks, as an office may have one address.
 
 
 class _Event(NamedTuple):
@@ -98,10 +102,9 @@ def _gather_file(path: Path, read_clock: Callable[[], dt.datetime], end: float, 
 
 def _store(lines: Sequence[Line], now: dt.datetime, *, only_counts: bool) -> None:
     events = _events(lines, now)
-    kept = [] if only_counts else _within_limits(events)
+    kept, others = ([], events) if only_counts else _within_limits(events)
     PendingVisit.objects.bulk_create([_pending(event, now) for event in kept])
-    waiting = set(map(id, kept))
-    _count([event for event in events if id(event) not in waiting])
+    _count(others, now, are_named=not only_counts)
 
 
 def _events(lines: Sequence[Line], now: dt.datetime) -> list[_Event]:
@@ -142,25 +145,66 @@ def _events(lines: Sequence[Line], now: dt.datetime) -> list[_Event]:
     return events
 
 
-def _within_limits(events: Iterable[_Event]) -> list[_Event]:
-    """Return the events that become rows. Whoever repeats one link all day must not fill the database."""
-    events = list(events)
-    numbers = Counter(event.message_id for event in events if event.message_id is not None)
-    many = [message_id for message_id, number in numbers.items() if number > MOST_OF_MESSAGE // 10]
-    waiting = PendingVisit.objects.filter(message__in=many).order_by().values_list("message_id").annotate(Count("pk"))
-    used = Counter(dict(waiting))
-    kept = []
-    for event in events:
-        if event.message_id is not None:
-            used[event.message_id] += 1
-        if event.message_id is None or used[event.message_id] <= MOST_OF_MESSAGE:
-            kept.append(event)
-    return kept
+class _Source(NamedTuple):
+    """What the requests that a limit is about have in common: the message, or else the rest."""
+
+    message_id: int | None
+    mailing_id: int = 0
+    kind: str = ""
+    link_id: int | None = None
+    network: str = ""
+
+    @property
+    def most(self) -> int:
+        """The number of its requests that wait at most."""
+        if self.message_id is not None:
+            return MOST_OF_MESSAGE
+        return MOST_CLICKS_OF_NETWORK if self.kind == Kind.CLICK else MOST_OPENS_OF_NETWORK
+
+
+def _within_limits(events: Iterable[_Event]) -> tuple[list[_Event], list[_Event]]:
+    """Return the events that become rows, and those beyond a limit. An event may be divided between the two.
+
+    Whoever repeats one link all day must neither fill the database nor be called many people.
+    """
+    sources = [(_source(event), event) for event in events]
+    used = _waiting({source for source, _ in sources if source is not None})
+    kept, others = [], []
+    for source, event in sources:
+        loads = event.loads if source is None else max(0, min(event.loads, source.most - used[source]))
+        if source is not None:
+            used[source] += loads
+        if loads:
+            kept.append(event._replace(loads=loads))
+        if loads < event.loads:
+            others.append(event._replace(loads=event.loads - loads))
+    return kept, others
+
+
+def _source(event: _Event) -> _Source | None:
+    """Return what an event is limited by; None: nothing, as its network is unknown or it isn't called a person's."""
+    if event.message_id is not None:
+        return _Source(event.message_id)
+    visitor = first_look(event.facts, event.at.timestamp()).visitor
+    if not event.network or visitor is not Visitor.HUMAN:
+        return None
+    return _Source(None, event.mailing_id, event.facts.kind.value, event.link_id, event.network)
+
+
+def _waiting(sources: Collection[_Source]) -> Counter[_Source]:
+    """Return how many requests of these sources wait in rows. Those of a person may lose their name meanwhile."""
+    rows = PendingVisit.objects.order_by()
+    of_messages = rows.filter(message__in={source.message_id for source in sources} - {None})
+    used = Counter({_Source(pk): loads for pk, loads in of_messages.values_list("message_id").annotate(Sum("loads"))})
+    of_networks = rows.filter(network__in={source.network for source in sources} - {""})
+    for *of, loads in of_networks.values_list("mailing_id", "kind", "link_id", "network").annotate(Sum("loads")):
+        used[_Source(None, *of)] = loads
+    return used
 
 
 def _pending(event: _Event, now: dt.datetime) -> PendingVisit:
     # A machine stays one, whatever comes. Everything else waits for its neighbours, however late it was gathered.
-    is_final = classify(event.facts, event.at.timestamp(), None, NOTHING_RECENT).is_final
+    is_final = first_look(event.facts, event.at.timestamp()).is_final
     return PendingVisit(
         mailing_id=event.mailing_id,
         server_name=event.server_name,
@@ -175,16 +219,33 @@ def _pending(event: _Event, now: dt.datetime) -> PendingVisit:
     )
 
 
-def _count(events: Iterable[_Event]) -> None:
-    """Count events at once and without the person. Nobody is called human whose neighbours were not looked at."""
+def _count(events: Iterable[_Event], now: dt.datetime, *, are_named: bool) -> None:
+    """Count events at once. Nobody is called human whose neighbours were not looked at.
+
+    :param are_named: whether it is noted whose they may have been, so that segments call none of these people silent.
+    """
     loads: Counter[CountKey] = Counter()
+    firsts: dict[First, CountKey] = {}
     for event in events:
-        verdict = classify(event.facts, event.at.timestamp(), None, NOTHING_RECENT)
+        verdict = first_look(event.facts, event.at.timestamp())
         visitor = Visitor.MACHINE if verdict.is_final else Visitor.UNKNOWN
-        for link_id in {0, event.link_id or 0}:
+        is_personal = are_named and event.message_id is not None
+        for link_id in sorted({0, event.link_id or 0}):
             key = CountKey(
                 *(event.mailing_id, counts.quarter_of(event.at), event.facts.kind.value, link_id, visitor.value),
-                *(event.facts.family.value, event.server_name, "", False),
+                *(event.facts.family.value, event.server_name, "", is_personal),
             )
             loads[key] += event.loads
-    counts.add(loads, {})
+            if is_personal:
+                firsts.setdefault(First(event.message_id or 0, event.facts.kind.value, link_id, visitor.value), key)
+    counts.add(loads, Counter(firsts[first] for first in _note_first(firsts, now)))
+
+
+def _note_first(firsts: Collection[First], now: dt.datetime) -> set[First]:
+    """Note first visits, but for people who are erased; return those that were not known before."""
+    if not firsts:
+        return set()
+    take_turns("visits")  # An erasure takes one, too: it ended before, or finds what is noted here.
+    there = Message.objects.filter(pk__in={first.message_id for first in firsts}, contact__isnull=False)
+    ids = set(there.values_list("pk", flat=True))
+    return counts.note_first([first for first in firsts if first.message_id in ids], now)

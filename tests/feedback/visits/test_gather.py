@@ -4,6 +4,7 @@ import datetime as dt
 import fcntl
 import os
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,15 @@ import pytest
 from delivery import clock
 from delivery.health import readiness
 from delivery.health.readiness import WorkersSeen
-from delivery.models import Installation, Mailing
-from feedback.models import CountingGap, GatheredFile, PendingVisit, Visit, VisitCount
+from delivery.models import Installation, Mailing, Message
+from feedback.models import CountingGap, FirstVisit, GatheredFile, PendingVisit, Visit, VisitCount
 from feedback.visits import gather as gather_module
 from feedback.visits import turn
 from feedback.visits.counts import note_gap
 from feedback.visits.gather import gather_for_a_while
 from feedback.visits.spool import Line, Spool, alone, finished, spool_folder, written_line
 from feedback.visits.turn import StandIn, take_turn, uncounted
+from feedback.visits.verdicts import judge_for_a_while
 from mail.links.tracking import GROUP, MESSAGE, Token
 from mail.visits.agents import Manner
 from mail.visits.names import Family, Kind
@@ -40,6 +42,7 @@ from tests.feedback.visits.making import (
 
 pytestmark = pytest.mark.django_db(transaction=True)
 OPENED = RequestFacts(Kind.OPEN, Manner.READER, Family.CHROME, False, False, False)
+CLICKED = OPENED._replace(kind=Kind.CLICK)
 
 
 @pytest.fixture
@@ -61,6 +64,10 @@ def write(folder: Path, name: str, lines: list[bytes]) -> Path:
 
 def opened(message_id: int, at: int | None = None, network: str = "n") -> bytes:
     return written_line(Line(at or int(time.time()), Token(MESSAGE, message_id), "", OPENED, network))
+
+
+def clicked(message_id: int, code: str, at: int, network: str = "n") -> bytes:
+    return written_line(Line(at, Token(MESSAGE, message_id), code, CLICKED, network))
 
 
 def test_what_was_answered_waits_for_its_verdict_and_the_file_is_gone(mailing: Mailing) -> None:
@@ -269,17 +276,132 @@ def test_a_token_with_the_code_of_another_mailing_counts_nowhere(mailing: Mailin
 def test_a_link_that_is_asked_for_all_day_fills_no_table(mailing: Mailing, monkeypatch: pytest.MonkeyPatch) -> None:
     message = message_to(mailing)
     at = int(time.time()) // 10 * 10
-    same = [opened(message.pk, at) for _ in range(900)]
-    many = [opened(message.pk, at, f"network {number}") for number in range(900)]
+    same = [opened(message.pk, at) for _ in range(60)]
+    many = [opened(message.pk, at, f"network {number}") for number in range(1_740)]
 
     write(spool_folder(), "a", [*same, *many])
     gather_for_a_while(spool_folder(), now, 60)
 
-    assert PendingVisit.objects.count() == gather_module.MOST_OF_MESSAGE
-    waiting = sum(PendingVisit.objects.values_list("loads", flat=True))
+    assert sorted(PendingVisit.objects.values_list("loads", flat=True)) == [1] * 40 + [60]
     (count,) = VisitCount.objects.all()
-    assert (count.visitor, count.is_personal, count.people) == ("unknown", False, 0)
-    assert waiting + count.loads == 1_800
+    assert (count.visitor, count.people, count.loads) == ("unknown", 1, 1_700)
+
+
+def loads_that_wait() -> int:
+    return sum(PendingVisit.objects.values_list("loads", flat=True))
+
+
+def loads_only_counted() -> dict[tuple[str, int, str], int]:
+    """Return the loads that were counted so far, by kind, link and visitor."""
+    found: Counter[tuple[str, int, str]] = Counter()
+    for kind, link_id, visitor, loads in VisitCount.objects.values_list("kind", "link_id", "visitor", "loads"):
+        found[kind, link_id, visitor] += loads
+    return dict(found)
+
+
+def first_visits() -> set[tuple[int, int, str]]:
+    return set(FirstVisit.objects.values_list("message_id", "link_id", "visitor"))
+
+
+def test_equal_requests_count_one_by_one_towards_the_limit(mailing: Mailing) -> None:
+    """A loop on one link is a row within ten seconds, and no more people for that."""
+    message, other, code = message_to(mailing), message_to(mailing, "bea@example.net"), link_of(mailing)
+    link = mailing.tracked_links.get().pk
+    at = int(time.time()) // 10 * 10
+
+    write(spool_folder(), "a", [clicked(message.pk, code, at)] * 900 + [clicked(other.pk, code, at)] * 3)
+    gather_for_a_while(spool_folder(), now, 60)
+
+    waiting = dict(PendingVisit.objects.values_list("message_id", "loads"))
+    assert waiting == {message.pk: gather_module.MOST_OF_MESSAGE, other.pk: 3}
+    assert loads_only_counted() == {("click", 0, "unknown"): 800, ("click", link, "unknown"): 800}
+    # Who comes after a loop isn't said to have clicked nothing.
+    assert first_visits() == {(message.pk, 0, "unknown"), (message.pk, link, "unknown")}
+    assert sum(VisitCount.objects.filter(link_id=0).values_list("people", flat=True)) == 1
+
+
+def test_the_limit_holds_from_turn_to_turn_however_few_come_in_each(mailing: Mailing) -> None:
+    message, code = message_to(mailing), link_of(mailing)
+    at = int(time.time()) // 10 * 10
+
+    for turn_number in range(30):
+        write(spool_folder(), f"a{turn_number}", [clicked(message.pk, code, at - 270 + 9 * turn_number)] * 7)
+        gather_for_a_while(spool_folder(), now, 60)
+
+    assert loads_that_wait() == gather_module.MOST_OF_MESSAGE
+    assert loads_only_counted()["click", 0, "unknown"] == 30 * 7 - gather_module.MOST_OF_MESSAGE
+
+
+def test_a_program_beyond_the_limit_that_names_itself_stays_a_machine(mailing: Mailing) -> None:
+    message = message_to(mailing)
+    curl = OPENED._replace(manner=Manner.PROGRAM, family=Family.PROGRAM)
+    line = written_line(Line(int(time.time()), Token(MESSAGE, message.pk), "", curl, "n"))
+
+    write(spool_folder(), "a", [line] * 150)
+    gather_for_a_while(spool_folder(), now, 60)
+
+    assert loads_only_counted() == {("open", 0, "machine"): 50}
+    assert first_visits() == {(message.pk, 0, "machine")}
+
+
+def test_a_loop_leaves_nothing_of_a_person_who_is_erased_meanwhile(
+    mailing: Mailing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message, code = message_to(mailing), link_of(mailing)
+    real = gather_module._note_first
+
+    def be_late(*args: Any) -> Any:
+        Message.objects.update(contact=None)
+        return real(*args)
+
+    monkeypatch.setattr(gather_module, "_note_first", be_late)
+    write(spool_folder(), "a", [clicked(message.pk, code, int(time.time()))] * 300)
+    gather_for_a_while(spool_folder(), now, 60)
+
+    assert loads_only_counted()["click", 0, "unknown"] == 200
+    assert first_visits() == set()
+    assert not VisitCount.objects.filter(people__gt=0).exists()
+
+
+@pytest.mark.parametrize("token", [MESSAGE, GROUP])
+@pytest.mark.parametrize("is_click", [True, False])
+def test_a_loop_without_a_name_is_no_crowd_either(mailing: Mailing, token: str, is_click: bool) -> None:
+    """The token of a message whose reader doesn't agree, and that of a whole mailing."""
+    message, code = message_to(mailing, consent="unset"), link_of(mailing)
+    group_of(mailing)
+    number = message.pk if token == MESSAGE else mailing.tracked_mailings.get().pk
+    facts = CLICKED if is_click else OPENED
+    most = gather_module.MOST_CLICKS_OF_NETWORK if is_click else gather_module.MOST_OPENS_OF_NETWORK
+    at = int(time.time()) // 10 * 10
+
+    def ask_often(name: str, network: str, times: int) -> None:
+        line = written_line(Line(at, Token(token, number), code if is_click else "", facts, network))
+        write(spool_folder(), name, [line] * times)
+        gather_for_a_while(spool_folder(), now, 60)
+
+    ask_often("a", "loop", most - 10)
+    ask_often("b", "loop", 500)
+    ask_often("c", "another", 5)
+
+    assert first_visits() == set()
+    assert loads_that_wait() == most + 5
+    assert loads_only_counted()[facts.kind.value, 0, "unknown"] == 490
+
+
+def test_an_agreement_that_is_taken_back_during_a_loop_makes_no_crowd_of_it(mailing: Mailing) -> None:
+    message, code = message_to(mailing), link_of(mailing)
+    at = int(time.time()) // 10 * 10
+    lines = [clicked(message.pk, code, at)] * 300
+
+    write(spool_folder(), "a", lines)
+    gather_for_a_while(spool_folder(), now, 60)
+    message.contact.__class__.objects.update(click_tracking="none")
+    write(spool_folder(), "b", lines)
+    gather_for_a_while(spool_folder(), now, 60)
+    judge_for_a_while(lambda: now() + dt.timedelta(minutes=6), 60)
+
+    counted = {visitor: loads for (_, link_id, visitor), loads in loads_only_counted().items() if not link_id}
+    assert counted == {"human": gather_module.MOST_OF_MESSAGE, "unknown": 500}
 
 
 def test_more_than_five_million_lines_are_only_counted(mailing: Mailing, monkeypatch: pytest.MonkeyPatch) -> None:
