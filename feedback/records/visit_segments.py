@@ -3,7 +3,7 @@
 People are known by name only where they agreed to it. So each condition has three outcomes: met, not met and not known.
 A person's visits to a campaign are known if they agree now, agreed before the campaign began, and the campaign and the
 installation count personally, without a gap since. Only people count; a visit of unknown origin makes the person not
-known, unless the condition counts it. So does a link that could be followed unseen.
+known, unless the condition counts it. So does a link that could be followed unseen, and a visit that isn't judged yet.
 """
 
 import datetime as dt
@@ -24,7 +24,7 @@ from contacts.segments.comparisons import Moment
 from contacts.segments.conditions import Condition, ConditionField, Operator, Parameter
 from contacts.segments.query import ConditionKind
 from delivery.models import Mailing, Message, TrackedLink, TrackedTarget
-from feedback.models import CountingGap, FirstVisit, Visit
+from feedback.models import CountingGap, FirstVisit, PendingVisit, Visit
 from feedback.records.segment_fields import HEADING
 from installation.site import site
 from mail.links import levels
@@ -199,6 +199,7 @@ def _outcome(condition: Condition, moment: Moment) -> Coalesce:
             Q(Exists(visits)) & Q(Exists(asked_visits)) if _names_link(values) else Q(Exists(visits)),
             then=_VISITED if "counted" in values else Case(When(Exists(people), then=_VISITED), default=_UNCLEAR),
         ),
+        When(Exists(_waiting(kind, values, links)), then=_UNCLEAR),
         When(~is_asked, then=_NOTHING),
         When(_is_counted(moment) & is_agreed & ~Q(mailing__in=unseen.values("mailing")), then=_SILENT),
         default=_UNCLEAR,
@@ -268,8 +269,22 @@ def _visits(
         return Visit.objects.filter(message=OuterRef("pk"), at__gte=since, kind=kind, visitor__in=visitors)
     visits = FirstVisit.objects.filter(message=OuterRef("pk"), kind=kind, visitor__in=visitors)
     if links is not None and _names_link(values):
-        return visits.filter(link_id__in=links.filter(mailing=OuterRef(OuterRef("mailing"))).values("pk"))
+        return visits.filter(link_id__in=_of_outer_message(links))
     return visits.filter(link_id=0)
+
+
+def _waiting(kind: Kind, values: Values, links: QuerySet[TrackedLink] | None) -> QuerySet[PendingVisit]:
+    """Return the visits of the outer query's message that a condition may be about once they are judged."""
+    waiting = PendingVisit.objects.filter(message=OuterRef("pk"), is_judged=False)
+    if kind == Kind.OPEN:  # A click tells that a person opened what a program loaded.
+        return waiting
+    waiting = waiting.filter(kind=kind)
+    return waiting.filter(link__in=_of_outer_message(links)) if links is not None and _names_link(values) else waiting
+
+
+def _of_outer_message(links: QuerySet[TrackedLink]) -> QuerySet[TrackedLink, int]:
+    """Return the ids of those links that are in the mail of the message around the visits."""
+    return links.filter(mailing=OuterRef(OuterRef("mailing"))).values_list("pk", flat=True)
 
 
 def _is_counted(moment: Moment) -> Q:

@@ -18,7 +18,7 @@ from contacts.models import ConsentEvent, Contact
 from contacts.segments import query
 from contacts.segments.conditions import ConditionsInvalid, Group, describe
 from delivery.models import Mailing, Message, TrackedLink, TrackedTarget
-from feedback.models import FirstVisit, Visit
+from feedback.models import FirstVisit, PendingVisit, Visit
 from feedback.visits.counts import note_gap
 
 NOW = dt.datetime(2026, 11, 30, 23, 59, 30, tzinfo=dt.UTC)
@@ -77,6 +77,22 @@ def visit(message: Message, days: float, kind: str = "click", visitor: str = "hu
         FirstVisit.objects.get_or_create(
             message=message, kind=kind, link_id=link_id, visitor=visitor, defaults={"at": at}
         )
+
+
+def wait(message: Message, days: float, kind: str = "click", link: int = 1, **more: Any) -> PendingVisit:
+    """Store a visit that waits for its verdict."""
+    place = TrackedLink.objects.get(mailing=message.mailing, position=link) if kind == "click" else None
+    return PendingVisit.objects.create(
+        mailing=message.mailing,
+        message=message,
+        link=place,
+        kind=kind,
+        facts=[kind, "reader", "chrome", False, False, False],
+        loads=1,
+        at=days_ago(days),
+        due_at=days_ago(days) + dt.timedelta(minutes=5),
+        **more,
+    )
 
 
 def found(asked: dict[str, Any], match: str = "all") -> str:
@@ -225,6 +241,48 @@ def test_nobody_is_called_silent_who_could_have_clicked_while_nobody_was_counted
 
     assert found({"field": "clicks", "operator": "clicked_not"}) == expected
     assert found({"field": "opens", "operator": "opened_not"}) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"field": "clicks", "operator": "clicked"}, "a|bcdeg"),
+        ({"field": "clicks", "operator": "clicked_not"}, "f|bcdeg"),
+        ({"field": "clicks", "operator": "clicked_not", "counted": "unknown"}, "f|bcde"),
+        ({"field": "clicks", "operator": "clicked_not", "label": "read"}, "afg|bcde"),
+        ({"field": "clicks", "operator": "clicked_not", "label": "buy"}, "bf|cdeg"),
+        ({"field": "clicks", "operator": "since_not", "date": "2026-11-15"}, "f|bcdeg"),
+        ({"field": "clicks", "operator": "latest_not", "number": 1}, "f|bcdeg"),
+        ({"field": "opens", "operator": "opened_not"}, "fg|abcde"),
+    ],
+)
+def test_whose_click_waits_for_its_verdict_is_not_called_silent(
+    sale: Campaign, asked: dict[str, Any], expected: str
+) -> None:
+    message = {each.contact.email[0]: each for each in Message.objects.select_related("contact") if each.contact}
+    wait(message["b"], 0, link=2)
+    wait(message["a"], 0)  # Clicked before: nothing that comes changes it.
+    for letter in "af":
+        wait(message[letter], 0, is_judged=True)
+
+    assert found(asked) == expected
+
+
+def test_an_open_that_waits_says_nothing_of_clicks(sale: Campaign) -> None:
+    wait(Message.objects.get(contact__email__startswith="bea"), 0, kind="open")
+
+    assert found({"field": "clicks", "operator": "clicked_not"}) == "bf|cdeg"
+    assert found({"field": "opens", "operator": "opened_not"}) == "afg|bcde"
+
+
+def test_a_click_in_older_mail_that_waits_may_be_one_since(db: None) -> None:
+    old, new, bea = campaign("Old", 60, links=TWO), campaign("New", 10, links=TWO), person("bea")
+    message = send(old, bea, 60)
+    send(new, bea, 10)
+
+    wait(message, 0)
+
+    assert found({"field": "clicks", "operator": "since_not", "date": "2026-11-10"}) == "|b"
 
 
 def test_one_campaign_that_nobody_could_see_makes_the_person_not_known(sale: Campaign) -> None:
@@ -411,7 +469,13 @@ def test_the_builder_says_how_many_are_not_known(sale: Campaign, client: Client,
 @pytest.mark.parametrize("outcome", ["meet", "unknown"])
 def test_what_grows_with_the_mail_is_looked_up_by_person(sale: Campaign, outcome: str) -> None:
     """No condition reads all messages, visits or consents: each is found in an index."""
-    growing = {"delivery_message", "feedback_firstvisit", "feedback_visit", "contacts_consentevent"}
+    growing = {
+        "delivery_message",
+        "feedback_firstvisit",
+        "feedback_visit",
+        "feedback_pendingvisit",
+        "contacts_consentevent",
+    }
     seen: set[str] = set()
     crowd = Contact.objects.bulk_create(
         Contact(email=f"x{number}@example.com", email_key=f"x{number}@example.com", click_tracking="yes")
@@ -428,6 +492,12 @@ def test_what_grows_with_the_mail_is_looked_up_by_person(sale: Campaign, outcome
         ]
         FirstVisit.objects.bulk_create(visits)
         Visit.objects.bulk_create(Visit(message=each.message, kind="click", visitor="human", at=NOW) for each in visits)
+        PendingVisit.objects.bulk_create(
+            PendingVisit(
+                mailing=about.mailing, message=each.message, kind="click", facts=[], loads=1, at=NOW, due_at=NOW
+            )
+            for each in visits
+        )
     ConsentEvent.objects.bulk_create(
         ConsentEvent(contact=each, topic="clicks", status="yes", method="form", at=NOW) for each in crowd
     )
