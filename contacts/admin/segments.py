@@ -106,8 +106,8 @@ class SegmentAdmin(SummarisedDeletion, ModelAdmin):
         counted = sentence % {"count": f"{number:,}", "total": f"{total:,}"}
         if unknown:
             more = ngettext(
-                "%(count)s more is not known: not counted by name, or the visit may be a program's.",
-                "%(count)s more are not known: not counted by name, or the visits may be a program's.",
+                "%(count)s more is not known: a visit may not be stored by name, still be judged, or be a program's.",
+                "%(count)s more are not known: visits may not be stored by name, still be judged, or be a program's.",
                 unknown,
             )
             counted += " " + more % {"count": f"{unknown:,}"}

@@ -78,12 +78,22 @@ def uncounted_links(level: Level, links: Iterable[Link]) -> Iterator[Finding]:
     """M15: links that go out as they are written, and are not counted."""
     if level == levels.OFF:
         return
+    links = list(links)
     by_reason: dict[str, list[str]] = {}
     for link in links:
         by_reason.setdefault(link.why_not, []).append(link.label or link.url)
     for reason, sentence in WHY_NOT.items():
         if names := list(dict.fromkeys(by_reason.get(reason, ()))):
             yield found("M15", INFORM, str(sentence) % {"links": _listed(names)})
+    if level == levels.PERSONAL and (unseen := [link for link in links if link_targets.leads_unseen(link)]):
+        names = list(dict.fromkeys(link.label or link.url for link in unseen))
+        yield found(
+            "M15",
+            INFORM,
+            _("Segments won't know who did not click this campaign, because of uncounted links: %(links)s.")
+            % {"links": _listed(names)},
+            _("Ask for the text of a counted link instead, to find who did not click that one."),
+        )
 
 
 def _listed(names: Sequence[str]) -> str:

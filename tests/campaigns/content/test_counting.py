@@ -230,6 +230,29 @@ def test_links_that_are_not_counted_are_named(campaign: Campaign, server: SmtpSe
     ]
 
 
+@pytest.mark.parametrize("level", ["off", "anonymous", "personal"])
+@pytest.mark.parametrize(
+    ("link", "is_seen"),
+    [
+        ('<a href="https://example.com/{{ first_name }}">Your page</a>', False),
+        ('<a href="https://example.com/" data-track="off">Your page</a>', False),
+        ('<a href="#top" data-track="off">Your page</a><a href="{{ unsubscribe_url }}">Leave</a>', True),
+    ],
+)
+def test_the_review_says_when_segments_will_not_know_who_did_not_click(
+    campaign: Campaign, server: SmtpServer, level: str, link: str, is_seen: bool
+) -> None:
+    """As segments do afterwards: of an anonymous campaign nobody expects them to."""
+    allow(level)
+    ContactList.objects.update(tracking="personal")
+    campaign.html = f'{link}<a href="https://example.com/">Shop</a>'
+
+    said = [sentence for sentence in told(campaign) if "did not click" in sentence]
+
+    assert bool(said) == (level == "personal" and not is_seen)
+    assert all("Your page" in sentence for sentence in said)
+
+
 @pytest.mark.parametrize(
     ("html", "named"), [("", ""), ('<a href="https://example.com/{{ last_name }}">Your page</a>', "“Your page”, ")]
 )
