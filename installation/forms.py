@@ -8,8 +8,9 @@ from django.utils.translation import gettext as _
 
 from adminpages.text_fields import RefusesControls
 from installation.models import SiteSettings
-from installation.site import from_environment
+from installation.site import from_environment, site
 from mail.addresses import AddressInvalid, parse_mailbox
+from mail.links.levels import PERSONAL
 from mail.visits.gateways import Networks
 from words import time_zones
 from words.texts import translated
@@ -68,6 +69,12 @@ class SiteSettingsForm(RefusesControls, forms.ModelForm):  # type: ignore[type-a
             if settings.TRACKING_LEVEL:
                 usual_level = from_configuration(levels(environment.tracking).label)
             self.fields["tracking"].choices = [("", usual_level), *levels.choices]  # type: ignore[attr-defined]
+            if site().tracking == PERSONAL:
+                lost = _(
+                    "A lower level spoils the past: segments will never know who did not open or click campaigns that"
+                    " began before, even if you choose Personal again."
+                )
+                self.fields["tracking"].help_text = f"{self.fields['tracking'].help_text} {lost}"
 
     @property
     def time_zone_names(self) -> tuple[str, ...]:

@@ -94,6 +94,22 @@ def test_a_saved_level_of_opens_and_clicks_holds(boss: Client, settings: Any, le
     assert site().tracking == level
 
 
+@pytest.mark.parametrize("level", ["", "off", "anonymous", "personal"])
+@pytest.mark.parametrize("is_saved", [True, False])
+def test_what_a_lower_level_costs_is_said_at_the_field_while_there_is_something_to_lose(
+    boss: Client, settings: Any, level: str, is_saved: bool
+) -> None:
+    settings.TRACKING_LEVEL = "" if is_saved else level
+    if is_saved:
+        SiteSettings.objects.create(pk=1, tracking=level)
+
+    field = boss.get(PAGE).context["adminform"].form.fields["tracking"]
+
+    usual = str(SiteSettings._meta.get_field("tracking").help_text)
+    added = field.help_text.removeprefix(usual)
+    assert ("did not open or click" in added) == (level == "personal")
+
+
 def test_saved_networks_of_gateways_win_over_the_environment_s_until_the_field_is_cleared(
     boss: Client, settings: Any
 ) -> None:
