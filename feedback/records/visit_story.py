@@ -1,7 +1,9 @@
 """The opens and clicks of a person on the contact page: what people did is told plainly, and programs quietly."""
 
 import datetime as dt
+from collections.abc import Sequence
 
+from django.db.models import Min
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
@@ -9,6 +11,7 @@ from contacts.consent import tracking
 from contacts.models import Contact
 from contacts.privacy.contact_page import Section
 from feedback.models import Visit
+from feedback.records.visits import opens_by_click
 from mail.visits.names import REASON_TITLES, VISITOR_TITLES, Kind, Visitor
 from words.texts import translated
 
@@ -24,7 +27,8 @@ def visits_of(contact: Contact, request: HttpRequest, now: dt.datetime) -> Secti
     """
     if not request.user.has_perm("feedback.view_feedback"):
         return None
-    kinds = [kind for kind, field in KINDS.items() if getattr(contact, field) == tracking.YES]
+    agreed = {field for field in KINDS.values() if getattr(contact, field) == tracking.YES}
+    kinds = [kind for kind, field in KINDS.items() if field in agreed]
     rows = Visit.objects.filter(message__contact=contact, message__copy_of=None, kind__in=kinds)
     before = request.GET.get("visits_before", "")
     if before.isascii() and before.isdecimal() and int(before[:20]) <= LARGEST:
@@ -33,7 +37,11 @@ def visits_of(contact: Contact, request: HttpRequest, now: dt.datetime) -> Secti
         before = ""
     # One more than shown, to see whether there are others.
     found = list(rows.select_related("message__mailing", "link").order_by("-pk")[: SHOWN + 1])
-    shown = [{"at": visit.at, "told": _told(visit), "aside": _aside(visit)} for visit in found[:SHOWN]]
+    proofs = _proofs_of_opens(found[:SHOWN]) if KINDS[Kind.OPEN] in agreed else set()
+    shown = [
+        {"at": visit.at, "told": _told(visit), "aside": _aside(visit), "is_proof": visit.pk in proofs}
+        for visit in found[:SHOWN]
+    ]
     next_before = found[SHOWN - 1].pk if len(found) > SHOWN else None
     return Section(
         "visits",
@@ -41,6 +49,14 @@ def visits_of(contact: Contact, request: HttpRequest, now: dt.datetime) -> Secti
         "feedback/visit_story.html",
         {"found": shown, "next_before": next_before, "before": before, "contact": contact},
     )
+
+
+def _proofs_of_opens(visits: Sequence[Visit]) -> set[int]:
+    """Return those of the visits that are the first click of a message whose open is only known by it."""
+    messages = {visit.message_id for visit in visits if (visit.kind, visit.visitor) == (Kind.CLICK, Visitor.HUMAN)}
+    inferred = opens_by_click().filter(message__in=messages).values("message")
+    clicks = Visit.objects.filter(message__in=inferred, kind=Kind.CLICK.value, visitor=Visitor.HUMAN.value)
+    return set(clicks.order_by().values("message").annotate(first=Min("pk")).values_list("first", flat=True))
 
 
 def _told(visit: Visit) -> str:

@@ -1,9 +1,11 @@
 """Opens and clicks of a person: their export, their erasure, and their end after the time of retention. Counts stay."""
 
 import datetime as dt
+from operator import itemgetter
 from typing import Any
 
 from django.db import models, transaction
+from django.db.models import Exists, OuterRef, QuerySet
 
 from contacts.privacy.erasure import Subject
 from contacts.privacy.retention import SLICE_ROWS, RetentionRule, Slice
@@ -11,13 +13,33 @@ from db.locks import take_turns
 from delivery.outcomes.visited import forget_first_visits
 from delivery.records import erasure
 from feedback.models import FirstVisit, PendingVisit, Visit
-from mail.visits.names import Kind, Visitor
+from mail.visits.names import Kind, Reason, Visitor
+
+
+def opens_by_click() -> QuerySet[FirstVisit]:
+    """Return the opens by people that are known by a click alone: programs had loaded the pixel."""
+    opens = Visit.objects.filter(message=OuterRef("message"), kind=Kind.OPEN.value, visitor=Visitor.HUMAN.value)
+    counted = FirstVisit.objects.filter(kind=Kind.OPEN.value, link_id=0, visitor=Visitor.HUMAN.value)
+    return counted.exclude(Exists(opens))
 
 
 def export(subject: Subject) -> list[dict[str, Any]]:
     """Return the person's opens and clicks, oldest first."""
-    visits = Visit.objects.filter(message__in=erasure.of_person(subject).values("pk"))
-    return [
+    messages = erasure.of_person(subject).values("pk")
+    visits = Visit.objects.filter(message__in=messages)
+    inferred = [
+        {
+            "at": first.message.first_opened_at or first.at,
+            "kind": first.kind,
+            "mailing": first.message.mailing.name,
+            "link": "",
+            "by": "person",
+            "because": Reason.CLICKED.value,
+            "program": "",
+        }
+        for first in opens_by_click().filter(message__in=messages).select_related("message__mailing").order_by("pk")
+    ]
+    stored = [
         {
             "at": visit.at,
             "kind": visit.kind,
@@ -29,6 +51,7 @@ def export(subject: Subject) -> list[dict[str, Any]]:
         }
         for visit in visits.select_related("message__mailing", "link").order_by("at", "pk")
     ]
+    return sorted(inferred + stored, key=itemgetter("at"))
 
 
 def erase(subject: Subject) -> int:

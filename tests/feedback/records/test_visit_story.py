@@ -8,13 +8,15 @@ from django.test import Client
 from django.urls import reverse
 
 from contacts.models import Contact
+from contacts.privacy.erasure import PERSONAL_DATA, subject_at
 from delivery.models import Mailing, Message, TrackedLink
-from feedback.models import Visit
+from feedback.models import FirstVisit, Visit
 
 pytestmark = pytest.mark.django_db
 
 AT = dt.datetime(2026, 3, 3, 14, 20, tzinfo=dt.UTC)
 LABEL = "<b>Buy</b> now"
+INFERRED = "Opened: inferred from the click"
 
 
 @pytest.fixture
@@ -70,6 +72,50 @@ def test_who_took_a_consent_back_is_no_longer_named(ada: Client, message: Messag
 
     assert "Clicked Winter sale" not in page
     assert "Opened Winter sale" in page
+
+
+def infer_open(message: Message) -> None:
+    """Note that the person opened the message, as judging does when a click follows what a program loaded."""
+    FirstVisit.objects.create(message=message, kind="open", visitor="human", at=AT)
+
+
+def test_an_open_that_only_a_click_tells_of_is_said_once_beside_the_first_click(ada: Client, message: Message) -> None:
+    visit(message, "open", "machine", "apple privacy")
+    visit(message, "click", link=LABEL)
+    visit(message, "click", link=LABEL)
+    assert message.contact is not None
+    assert INFERRED not in page_of(ada, message.contact)
+
+    infer_open(message)
+    page = page_of(ada, message.contact)
+    assert page.count(INFERRED) == 1
+    assert page.index(INFERRED) > page.rindex("Clicked Winter sale")  # The newest comes first.
+
+    Contact.objects.filter(pk=message.contact.pk).update(open_tracking="none")
+    assert INFERRED not in page_of(ada, message.contact)
+
+
+def test_an_open_that_is_a_visit_of_its_own_is_not_inferred(ada: Client, message: Message) -> None:
+    visit(message, "open")
+    visit(message, "click", link=LABEL)
+    infer_open(message)
+
+    assert INFERRED not in page_of(ada, message.contact)
+
+
+def test_an_open_that_only_a_click_tells_of_is_in_the_person_s_copy(message: Message) -> None:
+    visit(message, "open", "machine", "apple privacy")
+    visit(message, "click", link=LABEL)
+    infer_open(message)
+    Message.objects.update(first_opened_at=AT - dt.timedelta(hours=1))
+
+    copy = PERSONAL_DATA["feedback"].export(subject_at("ann@example.com"))["opens and clicks"]
+
+    assert [(each["at"], each["kind"], each["by"], each["because"]) for each in copy] == [
+        (AT - dt.timedelta(hours=1), "open", "person", "clicked"),
+        (AT, "open", "machine", "apple privacy"),
+        (AT, "click", "person", "person"),
+    ]
 
 
 def test_only_the_person_s_own_visits_are_told(ada: Client, message: Message) -> None:
