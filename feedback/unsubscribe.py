@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Max, QuerySet
 
-from contacts.consent import changes, suppressed
+from contacts.consent import changes, decisions, suppressed
 from contacts.models import ConsentEvent, ContactList, Subscription, Suppression
 from delivery.content import tokens
 from delivery.models import Mailing, Message
@@ -169,14 +169,23 @@ def _changed_something(message: Message, now: dt.datetime) -> bool:
     )
 
 
-def undo(message: Message, now: dt.datetime, network: str = "") -> bool:
+def stamp_of(message: Message) -> str:
+    """Return the stamp of what the person decided last, for the page that offers to undo."""
+    return decisions.stamp_of(message.contact_id, _keys(message))
+
+
+def undo(message: Message, stamp: str, now: dt.datetime, network: str = "") -> bool:
     """Undo exactly the changes of unsubscribing through this message; False if there are none.
 
     Lists that they were not on before, or left in another way, stay as they are.
+
+    :param stamp: that of the page. If the person decided anything since, nothing is undone.
     """
     if is_test(message) or is_copy(message):
         return False
     with transaction.atomic():
+        if not decisions.is_newest(stamp, message.contact_id, _keys(message)):
+            return False
         moments = list(_undoable(message, now).values_list("received_at", flat=True))
         if not moments or not _undoable(message, now).update(undone_at=now):
             return False

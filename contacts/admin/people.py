@@ -38,7 +38,7 @@ from contacts.admin.rights import RightsPages
 from contacts.attributes.rules import value_text
 from contacts.consent import changes, tracking
 from contacts.consent.suppressed import suppressed, suppression_of
-from contacts.forms.contact import PREFIX, contact_form
+from contacts.forms.contact import PREFIX, SubscriptionForm, contact_form
 from contacts.forms.export import ExportForm
 from contacts.models import Attribute, Contact, ContactList, Segment, Subscription, Suppression
 from contacts.privacy import contact_page, erasure
@@ -59,6 +59,7 @@ class SubscriptionInline(TabularInline):
     """The lists a person is or was on. No deletion here: a withdrawal must stay on record."""
 
     model = Subscription
+    form = SubscriptionForm
     verbose_name_plural = gettext_lazy("lists of this person")
     fields = ["list", "status", "source", "changed_at"]
     readonly_fields = ["list", "source", "changed_at"]

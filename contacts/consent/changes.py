@@ -119,6 +119,7 @@ def confirm(
     *,
     source: str,
     now: dt.datetime,
+    asked_at: dt.datetime | None = None,
     method: str = Method.CONFIRMATION,
     wording: str = "",
     network: str = "",
@@ -126,9 +127,11 @@ def confirm(
     """Record that the person followed the link of a double opt-in, and return the status of their subscription now.
 
     SUBSCRIBED: they are on the list, now or already before. UNSUBSCRIBED: they withdrew after the request; an old link
-    does not bring them back. None: there is nothing to confirm. If the person had unsubscribed from everything, that
-    suppression is lifted; their other lists stay withdrawn.
+    does not bring them back. PENDING: nor does it confirm a newer request, which somebody else may have made. None:
+    there is nothing to confirm. If the person had unsubscribed from everything, that suppression is lifted; their other
+    lists stay withdrawn.
 
+    :param asked_at: when the request of this link was made; None: the newest request.
     :param wording: the text they agreed to; empty: the text that the form recorded.
     """
     with transaction.atomic():
@@ -137,7 +140,10 @@ def confirm(
         before = _status(contact.pk, contact_list.pk)
         if before != Status.PENDING:
             return before
-        asked = history(contact.pk).filter(list=contact_list.pk, status=Status.PENDING).first()
+        steps = history(contact.pk).filter(list=contact_list.pk)
+        if asked_at is not None and steps.filter(status=Status.UNSUBSCRIBED, at__gte=asked_at).exists():
+            return before
+        asked = steps.filter(status=Status.PENDING).first()
         agreed_to = wording or (asked.wording if asked else "")
         _set(contact.pk, [contact_list], Status.SUBSCRIBED, method, source, now, agreed_to, network)
         come_back([contact.email_key], f"The person subscribed to {contact_list.name} again and confirmed it.", now)

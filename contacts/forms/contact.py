@@ -18,6 +18,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from adminpages.changes import RowNoticesChanges
 from adminpages.text_fields import RefusesControls
 from contacts.attributes.rules import (
     LONGEST_VALUE,
@@ -28,6 +29,7 @@ from contacts.attributes.rules import (
     too_long_together,
     value_text,
 )
+from contacts.consent import decisions
 from contacts.consent.tracking import FIELDS, NONE, YES, Wishes
 from contacts.models import Attribute, ConsentEvent, Contact, ContactList, Subscription
 from contacts.privacy import erasure
@@ -37,12 +39,16 @@ from words.texts import translated
 
 if TYPE_CHECKING:
     ContactModelForm = forms.ModelForm[Contact]
+    SubscriptionModelForm = forms.ModelForm[Subscription]
 else:
-    ContactModelForm = forms.ModelForm
+    ContactModelForm = SubscriptionModelForm = forms.ModelForm
 
 Pairs = list[tuple[str, str]]
 
 PREFIX = "attribute_"  # For the form fields of defined attributes.
+DECIDED_SINCE = gettext_lazy(
+    "This person's consents changed while you had the page open. Open the page again and choose again."
+)
 
 
 class AttributesWidget(forms.Widget):
@@ -172,31 +178,24 @@ def _zones() -> list[tuple[str, str]]:
 
 
 class TrackingChoice(forms.ChoiceField):
-    """What a user records of a person's consent about opens or clicks. Nothing is chosen until the user does.
-
-    Each value names the stored consent, too: a page that was opened before the person decided is refused.
-    """
+    """What a user records of a person's consent about opens or clicks. Nothing is chosen until the user does."""
 
     def __init__(self, topic: ConsentEvent.Topic, label: Any) -> None:
-        super().__init__(
-            required=False,
-            label=label,
-            widget=UnfoldAdminSelectWidget,
-            error_messages={
-                "invalid_choice": gettext_lazy(
-                    "This consent changed while you had the page open. Look at it and choose again."
-                )
-            },
-        )
+        super().__init__(required=False, label=label, widget=UnfoldAdminSelectWidget)
         self.topic = topic
+        self.stored = ""
 
     def show(self, stored: str) -> None:
         """Offer what may be recorded about a person with this consent."""
-        consent = Contact.TrackingConsent
+        self.stored = stored
         self.choices = [
-            ("", consent(stored).label),
-            *((f"{stored}>{each.value}", _(change)) for each, change in _CHANGES.items() if each != stored),
+            ("", Contact.TrackingConsent(stored).label),
+            *((each.value, _(change)) for each, change in _CHANGES.items() if each != stored),
         ]
+
+    def valid_value(self, value: Any) -> bool:
+        """Take what is stored by now as well, which an older page offered: it changes nothing."""
+        return value in _CHANGES
 
 
 _CHANGES = {YES: gettext_noop("Record that they agreed"), NONE: gettext_noop("Record that they don't agree")}
@@ -262,6 +261,10 @@ class ContactForm(RefusesControls, ContactModelForm):
         if isinstance(lists, forms.ModelMultipleChoiceField):
             known = Subscription.objects.filter(contact=self.instance.pk).values("list")
             lists.queryset = ContactList.objects.exclude(pk__in=known)
+        self.decision = self.data.get(decisions.FIELD, "")  # A refused page stays as old as it is.
+        if not self.is_bound and self.instance.pk:
+            self.decision = decisions.stamp_of(self.instance.pk)
+            self.instance.refresh_from_db(fields=list(FIELDS.values()))  # What is shown must not be older.
         for choice in self.fields.values():
             if isinstance(choice, TrackingChoice):
                 choice.show(getattr(self.instance, FIELDS[choice.topic]))
@@ -323,6 +326,7 @@ class ContactForm(RefusesControls, ContactModelForm):
             self.add_error(None, why)
         cleaned["attributes"] = attributes
         self._ask_why_again(cleaned)
+        self._refuse_old_agreements(cleaned)
         if any(self.tracking_wishes().values()) and not cleaned.get("agreed_how", "").strip():
             self.add_error("agreed_how", _("Say how they agreed. Nobody is counted by name without proof."))
         return cleaned
@@ -330,7 +334,7 @@ class ContactForm(RefusesControls, ContactModelForm):
     def tracking_wishes(self) -> Wishes:
         """Return the consents about opens and clicks that the user recorded, by what they are about."""
         return {
-            field.topic: chosen.endswith(f">{YES}")
+            field.topic: chosen == YES
             for name, field in self.fields.items()
             if isinstance(field, TrackingChoice) and (chosen := self.cleaned_data.get(name))
         }
@@ -345,6 +349,18 @@ class ContactForm(RefusesControls, ContactModelForm):
             self.add_error(name, error)
             return None
 
+    def _refuse_old_agreements(self, cleaned: Mapping[str, Any]) -> None:
+        """Agree to nothing for a person who decided something since the page was opened."""
+        agreeing = [
+            name
+            for name, field in self.fields.items()
+            if (isinstance(field, TrackingChoice) and cleaned.get(name) == YES != field.stored)
+            or (name in ("add_to_lists", "new_list") and cleaned.get(name))
+        ]
+        if agreeing and self.instance.pk and not decisions.is_newest(self.decision, self.instance.pk):
+            for name in agreeing:
+                self.add_error(name, DECIDED_SINCE)
+
     def _ask_why_again(self, cleaned: Mapping[str, Any]) -> None:
         """Require a reason before an erased person is added again."""
         email = cleaned.get("email", "")
@@ -354,6 +370,22 @@ class ContactForm(RefusesControls, ContactModelForm):
                 "email",
                 _("This person was erased. Add them again only if they asked for it, and enter the reason below."),
             )
+
+
+class SubscriptionForm(RowNoticesChanges, SubscriptionModelForm):
+    """A row of the lists that a person is or was on."""
+
+    instance: Subscription
+
+    def clean(self) -> Any:
+        chosen = self.cleaned_data.get("status")
+        if chosen in (Subscription.Status.UNSUBSCRIBED, self.initial.get("status")):
+            return super(RowNoticesChanges, self).clean()  # A withdrawal counts, however old the page is.
+        cleaned = super().clean()
+        joins = "status" in self.changed_data and chosen == Subscription.Status.SUBSCRIBED and not self.errors
+        if joins and not decisions.is_newest(self.data.get(decisions.FIELD, ""), self.instance.contact_id):
+            self.add_error("status", DECIDED_SINCE)
+        return cleaned
 
 
 def contact_form(definitions: Sequence[Attribute]) -> type[ContactForm]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Q
 
-from contacts.consent import changes, suppressed
+from contacts.consent import changes, decisions, suppressed
 from contacts.models import ConsentEvent, Contact, ContactList, Subscription, Suppression
 from delivery.models import Message
 from delivery.records.erasure import address_of
@@ -71,22 +71,27 @@ def offers(contact: Contact) -> list[Offer]:
     ]
 
 
-def save(message: Message, contact: Contact, wishes: Wishes, network: str, now: dt.datetime) -> None:
-    """Store the person's choices; a list that they did not see, or may not choose, stays as it is."""
-    offered = {offer.list.pk: offer for offer in offers(contact) if offer.list.pk in wishes.shown}
-    wanted = [offer for pk, offer in offered.items() if pk in wishes.chosen and not offer.is_on]
-    on = set(contact.subscriptions.filter(status__in=ON).values_list("list", flat=True))
-    unwanted = [pk for pk in offered if pk not in wishes.chosen and pk in on]
+def save(message: Message, contact: Contact, wishes: Wishes, stamp: str, network: str, now: dt.datetime) -> bool:
+    """Store the person's choices; a list that they did not see, or may not choose, stays as it is.
+
+    :param stamp: that of the page. If the person decided anything since, they leave lists and join none.
+    :return: whether they are on each list they chose.
+    """
     with transaction.atomic():
+        may_agree = decisions.is_newest(stamp, contact.pk)
+        offered = {offer.list.pk: offer for offer in offers(contact) if offer.list.pk in wishes.shown}
+        wanted = [offer for pk, offer in offered.items() if pk in wishes.chosen and not offer.is_on]
+        on = set(contact.subscriptions.filter(status__in=ON).values_list("list", flat=True))
+        unwanted = [pk for pk in offered if pk not in wishes.chosen and pk in on]
         Contact.objects.filter(pk=contact.pk).update(
             first_name=wishes.first_name[:NAME_CHARACTERS],
             last_name=wishes.last_name[:NAME_CHARACTERS],
             language=wishes.language,
             updated_at=now,
         )
-        if wanted:
+        if wanted and may_agree:
             _lift_suppression(contact, now)
-        for offer in wanted:
+        for offer in wanted if may_agree else ():
             changes.subscribe(
                 contact,
                 offer.list,
@@ -107,6 +112,7 @@ def save(message: Message, contact: Contact, wishes: Wishes, network: str, now: 
             )
             if message.mailing.lists.filter(pk__in=unwanted).exists():
                 unsubscribe.count(message, channel=Feedback.Channel.PREFERENCES, is_global=False, now=now)
+    return may_agree or not wanted
 
 
 def pause(contact: Contact, now: dt.datetime) -> None:
@@ -114,8 +120,16 @@ def pause(contact: Contact, now: dt.datetime) -> None:
     changes.pause(contact, now + PAUSE)
 
 
-def end_pause(contact: Contact) -> None:
-    changes.pause(contact, None)
+def end_pause(contact: Contact, stamp: str) -> bool:
+    """End the break; False if the person decided anything since the page with this stamp was shown."""
+    with transaction.atomic():
+        may_agree = decisions.is_newest(stamp, contact.pk)
+        contact.refresh_from_db(fields=["paused_until"])
+        if contact.paused_until is None:
+            return True
+        if may_agree:
+            changes.pause(contact, None)
+    return may_agree
 
 
 def leave_everything(message: Message, network: str, now: dt.datetime) -> None:

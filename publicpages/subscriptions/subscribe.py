@@ -275,10 +275,11 @@ def names_of_lists(sign_up: SignUp) -> list[str]:
     return [contact_list.public_title for contact_list, _ in _choices(sign_up, only_public=False)]
 
 
-def confirm(sign_up: SignUp, counted: Collection[str], origin: str, now: dt.datetime) -> list[str]:
+def confirm(sign_up: SignUp, counted: Collection[str], origin: str, now: dt.datetime) -> list[str] | None:
     """Subscribe the person to the lists of the entry, once; return the titles of the lists they are now on.
 
-    Nothing changes if the link was used before, or the person has withdrawn since.
+    None: the link was used before. Empty: the person has withdrawn since the entry, whoever entered them again. Nothing
+    changes then.
 
     :param counted: what of the entry they left ticked about opens and clicks.
     """
@@ -287,18 +288,28 @@ def confirm(sign_up: SignUp, counted: Collection[str], origin: str, now: dt.date
     wishes = {name: agreed_to for name, agreed_to in sign_up.tracking.items() if name in counted}
     with transaction.atomic():
         if not SignUp.objects.filter(pk=sign_up.pk, confirmed_at=None).update(confirmed_at=now):
-            return []
+            return None
         confirmed = [
             contact_list.public_title
             for contact_list, agreed_to in _choices(sign_up, only_public=False)
-            if changes.confirm(contact, contact_list, source="", now=now, wording=agreed_to, network=origin)
+            if changes.confirm(
+                contact,
+                contact_list,
+                source="",
+                now=now,
+                asked_at=sign_up.received_at,
+                wording=agreed_to,
+                network=origin,
+            )
             == Subscription.Status.SUBSCRIBED
         ]
+        if not confirmed:
+            SignUp.objects.filter(pk=sign_up.pk).update(confirmed_at=None)
+            return []
         for name in ("first_name", "last_name", "language"):  # Known values stay.
             if value := getattr(sign_up, name):
                 Contact.objects.filter(pk=contact.pk, **{name: ""}).update(**{name: value})
-        if confirmed:
-            tracking.confirm(contact, wishes, sign_up.received_at, origin, now)
+        tracking.confirm(contact, wishes, sign_up.received_at, origin, now)
     return confirmed
 
 

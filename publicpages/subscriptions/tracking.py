@@ -4,7 +4,9 @@ import datetime as dt
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from contacts.consent import tracking
+from django.db import transaction
+
+from contacts.consent import decisions, tracking
 from contacts.consent.tracking import FIELDS
 from contacts.models import ConsentEvent, Contact, ContactList
 from installation.site import site
@@ -60,26 +62,32 @@ def read(names: Iterable[object]) -> list[Topic]:
 def save(
     contact: Contact,
     chosen: Collection[Topic],
-    shown: Collection[Topic],
+    stamp: str,
     *,
     language: str,
     organisation: str,
     network: str,
     now: dt.datetime,
-) -> None:
+) -> bool:
     """Store both choices of the person's page: what is not ticked is refused.
 
-    :param shown: what the page showed as agreed to. Left ticked, it grants nothing: another page may have ended it.
+    :param stamp: that of the page. If the person decided anything since, a tick grants nothing.
+    :return: whether the person agrees to all that they ticked.
     """
-    tracking.decide(
-        contact.pk,
-        {topic: topic in chosen for topic in FIELDS if topic not in chosen or topic not in shown},
-        method=ConsentEvent.Method.PREFERENCES,
-        source=SOURCE,
-        now=now,
-        wordings={topic: wording(topic, language, organisation) for topic in FIELDS},
-        network=network,
-    )
+    with transaction.atomic():
+        may_agree = decisions.is_newest(stamp, contact.pk)
+        contact.refresh_from_db(fields=list(FIELDS.values()))
+        left_out = set() if may_agree else set(chosen) - agreed(contact)
+        tracking.decide(
+            contact.pk,
+            {topic: topic in chosen for topic in FIELDS if topic not in left_out},
+            method=ConsentEvent.Method.PREFERENCES,
+            source=SOURCE,
+            now=now,
+            wordings={topic: wording(topic, language, organisation) for topic in FIELDS},
+            network=network,
+        )
+    return not left_out
 
 
 # --- the form

@@ -1,14 +1,16 @@
 """The views of the preference page and of its part about opens and clicks, each behind a link in a mail."""
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import formats, timezone, translation
 
+from contacts.consent import decisions
 from contacts.models import Contact
 from delivery.content import tokens
 from delivery.models import Message
@@ -23,6 +25,8 @@ from publicpages.views.unsubscribe import language_of_reader
 from publicpages.words.preferences import PREFERENCES
 from publicpages.words.tracking import TRACKING
 from publicpages.words.unsubscribe import LANGUAGES
+
+AGAIN = "again"  # What was done, if the page was too old to agree: people are asked to choose again.
 
 
 @public("GET", "POST")
@@ -41,17 +45,15 @@ def tracking_page(request: HttpRequest, tracking_token: str) -> HttpResponse:
     reader = _reader_of(request, tracking_token, tokens.TRACKING)
     if isinstance(reader, HttpResponse):
         return reader
-    done, status = None, 200
+    status = 200
     if request.method == "POST":
         if request.POST.get("do") == "count":
-            _save_tracking(request, reader)
-            done = _done("count", reader)
-        else:
-            status = 400
+            return _reopen(request, reader, "count" if _save_tracking(request, reader) else AGAIN)
+        status = 400
     path = tokens.preferences_url(reader.message.pk).removeprefix(settings.BASE_URL)
     context = {
         "heading": TRACKING[reader.language].title,
-        "done": done,
+        **_said(request, reader),
         "counting": _counting(reader),
         "settings_path": path,
     }
@@ -65,6 +67,7 @@ class Reader:
     message: Message
     contact: Contact
     language: str
+    stamp: str  # What they decided last; see contacts.consent.decisions.
 
 
 def _reader_of(request: HttpRequest, token: str, purpose: str) -> Reader | HttpResponse:
@@ -79,41 +82,65 @@ def _reader_of(request: HttpRequest, token: str, purpose: str) -> Reader | HttpR
     if unsubscribe.is_test(message):
         return say(request, language, words.test_title, words.test)
     contact = preferences.person_of(message)
-    return Reader(message, contact, language) if contact else dead_link(request, belongs_to_nobody=False)
+    if contact is None:
+        return dead_link(request, belongs_to_nobody=False)
+    stamp = decisions.stamp_of(contact.pk)
+    contact.refresh_from_db()  # After it: what the page shows must not be older.
+    return Reader(message, contact, language, stamp)
 
 
 def _act(request: HttpRequest, reader: Reader) -> HttpResponse:
     now, what = timezone.now(), request.POST.get("do", "")
-    message, contact = reader.message, reader.contact
+    message, contact, origin = reader.message, reader.contact, origin_of(request.META)
+    stamp, is_done = entered(request, decisions.FIELD), True
     match what:
         case "save":
-            preferences.save(message, contact, _wishes(request, reader.language), origin_of(request.META), now)
+            is_done = preferences.save(message, contact, _wishes(request, reader.language), stamp, origin, now)
         case "count":
-            _save_tracking(request, reader)
+            is_done = _save_tracking(request, reader)
         case "pause":
             preferences.pause(contact, now)
         case "resume":
-            preferences.end_pause(contact)
+            is_done = preferences.end_pause(contact, stamp)
         case "leave":
-            preferences.leave_everything(message, origin_of(request.META), now)
+            preferences.leave_everything(message, origin, now)
         case _:
             return _form(request, reader, status=400)
-    contact.refresh_from_db()
-    reader = replace(reader, language=language_of_reader(message))  # It may have changed just now.
-    return _form(request, reader, done=_done(what, reader))
+    return _reopen(request, reader, what if is_done else AGAIN)
 
 
-def _save_tracking(request: HttpRequest, reader: Reader) -> None:
-    tracking.save(
+def _reopen(request: HttpRequest, reader: Reader, what: str) -> HttpResponse:
+    """Have the browser open the page anew, so that it sends nothing twice when people reload it.
+
+    The address says what was done, with the stamp of it: the page repeats it until something else is decided.
+    """
+    query = urlencode({"done": what, decisions.FIELD: decisions.stamp_of(reader.contact.pk)})
+    return SeeOther(f"{request.path}?{query}")
+
+
+class SeeOther(HttpResponseRedirect):
+    """The answer to a POST that is shown by a GET (RFC 9110 section 15.4.4)."""
+
+    status_code = 303
+
+
+def _said(request: HttpRequest, reader: Reader) -> dict[str, Any]:
+    """Return what the page says about the person's last action."""
+    is_fresh = request.method != "POST" and request.GET.get(decisions.FIELD) == reader.stamp
+    what = request.GET.get("done", "") if is_fresh else ""
+    return {"done": _done(what, reader), "is_again": what == AGAIN, "stamp": reader.stamp}
+
+
+def _save_tracking(request: HttpRequest, reader: Reader) -> bool:
+    return tracking.save(
         reader.contact,
         tracking.read(request.POST.getlist("count")),
-        tracking.read(request.POST.getlist("counted")),
+        entered(request, decisions.FIELD),
         language=reader.language,
         organisation=looks().organisation,
         network=origin_of(request.META),
         now=timezone.now(),
     )
-    reader.contact.refresh_from_db()
 
 
 def _counting(reader: Reader) -> dict[str, Any]:
@@ -128,17 +155,19 @@ def _counting(reader: Reader) -> dict[str, Any]:
     }
 
 
-def _done(what: str, reader: Reader) -> tuple[str, str]:
-    """Return the message about the person's last action: a headline and a sentence."""
+def _done(what: str, reader: Reader) -> tuple[str, str] | None:
+    """Return the message about something that was done: a headline and a sentence."""
     labels, words = PREFERENCES[reader.language], LANGUAGES[reader.language]
     match what:
+        case "save" | "count":
+            return labels.saved_title, labels.saved
         case "pause":
             return labels.saved_title, labels.paused.format(date=_day(reader.contact, reader.language))
         case "resume":
             return labels.saved_title, labels.resumed
         case "leave":
             return words.done, words.done_all.format(organisation=looks().organisation)
-    return labels.saved_title, labels.saved
+    return None
 
 
 def _wishes(request: HttpRequest, language: str) -> preferences.Wishes:
@@ -153,13 +182,7 @@ def _wishes(request: HttpRequest, language: str) -> preferences.Wishes:
     )
 
 
-def _form(
-    request: HttpRequest,
-    reader: Reader,
-    *,
-    done: tuple[str, str] | None = None,
-    status: int = 200,
-) -> HttpResponse:
+def _form(request: HttpRequest, reader: Reader, *, status: int = 200) -> HttpResponse:
     contact, language = reader.contact, reader.language
     labels, organisation, now = PREFERENCES[language], looks().organisation, timezone.now()
     address, offers = masked(contact.email), preferences.offers(contact)
@@ -167,7 +190,7 @@ def _form(
     is_paused = contact.paused_until is not None and contact.paused_until > now
     context: dict[str, Any] = {
         "heading": labels.title,
-        "done": done,
+        **_said(request, reader),
         "page": labels,
         "intro": intro if any(offer.is_on for offer in offers) else address,  # Nobody writes to them otherwise.
         "offers": [

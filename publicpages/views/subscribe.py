@@ -192,7 +192,7 @@ def confirm_page(request: HttpRequest, confirm_token: str) -> HttpResponse:
     now = timezone.now()
     sign_up = subscribe.find(confirm_token, now)
     if sign_up is None:
-        return _expired(request, is_genuine=subscribe.is_genuine(confirm_token))
+        return _expired(request, language_of(request), is_genuine=subscribe.is_genuine(confirm_token))
     language = best_language(sign_up.language)
     labels = SIGN_UP[language]
     if sign_up.confirmed_at is not None:
@@ -209,8 +209,10 @@ def confirm_page(request: HttpRequest, confirm_token: str) -> HttpResponse:
         return show(request, "confirm", language, context)
     left_ticked = request.POST.getlist("count")
     names = subscribe.confirm(sign_up, left_ticked, origin_of(request.META), now)
-    if not names:  # Used by another click just now, or withdrawn since.
+    if names is None:  # By another click just now.
         return say(request, language, labels.confirmed_title, labels.used)
+    if not names:  # Withdrawn since: a new entry is the way back.
+        return _expired(request, language, is_genuine=True)
     sentences = [labels.confirmed.format(lists=", ".join(names))]
     if sign_up.contact and (counted := tracking.confirmed(sign_up.contact, sign_up.tracking, left_ticked)):
         switches = ", ".join(tracking.label(topic, language) for topic in counted)
@@ -218,8 +220,7 @@ def confirm_page(request: HttpRequest, confirm_token: str) -> HttpResponse:
     return say(request, language, labels.confirmed_title, *sentences)
 
 
-def _expired(request: HttpRequest, *, is_genuine: bool) -> HttpResponse:
-    language = language_of(request)
+def _expired(request: HttpRequest, language: str, *, is_genuine: bool) -> HttpResponse:
     labels = SIGN_UP[language]
     if not is_genuine:
         return dead_link(request, belongs_to_nobody=False)

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.multipartparser import MultiPartParserError
 from django.utils import timezone
 
+from contacts.consent import decisions
 from delivery.content import tokens
 from delivery.models import Message
 from delivery.records.erasure import address_of
@@ -36,8 +37,9 @@ def unsubscribe_page(request: HttpRequest, token: str) -> HttpResponse:
     if message is None or scope not in ("list", "all", "undo"):
         return _page(request, token, message, status=400)
     if scope == "undo":
-        is_undone = unsubscribe.undo(message, timezone.now(), origin_of(request.META))
-        return _page(request, token, message, done="undone" if is_undone else "")
+        stamp = entered(request, decisions.FIELD)
+        is_undone = unsubscribe.undo(message, stamp, timezone.now(), origin_of(request.META))
+        return _page(request, token, message, done="undone" if is_undone else "again")
     cause = entered(request, "cause")
     unsubscribe.unsubscribe(
         message,
@@ -110,16 +112,18 @@ def _context(message: Message, words: UnsubscribeWords, done: str) -> dict[str, 
         return {"heading": words.copy_title, "sentences": [words.copy]}
     if unsubscribe.is_test(message):
         return {"heading": words.test_title, "sentences": [words.test]}
+    stamp = unsubscribe.stamp_of(message)  # First: what the page shows must not be older.
     now = unsubscribe.standing(message, timezone.now())
     filled = {"organisation": looks().organisation, "address": masked(address_of(message))}
     staying, left = ", ".join(now.staying), ", ".join(now.left)
-    context: dict[str, Any] = {"may_undo": now.may_undo}
+    # Pressed twice, there is nothing left to undo, and nothing to say about it.
+    context: dict[str, Any] = {"may_undo": now.may_undo, "stamp": stamp, "is_again": done == "again" and now.may_undo}
     if person_of(message) is not None:
         context["settings_path"] = tokens.preferences_url(message.pk).removeprefix(settings.BASE_URL)
     if done == "undone":
         sentence = words.undone.format(lists=staying) if staying else words.undone_all.format(**filled)
         return {**context, "heading": words.undone_title, "sentences": [sentence]}
-    if done:
+    if done in ("list", "all"):
         is_list = done == "list" and left
         sentence = words.done_list.format(lists=left) if is_list else words.done_all.format(**filled)
         return {**context, "heading": words.done, "sentences": [sentence, words.on_its_way]}

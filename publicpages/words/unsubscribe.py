@@ -42,6 +42,8 @@ class UnsubscribeWords:
     nobody: str
     busy_title: str
     busy: str
+    again_title: str  # For a page that is older than the person's last choice.
+    again: str
 
 
 # Why people leave, as they are stored; each language names them in this order.
@@ -82,6 +84,9 @@ LANGUAGES: dict[str, UnsubscribeWords] = {
         " was sent to you.",
         busy_title="Not possible just now.",
         busy="Nothing was changed. Please try again in a few minutes.",
+        again_title="Please choose again.",
+        again="Your choices changed after this page was opened, so nothing new was agreed to. Here is how"
+        " things stand now.",
     ),
     "de": UnsubscribeWords(
         title="Abmelden",
@@ -123,6 +128,9 @@ LANGUAGES: dict[str, UnsubscribeWords] = {
         " aus der Nachricht, die Sie selbst bekommen haben.",
         busy_title="Das geht gerade nicht.",
         busy="Es wurde nichts geändert. Bitte versuchen Sie es in einigen Minuten noch einmal.",
+        again_title="Bitte wählen Sie noch einmal.",
+        again="Ihre Auswahl hat sich geändert, nachdem diese Seite geöffnet wurde. Deshalb wurde keine neue"
+        " Einwilligung gespeichert. Hier sehen Sie, was jetzt gilt.",
     ),
     "fr": UnsubscribeWords(
         title="Se désabonner",
@@ -164,6 +172,9 @@ LANGUAGES: dict[str, UnsubscribeWords] = {
         " message qui vous a été envoyé.",
         busy_title="C’est impossible pour le moment.",
         busy="Rien n’a été modifié. Veuillez réessayer dans quelques minutes.",
+        again_title="Veuillez choisir de nouveau.",
+        again="Vos choix ont changé après l’ouverture de cette page ; aucun nouvel accord n’a donc été"
+        " enregistré. Voici ce qui est valable maintenant.",
     ),
     "es": UnsubscribeWords(
         title="Darse de baja",
@@ -200,6 +211,9 @@ LANGUAGES: dict[str, UnsubscribeWords] = {
         " que se le envió a usted.",
         busy_title="Ahora mismo no es posible.",
         busy="No se ha cambiado nada. Inténtelo de nuevo dentro de unos minutos.",
+        again_title="Elija de nuevo, por favor.",
+        again="Su elección cambió después de abrirse esta página, por lo que no se ha guardado ningún"
+        " consentimiento nuevo. Aquí ve lo que vale ahora.",
     ),
     "pt": UnsubscribeWords(
         title="Cancelar a subscrição",
@@ -235,6 +249,9 @@ LANGUAGES: dict[str, UnsubscribeWords] = {
         " foi enviada.",
         busy_title="De momento não é possível.",
         busy="Nada foi alterado. Tente novamente dentro de alguns minutos.",
+        again_title="Escolha de novo, por favor.",
+        again="As suas escolhas mudaram depois de esta página ter sido aberta, por isso não foi guardado"
+        " nenhum novo consentimento. Aqui vê o que vale agora.",
     ),
     "nl": UnsubscribeWords(
         title="Afmelden",
@@ -275,6 +292,9 @@ LANGUAGES: dict[str, UnsubscribeWords] = {
         " bericht dat aan u is gestuurd.",
         busy_title="Dat kan nu even niet.",
         busy="Er is niets gewijzigd. Probeer het over enkele minuten opnieuw.",
+        again_title="Kies alstublieft opnieuw.",
+        again="Uw keuze is gewijzigd nadat deze pagina was geopend, dus er is geen nieuwe toestemming"
+        " opgeslagen. Hier ziet u wat nu geldt.",
     ),
     "it": UnsubscribeWords(
         title="Annulla l’iscrizione",
@@ -311,6 +331,9 @@ LANGUAGES: dict[str, UnsubscribeWords] = {
         " inviato a Lei.",
         busy_title="Al momento non è possibile.",
         busy="Nulla è stato modificato. Riprovi fra qualche minuto.",
+        again_title="Scelga di nuovo, per favore.",
+        again="Le Sue scelte sono cambiate dopo l’apertura di questa pagina, perciò non è stato salvato alcun"
+        " nuovo consenso. Qui vede che cosa vale ora.",
     ),
     "ja": UnsubscribeWords(
         title="配信停止",
@@ -345,6 +368,8 @@ LANGUAGES: dict[str, UnsubscribeWords] = {
         nobody="ほかの方も読めるページまたはメールに載っているリンクです。ご自身宛てのメールにあるリンクをお使いください。",
         busy_title="ただいまご利用いただけません。",
         busy="何も変更されていません。数分後にもう一度お試しください。",
+        again_title="もう一度お選びください。",
+        again="このページを開いた後に選択内容が変更されたため、新しい同意は保存されませんでした。現在の内容を表示しています。",
     ),
 }
 

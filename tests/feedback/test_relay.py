@@ -29,6 +29,7 @@ from smtpservers import one_click
 from smtpservers.models import SmtpServer
 from smtpservers.one_click_probe import probe_server
 from tests.peers.unsubscribe_page import OK, TRUSTING, Page, page
+from tests.publicpages.conftest import stamp_on
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -80,7 +81,9 @@ def path(url: str) -> str:
 
 
 def leave(message: Message, **body: str) -> None:
-    assert Client().post(path(unsubscribe_url(message.pk)), body or ONE_CLICK).status_code == 200
+    page = path(unsubscribe_url(message.pk))
+    sent = {**stamp_on(page), **body} if body else ONE_CLICK
+    assert Client().post(page, sent).status_code == 200
 
 
 def call(now: dt.datetime | None = None, seconds: float = 5.0) -> int:
@@ -123,7 +126,7 @@ def test_a_recorded_unsubscribe_is_passed_on_afterwards_with_every_token_filled_
 def test_a_list_left_on_the_page_of_settings_is_passed_on_too(theirs: Page, message: Message) -> None:
     body = {"do": "save", "shown": [str(ContactList.objects.get().pk)]}
 
-    assert Client().post(path(preferences_url(message.pk)), body).status_code == 200
+    assert Client().post(path(preferences_url(message.pk)), body).status_code == 303
 
     assert Feedback.objects.get().channel == "preferences"
     assert call() == 1

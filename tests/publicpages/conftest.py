@@ -1,7 +1,11 @@
 """What the tests of the public pages share: two lists, a person, and messages to her."""
 
+import re
+from typing import Any
+
 import pytest
 from django.conf import settings
+from django.test import Client
 
 from contacts.models import Contact, ContactList
 from delivery.models import Mailing, Message
@@ -36,6 +40,12 @@ def sent():
         return Message.objects.create(mailing=mailing, **values)
 
     return send
+
+
+def stamp_on(path: str) -> dict[str, Any]:
+    """Open a page as a browser does, and return what its forms send of it: when it was shown."""
+    found = re.search(r'name="decision" value="(\w+)"', Client().get(path).content.decode())
+    return {"decision": found[1]} if found else {}
 
 
 def path_of(url: str) -> str:

@@ -14,7 +14,7 @@ from feedback.models import Feedback
 from feedback.records.late_figures import late_counts
 from feedback.unsubscribe import count_unsubscribed
 from publicpages.words.preferences import PREFERENCES
-from tests.publicpages.conftest import path_of
+from tests.publicpages.conftest import path_of, stamp_on
 
 pytestmark = pytest.mark.django_db
 
@@ -44,7 +44,10 @@ def link(message: Message) -> str:
 
 
 def do(message: Message, what: str, **fields: Any) -> str:
-    answer = Client(enforce_csrf_checks=True).post(link(message), {"do": what, **fields}, REMOTE_ADDR="203.0.113.9")
+    sent = {"do": what, **stamp_on(link(message)), **fields}
+    client = Client(enforce_csrf_checks=True)
+    answer = client.post(link(message), sent, follow=True, REMOTE_ADDR="203.0.113.9")
+    assert answer.redirect_chain == [(answer.request["PATH_INFO"] + "?" + answer.request["QUERY_STRING"], 303)]
     assert answer.status_code == 200
     assert not answer.cookies
     return answer.content.decode()
@@ -188,7 +191,8 @@ def test_the_unsubscribe_page_leads_there(message: Message) -> None:
 
 
 def leave(message: Message, **fields: str) -> str:
-    return Client().post(path_of(unsubscribe_url(message.pk)), fields).content.decode()
+    path = path_of(unsubscribe_url(message.pk))
+    return Client().post(path, {**stamp_on(path), **fields}).content.decode()
 
 
 def test_the_cause_is_kept_beside_the_persons_own_words(message: Message) -> None:

@@ -231,10 +231,11 @@ def test_who_unsubscribed_comes_back_by_a_confirmation_even_on_a_single_opt_in_l
 ) -> None:
     known(shop)
     ann = Contact.objects.get()
+    before = dt.datetime.now(dt.UTC)
     if how == "from the list":
-        changes.unsubscribe(ann.pk, [shop.pk], method="unsubscribe", source="link", now=NOW)
+        changes.unsubscribe(ann.pk, [shop.pk], method="unsubscribe", source="link", now=before)
     else:
-        changes.unsubscribe_from_everything(ANN, method="unsubscribe", source="link", now=NOW)
+        changes.unsubscribe_from_everything(ANN, method="unsubscribe", source="link", now=before)
 
     entry = sign_up(shop)
     message = Message.objects.get()
@@ -339,7 +340,24 @@ def test_an_old_link_does_not_bring_back_who_left_since(club: ContactList) -> No
     answer = Client().post(link_of(entry))
 
     assert status(club) == "unsubscribed"
-    assert EN.used in answer.content.decode()
+    assert answer.status_code == 410
+    assert EN.to_form in answer.content.decode()  # The way back; nothing says that they are subscribed.
+    assert EN.confirmed_title not in answer.content.decode()
+
+
+def test_an_old_link_confirms_no_newer_entry_that_anybody_may_have_made(club: ContactList) -> None:
+    first, second = sign_up(club), sign_up(club)
+    ann = Contact.objects.get()
+    Client().post(link_of(first))
+    changes.unsubscribe(ann.pk, [club.pk], method="unsubscribe", source="link", now=dt.datetime.now(dt.UTC))
+    newest = sign_up(club)
+    assert status(club) == "pending"
+
+    answers = [Client().post(link_of(entry)).status_code for entry in (first, second)]
+
+    assert (answers, status(club)) == ([200, 410], "pending")
+    assert EN.confirmed_title in Client().post(link_of(newest)).content.decode()
+    assert status(club) == "subscribed"
 
 
 def test_a_confirmation_fills_what_was_empty_and_overwrites_nothing(club: ContactList) -> None:

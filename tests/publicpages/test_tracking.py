@@ -13,7 +13,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from contacts.consent import tracking
+from contacts.consent import decisions, tracking
 from contacts.consent.tracking import CLICKS, OPENS
 from contacts.models import ConsentEvent, Contact, ContactList
 from contacts.privacy.erasure import subject_at
@@ -30,7 +30,7 @@ from publicpages.views.embed import snippet
 from publicpages.words.confirmation import CONFIRMATION
 from publicpages.words.tracking import TRACKING
 from smtpservers.models import SmtpServer
-from tests.publicpages.conftest import path_of
+from tests.publicpages.conftest import path_of, stamp_on
 
 pytestmark = pytest.mark.django_db
 
@@ -53,9 +53,12 @@ def consents(contact: Contact) -> tuple[str, str]:
     return contact.open_tracking, contact.click_tracking
 
 
-def choose(url: str, count: list[str], counted: list[str] | None = None) -> str:
-    fields: dict[str, Any] = {"do": "count", "count": count, "counted": counted or []}
-    answer = Client(enforce_csrf_checks=True).post(path_of(url), fields, REMOTE_ADDR="203.0.113.9")
+def choose(url: str, count: list[str], page: dict[str, Any] | None = None) -> str:
+    """Send the switches of a page, which is opened now or was before."""
+    path = path_of(url)
+    fields = {"do": "count", "count": count, **(stamp_on(path) if page is None else page)}
+    answer = Client(enforce_csrf_checks=True).post(path, fields, follow=True, REMOTE_ADDR="203.0.113.9")
+    assert answer.redirect_chain[0][1] == 303
     assert answer.status_code == 200
     assert not answer.cookies
     return unescape(answer.content.decode())
@@ -78,10 +81,10 @@ def test_who_left_everything_is_not_told_that_a_choice_is_missing(
     Contact.objects.filter(pk=ann.pk).update(**agreed)
     preferences = path_of(preferences_url(message.pk))
 
-    pages = [Client().post(preferences, {"do": "leave"}), Client().get(path_of(tracking_url(message.pk)))]
-    back = Client().post(
-        preferences, {"do": "save", "shown": message.mailing.lists.get().pk, "list": message.mailing.lists.get().pk}
-    )
+    pages = [Client().post(preferences, {"do": "leave"}, follow=True), Client().get(path_of(tracking_url(message.pk)))]
+    chosen = message.mailing.lists.get().pk
+    sent = {"do": "save", "shown": chosen, "list": chosen, **stamp_on(preferences)}
+    back = Client().post(preferences, sent, follow=True)
 
     assert [EN.unset in unescape(page.content.decode()) for page in [*pages, back]] == [False, False, True]
 
@@ -115,7 +118,7 @@ def test_where_nothing_is_counted_the_preference_page_asks_only_who_decided_befo
 def test_a_withdrawal_is_stored_at_once_and_proven(message: Message, ann: Contact) -> None:
     choose(tracking_url(message.pk), ["opens", "clicks"])
 
-    choose(tracking_url(message.pk), [], ["opens", "clicks"])
+    choose(tracking_url(message.pk), [])
 
     assert consents(ann) == ("none", "none")
     assert [event.status for event in ConsentEvent.objects.filter(contact=ann, topic=CLICKS)] == ["none", "yes"]
@@ -123,9 +126,10 @@ def test_a_withdrawal_is_stored_at_once_and_proven(message: Message, ann: Contac
 
 def test_a_page_left_open_does_not_agree_again_to_what_was_withdrawn_meanwhile(message: Message, ann: Contact) -> None:
     choose(tracking_url(message.pk), ["opens", "clicks"])
-    choose(preferences_url(message.pk), ["opens"], ["opens", "clicks"])
+    page = stamp_on(path_of(tracking_url(message.pk)))
+    choose(preferences_url(message.pk), ["opens"])
 
-    choose(tracking_url(message.pk), ["clicks"], ["opens", "clicks"])  # Opened before the withdrawal.
+    choose(tracking_url(message.pk), ["clicks"], page)
 
     assert consents(ann) == ("none", "none")
 
@@ -139,7 +143,8 @@ def test_saving_the_rest_of_the_settings_decides_nothing_about_opens(message: Me
 
 @pytest.mark.parametrize("fields", [{}, {"do": "leave"}, {"do": "save"}, {"do": ["count", "pause"]}])
 def test_the_page_of_this_choice_does_nothing_else(message: Message, ann: Contact, fields: Any) -> None:
-    answer = Client().post(path_of(tracking_url(message.pk)), {"count": ["opens"], **fields})
+    path = path_of(tracking_url(message.pk))
+    answer = Client().post(path, {"count": ["opens"], **stamp_on(path), **fields})
 
     assert answer.status_code == 400
     assert consents(ann) == ("unset", "unset")
@@ -148,7 +153,7 @@ def test_the_page_of_this_choice_does_nothing_else(message: Message, ann: Contac
 
 @pytest.mark.parametrize("sent_names", [["list"], ["opens; DROP"], ["OPENS"], ["\0"], ["x" * 5_000]])
 def test_unknown_switches_agree_to_nothing(message: Message, ann: Contact, sent_names: list[str]) -> None:
-    choose(tracking_url(message.pk), sent_names, sent_names)
+    choose(tracking_url(message.pk), sent_names)
 
     assert consents(ann) == ("none", "none")
 
@@ -166,8 +171,9 @@ def test_the_link_works_for_nobody_but_the_person(message: Message, ann: Contact
     else:
         type(message.mailing).objects.filter(pk=message.mailing_id).update(stream="test")
 
+    stamp = {"decision": decisions.stamp_of(ann.pk)}
     for url in (tracking_url, preferences_url):
-        Client().post(path_of(url(message.pk)), {"do": "count", "count": ["opens", "clicks"]})
+        Client().post(path_of(url(message.pk)), {"do": "count", "count": ["opens", "clicks"], **stamp})
 
     assert consents(ann) == ("unset", "unset")
 
