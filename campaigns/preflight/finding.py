@@ -57,6 +57,7 @@ class Check:
 # C of settings and people, T of what receivers said lately.
 CHECKS = {
     "B1": Check(_("Ready to send"), Place.CAMPAIGN, FATAL),
+    "B2": Check(_("Test inbox or real people"), Place.SERVERS, FATAL),
     "M1": Check(_("Message format"), Place.CAMPAIGN, FATAL, (Need.FORM,)),
     "M2": Check(_("Sender"), Place.CAMPAIGN, FATAL, (Need.FORM,)),
     "M3": Check(_("Message-ID"), Place.CAMPAIGN, FATAL, (Need.FORM,)),
@@ -115,6 +116,10 @@ OF_CONTENT = ("M6", "M9", "M10", "M11", "M12", "M13", "M16")
 OF_PEOPLE = ("C3", "C7")
 
 
+# The checks whose findings are fixed by choosing other servers for the campaign.
+OF_SERVERS = ("B2",)
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One result of a check."""
@@ -152,6 +157,11 @@ class Finding:
     def is_about_people(self) -> bool:
         """Whether the page of recipients and exclusions lists the people."""
         return self.check_id in OF_PEOPLE
+
+    @property
+    def is_about_servers(self) -> bool:
+        """Whether the campaign's servers are the field to change."""
+        return self.check_id in OF_SERVERS
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Reads the database and changes nothing. A full quota is no reason: such a campai
 import contextlib
 import datetime as dt
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
@@ -29,12 +29,14 @@ from mail.links.merge_tags import OWN_LINKS
 from mail.merge_fields import MergeError, name_values, parse, unknown_names
 from mail.message.composition import compile_content
 from mail.message.style import Recipient, Style
+from smtpservers.models import SmtpServer
 from smtpservers.routing import rules
 from smtpservers.routing.fleet import Fleet
 from words.texts import translated
 
 STANDARD_FIELDS = ("first_name", "last_name", "full_name", "email", *OWN_LINKS)
 COPIES_WITHOUT_ASKING = 100
+MOST_NAMED = 3  # Servers in a sentence.
 MOST_UNKNOWN = 20  # Unknown names in one content, each looked for among all people. The others are only counted.
 SAMPLE_CONTACTS = 1_000  # Read for the names of custom attributes. Any other name is looked up separately.
 
@@ -119,28 +121,32 @@ def server_refusals(campaign: Campaign, now: dt.datetime) -> list[str]:
 def mixed_servers(written: Written, fleet: Fleet) -> str:
     """Return a sentence if the campaign would go through the test inbox and through real servers; empty if not.
 
-    A part of the people would get nothing, or a trial would reach people.
+    A part of the people would get nothing, or a trial would reach people. Only active and tested servers count, because
+    no other takes the mail of campaigns. One that becomes active or tested later finds the kind of the mailing fixed.
     """
-    active = {server for server in fleet.servers if server.is_active}
-    inbox = {server for server in active if leads_to_test_inbox(server)}
-    if not inbox or inbox == active:
+    usable = {server for server in fleet.servers if server.is_active and server.tested_at is not None}
+    inbox = {server for server in usable if leads_to_test_inbox(server)}
+    if not inbox or inbox == usable:
         return ""
     contents = [written.campaign, *(content for _letter, content in written.contents)]
-    used = {server for each in contents for server in fleet.active(each.mail_from, each.server_ids)}
+    used = {server for each in contents for server in fleet.carriers(each.mail_from, each.server_ids)}
     inbox &= used
     if not inbox or inbox == used:
         return ""
-    names = {
-        "inbox": ", ".join(sorted(f"“{server.name}”" for server in inbox)),
-        "real": ", ".join(sorted(f"“{server.name}”" for server in used - inbox)),
-    }
-    return (
-        _(
-            "This campaign would reach the test inbox and real mailboxes. Switch off %(inbox)s, or choose only it or"
-            " only %(real)s under Servers."
-        )
-        % names
-    )
+    return _(
+        "Some of this mail would stay in the test inbox (%(inbox)s), and some would reach real people (%(real)s)."
+        " Choose servers of one kind under Servers, or deactivate the others."
+    ) % {"inbox": _named(inbox), "real": _named(used - inbox)}
+
+
+def _named(servers: Collection[SmtpServer]) -> str:
+    """Return the names of a few servers, in display order, and how many more there are."""
+    ordered = sorted(servers, key=lambda server: (server.display_order, server.pk))
+    names = ", ".join(server.name for server in ordered[:MOST_NAMED])
+    more = len(ordered) - MOST_NAMED
+    if more <= 0:
+        return names
+    return ngettext("%(names)s and %(n)s more", "%(names)s and %(n)s more", more) % {"names": names, "n": f"{more:,}"}
 
 
 def _content(campaign: Campaign) -> Iterator[str]:

@@ -30,7 +30,7 @@ from campaigns.preflight.checks.routes import MailRoute, carried, routes_of
 from campaigns.preflight.empty_fields import counted_fields, empty_fields, fields_of, is_missing
 from campaigns.preflight.finding import BLOCK, CHECKS, FATAL, OF_MESSAGES, WARN, Finding, found, in_order
 from campaigns.preflight.people import PeopleReport, people_of
-from campaigns.preflight.refusals import refusals_of
+from campaigns.preflight.refusals import mixed_servers, refusals_of
 from campaigns.preflight.samples import Sample, samples
 from campaigns.preflight.senders import addresses, senders
 from campaigns.schedule.schedule import timing_refusals, zone_for
@@ -189,8 +189,9 @@ def findings_at_start(written: Written, fleet: Fleet, sample_seconds: float = SA
 
 def _refusals(written: Written, fleet: Fleet) -> Iterator[Finding]:
     timing = timing_refusals(written.campaign, fleet.now, written.headcounts)
+    mixed = mixed_servers(written, fleet)
     for sentence in (*refusals_of(written, fleet), *timing):
-        yield found("B1", FATAL, sentence)
+        yield found("B2", FATAL, sentence) if sentence == mixed else found("B1", FATAL, sentence)
 
 
 # --- findings about messages

@@ -42,14 +42,16 @@ def identity_of(campaign: Campaign) -> str:
 
 
 def is_for_test_inbox(campaign: Campaign) -> bool:
-    """Whether the campaign goes to the test inbox, by its active servers.
+    """Whether the campaign goes to the test inbox, by the servers that can take its mail: active and tested ones.
 
-    Servers that lead there never share a campaign with real ones; the preflight checks have found the active ones to be
-    of one kind. The mailing keeps it, so that whatever is added or changed later takes nothing of the other kind.
+    Servers that lead there never share a campaign with real ones; the preflight checks have found the usable ones to be
+    of one kind. The mailing keeps it, so that whatever is added, tested or changed later takes nothing of the other
+    kind. While none is usable, the active ones decide, and while none is active all that are chosen.
     """
     servers = SmtpServer.objects.all()
     chosen = [server for server in servers if not campaign.server_ids or server.pk in campaign.server_ids]
-    deciding = [server for server in chosen if server.is_active] or chosen
+    active = [server for server in chosen if server.is_active]
+    deciding = [server for server in active if server.tested_at is not None] or active or chosen
     return bool(deciding) and all(leads_to_test_inbox(server) for server in deciding)
 
 

@@ -283,8 +283,7 @@ def server_choices(named: Iterable[int]) -> list[tuple[int, str]]:
     """Return the choices of a server field, including deleted servers in ``named``: only a person removes those."""
     rows = SmtpServer.objects.order_by("display_order", "pk").values_list("pk", "name", "is_active")
     known = {
-        pk: name if is_active else translated(_("%(server)s (switched off)", server=name))
-        for pk, name, is_active in rows
+        pk: name if is_active else translated(_("%(server)s (inactive)", server=name)) for pk, name, is_active in rows
     }
     return [*known.items(), *((pk, translated(_("A server that has been deleted"))) for pk in named if pk not in known)]
 

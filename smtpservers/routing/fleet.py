@@ -55,15 +55,12 @@ class Fleet:
         :param mail_from: a From that overrides the server's own; empty: none.
         :param named: the servers that a campaign names; empty: all that the routing rules allow.
         """
-        return [server for server in self.active(mail_from, named) if server.tested_at is not None]
-
-    def active(self, mail_from: str, named: Collection[int]) -> list[SmtpServer]:
-        """Return the same with the active servers that wait for their first test."""
         deciding = rules.applying(self.rules, mail_from)
         carrying = {
             candidate.server_id
             for candidate in self.candidates
             if candidate.is_active
+            and candidate.tested_at is not None
             and (not named or candidate.server_id in named)
             and candidate.may_send_from(mail_from)
             and any(not rule.server_ids or candidate.server_id in rule.server_ids for rule in deciding)

@@ -20,15 +20,21 @@ from smtpservers.models import SmtpServer
 
 NOW = dt.datetime(2026, 11, 30, 12, 0, tzinfo=dt.UTC)
 MIXED = (
-    "This campaign would reach the test inbox and real mailboxes. Switch off “Inbox”, or choose only it or only “Alpha”"
-    " under Servers."
+    "Some of this mail would stay in the test inbox (Inbox), and some would reach real people (Alpha). Choose servers"
+    " of one kind under Servers, or deactivate the others."
 )
 
 
 @pytest.fixture
 def inbox(server: SmtpServer, settings: Any) -> SmtpServer:
     found = SmtpServer.objects.create(
-        name="Inbox", host="127.0.0.1", port=settings.SANDBOX_PLAIN_PORT, use_tls=False, mail_from="news@example.com"
+        name="Inbox",
+        host="127.0.0.1",
+        port=settings.SANDBOX_PLAIN_PORT,
+        use_tls=False,
+        mail_from="news@example.com",
+        tested_at=NOW,
+        handles_email_validation=True,
     )
     assert leads_to_test_inbox(found)
     assert not leads_to_test_inbox(server)
@@ -53,16 +59,37 @@ def test_the_review_says_so_and_nobody_can_override_it(campaign: Campaign, inbox
     page = client.get(f"/campaigns/{campaign.pk}/review/").content.decode()
 
     assert html.escape(MIXED) in page
-    assert "Override “Ready to send”" not in page
+    assert f'href="/admin/campaigns/campaign/{campaign.pk}/change/#id_servers"' in page
+    assert "Override “Test inbox" not in page
     assert MIXED in states.queue_campaign(campaign.pk, people["admin"], NOW)
     assert Campaign.objects.get().status == "draft"
 
 
-@pytest.mark.parametrize("is_tested", [True, False])
-def test_one_that_waits_for_its_first_test_counts_too(campaign: Campaign, inbox: SmtpServer, is_tested: bool) -> None:
-    SmtpServer.objects.filter(pk=inbox.pk).update(tested_at=NOW if is_tested else None)
+@pytest.mark.parametrize("untested", ["Inbox", "Alpha"])
+def test_one_that_waits_for_its_first_test_stops_no_campaign_and_takes_none_of_it_later(
+    campaign: Campaign, inbox: SmtpServer, people: dict[str, User], untested: str
+) -> None:
+    SmtpServer.objects.filter(name=untested).update(tested_at=None)
+    assert refusals(campaign, NOW) == []
 
-    assert MIXED in refusals(campaign, NOW)
+    mailing = start(campaign, people["marketer"])
+    SmtpServer.objects.update(tested_at=NOW)
+
+    assert mailing.is_for_test_inbox is (untested == "Alpha")
+    other = SmtpServer.objects.exclude(name=untested).get()
+    assert [work.server_id for work in plan.plan(NOW)] == [other.pk]
+
+
+def test_the_sentence_names_at_most_three_servers_of_each_kind(campaign: Campaign, inbox: SmtpServer) -> None:
+    alpha = SmtpServer.objects.get(name="Alpha")
+    for name in ("Beta", "Gamma", "Delta", "Epsilon"):
+        alpha.pk, alpha.name = None, name
+        alpha.save(force_insert=True)
+
+    [said] = refusals(campaign, NOW)
+
+    assert "(Inbox)" in said
+    assert "(Alpha, Beta, Gamma and 2 more)" in said
 
 
 def test_servers_of_one_kind_are_fine(campaign: Campaign, server: SmtpServer, inbox: SmtpServer) -> None:
