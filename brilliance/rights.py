@@ -50,7 +50,7 @@ _OTHERS = {
     "delivery.resend_message": _("Send unconfirmed and failed messages again"),
     "domains.manage_dkim_keys": _("Create and revoke DKIM keys of domains"),
     "feedback.retry_relay": _("Pass unsubscribes on again"),
-    "smtpservers.pause_smtpserver": _("Resume paused servers, and switch servers on and off"),
+    "smtpservers.pause_smtpserver": _("Resume paused servers, and activate or deactivate servers"),
     "smtpservers.send_test": _("Send tests through servers"),
     "smtpservers.view_fleet": _("View names and quotas of servers, without their settings"),
 }

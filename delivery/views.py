@@ -47,6 +47,7 @@ from smtpservers.limits import refused_senders
 from smtpservers.models import SmtpServer
 from smtpservers.presets import password_warning
 from smtpservers.smtp.conversation import Step
+from smtpservers.smtp.diagnostics import FAILURES, FIELDS_TO_FIX
 from words.texts import translated
 
 # In the order of a conversation. With STARTTLS, EHLO comes twice.
@@ -198,6 +199,7 @@ def _test_so_far(trial: Trial) -> dict[str, Any]:
     receipt = receipt_of(trial.recipient, conversation.message_id) if conversation.is_accepted else None
     return {
         "outcome": outcome_of(conversation),
+        "field_to_fix": _field_to_fix(conversation),
         "receipt": receipt,
         "is_receipt_followed": receipt is not None and receipt.is_followed(trial.ended_at, now),
         "steps": [line_of(said.step) for said in conversation.steps],
@@ -245,11 +247,14 @@ def outcome_of(conversation: operators_send_test.Conversation) -> ResultWords:
         return ResultWords("unsure", "help", headline, advice)
     headline = _("Test not sent.")
     if failed:
-        headline = _("The test failed at %(step)s: %(meaning)s.") % {
-            "step": failed.step.name,
-            "meaning": STEPS[failed.step.name],
-        }
+        headline = f"{_('Test failed.')} {translated(FAILURES.get(failed.step.name, ''))}".strip()
     return ResultWords("failed", "cancel", headline, advice)
+
+
+def _field_to_fix(conversation: operators_send_test.Conversation) -> str:
+    """Return the field on the server's page that a failed test speaks of; empty: the test did not fail, or of none."""
+    failed = next((said.step.name for said in conversation.steps if not said.step.is_ok), "")
+    return FIELDS_TO_FIX.get(failed, "")
 
 
 def line_of(step: Step) -> StepLine:

@@ -184,6 +184,10 @@ def send_test(
         SmtpServer.objects.filter(pk=server.pk, tested_at=None).update(tested_at=now)
         steps += signature_check.check(server, message.message_id)
         steps += return_path_check.check(server)
+    else:
+        is_lost = message.status == Message.Status.UNCONFIRMED  # Then no step is known to have failed.
+        failed = "" if is_lost else next((step.name for step in steps if not step.is_ok), "")
+        SmtpServer.objects.filter(pk=server.pk).update(test_failed_at=now, test_failed_step=failed)
     offered = offers_sign_in(steps)
     shown = tuple(ShownStep(step, explain(step, endpoint, offers_sign_in=offered)) for step in steps)
     return Conversation(shown, message.status, message.reason, message.message_id, message.pk, server.name, recipient)

@@ -329,8 +329,8 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
             text = gettext("The selected servers were already inactive.")
         elif is_active:
             text = ngettext(
-                "%(name)s is now active and ready to send.",
-                "%(n)s servers are now active and ready to send.",
+                "%(name)s is now active.",
+                "%(n)s servers are now active.",
                 len(changed),
             )
         else:
@@ -384,8 +384,27 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
 
     def get_urls(self) -> list[Any]:
         resume = self.admin_site.admin_view(require_POST(self.resume_view))
-        own = [path("<int:server_id>/resume/", resume, name="smtpservers_smtpserver_resume")]
+        switch = self.admin_site.admin_view(require_POST(self.switch_view))
+        own = [
+            path("<int:server_id>/resume/", resume, name="smtpservers_smtpserver_resume"),
+            path("<int:server_id>/switch/", switch, name="smtpservers_smtpserver_switch"),
+        ]
         return [*own, *super().get_urls()]
+
+    def switch_view(self, request: HttpRequest, server_id: int) -> HttpResponse:
+        """Activate or deactivate one server, as ``state`` says, and go back to its page."""
+        if not self.has_pause_permission(request):
+            raise PermissionDenied
+        server = get_object_or_404(SmtpServer, pk=server_id)
+        wanted = request.POST.get("state")
+        one = SmtpServer.objects.filter(pk=server.pk)
+        if wanted == "active":
+            self.activate(request, one)
+        elif wanted == "inactive":
+            self.deactivate(request, one)
+        if not self.has_view_permission(request, server):
+            return redirect("admin:smtpservers_smtpserver_changelist")
+        return redirect("admin:smtpservers_smtpserver_change", server.pk)
 
     def resume_view(self, request: HttpRequest, server_id: int) -> HttpResponse:
         """Resume one server and go back: to Home if the button stood there, otherwise to the server's page."""
@@ -457,7 +476,7 @@ class SmtpServerAdmin(SimpleHistoryAdmin, ModelAdmin):  # type: ignore[misc]  # 
             context["secret_troubles"] = sorted(troubles)
         if server is not None:
             context["state"] = states.with_missing_key(states.state_of(server, timezone.now()), server)
-            context["may_resume"] = self.has_pause_permission(request)
+            context["may_resume"] = context["may_switch"] = self.has_pause_permission(request)
             if context["state"].needs_password and self.has_change_permission(request, server):
                 context["password_link"] = states.password_field(server)
         context["may_send_test"] = self.has_send_test_permission(request)

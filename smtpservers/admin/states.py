@@ -13,7 +13,8 @@ from smtpservers.limits.quota_period import kept_from_campaigns
 from smtpservers.limits.rate_limiter import factor_at
 from smtpservers.models import SmtpServer
 from smtpservers.routing.candidates import missing_signature
-from words.instants import ahead
+from smtpservers.smtp.diagnostics import FAILURES
+from words.instants import ahead, stamp
 from words.reasons import SIGN_IN_REFUSED, as_sentence
 from words.texts import translated
 
@@ -29,6 +30,7 @@ class State:
     until: dt.datetime | None = None
     may_resume: bool = False
     needs_password: bool = False  # The server refused the stored one; resumed, it would refuse it again.
+    failed_at: dt.datetime | None = None  # The last test, while none was accepted.
 
     def ends(self, now: dt.datetime) -> str:
         """Return when the state ends: at an instant, or when somebody resumes the server."""
@@ -62,7 +64,7 @@ def state_of(server: SmtpServer, now: dt.datetime) -> State:
         )
     if server.tested_at is None:
         return State(
-            "untested", _("Untested"), "orange", _("Send a test. Other mail waits until the server accepts one.")
+            "untested", _("Untested"), "orange", _meaning_of_untested(server, now), failed_at=server.test_failed_at
         )
     if server.full_until is not None and server.full_until > now:
         meaning = _("The provider's limit is reached. Tries again on %(time)s.") % {
@@ -87,6 +89,18 @@ def state_of(server: SmtpServer, now: dt.datetime) -> State:
         }
         return State("slowed", _("Slowed"), "orange", meaning, since=server.slowed_at, may_resume=True)
     return State("active", _("Active"), "green", _("Ready to send."))
+
+
+def _meaning_of_untested(server: SmtpServer, now: dt.datetime) -> str:
+    if server.test_failed_at is None:
+        return _("Send a test. Other mail waits until the server accepts one.")
+    failed = _("Last test failed on %(time)s.") % {"time": stamp(server.test_failed_at, now, get_current_timezone())}
+    return " ".join(filter(None, [failed, failure_of(server), _("Other mail waits until the server accepts one.")]))
+
+
+def failure_of(server: SmtpServer) -> str:
+    """Return at what the last failed test of an untested server failed, as a sentence; empty if nothing is known."""
+    return translated(FAILURES.get(server.test_failed_step, ""))
 
 
 def used_up_until(server: Any) -> dt.datetime | None:
@@ -132,6 +146,10 @@ def state_badge(server: SmtpServer, now: dt.datetime, *, with_reason: bool) -> S
     """
     state = state_of(server, now)
     shown = badge(state.colour, state.word, state.meaning)
+    if state.failed_at is not None:
+        failed = _("Last test failed")
+        beside = f"{failed} · {why.rstrip('.')}" if (why := failure_of(server)) else failed
+        return format_html('{} <span class="server-reason" title="{}">{}</span>', shown, state.meaning, beside)
     if state.key not in ("paused", "full"):
         return shown
     why = (as_sentence(state.reply) if with_reason else "").rstrip(".")

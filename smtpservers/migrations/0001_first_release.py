@@ -203,6 +203,8 @@ class Migration(migrations.Migration):
                 ('learned_messages_per_connection', models.PositiveIntegerField(editable=False, null=True)),
                 ('learned_mechanism', models.CharField(blank=True, db_default='', default='', editable=False, max_length=16)),
                 ('tested_at', models.DateTimeField(editable=False, null=True)),
+                ('test_failed_at', models.DateTimeField(editable=False, null=True)),
+                ('test_failed_step', models.CharField(blank=True, db_default='', default='', editable=False, max_length=16)),
                 ('max_message_bytes', models.PositiveBigIntegerField(editable=False, null=True)),
                 ('version', models.PositiveIntegerField(default=1, editable=False)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),

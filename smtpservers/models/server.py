@@ -23,7 +23,7 @@ STATE = (
     *("last_success_at", "certificate_expires_at", "version"),
     *("unsubscribe_probed_at", "unsubscribe_problem"),
     *("full_until", "full_reason", "slow_factor", "slowed_at", "learned_rate", "learned_messages_per_connection"),
-    *("max_message_bytes", "learned_mechanism", "tested_at"),
+    *("max_message_bytes", "learned_mechanism", "tested_at", "test_failed_at", "test_failed_step"),
 )
 
 
@@ -520,6 +520,9 @@ class SmtpServer(models.Model):
     max_message_bytes = models.PositiveBigIntegerField(null=True, editable=False)
     # When it first accepted a test. None: until then it gets no other mail.
     tested_at = models.DateTimeField(null=True, editable=False)
+    # The latest failed test while none was accepted, and the step that failed, see ``smtp.diagnostics.FAILURES``.
+    test_failed_at = models.DateTimeField(null=True, editable=False)
+    test_failed_step = models.CharField(max_length=16, blank=True, default="", db_default="", editable=False)
     version = models.PositiveIntegerField(default=1, editable=False)  # Grows with every edit.
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

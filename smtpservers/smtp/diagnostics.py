@@ -11,6 +11,30 @@ from smtpservers.smtp.endpoint import Endpoint
 from words.texts import joined
 from words.texts import text as _
 
+# What a failed test came to, by the step that failed.
+FAILURES = {
+    "DNS": _("The server's name wasn't found."),
+    "connect": _("Couldn't connect to the server."),
+    "banner": _("The server didn't greet us."),
+    "EHLO": _("The server didn't accept our greeting."),
+    "HELO": _("The server didn't accept our greeting."),
+    "TLS": _("Couldn't encrypt the connection."),
+    "AUTH": _("Couldn't sign in."),
+    "MAIL": _("The server didn't accept the sender."),
+    "RCPT": _("The server didn't accept the recipient."),
+    "DATA": _("The server didn't accept the message."),
+    "message": _("The server didn't accept the message."),
+}
+# The field of the server's form to look at first, by the same step.
+FIELDS_TO_FIX = {
+    "DNS": "host",
+    "connect": "host",
+    "banner": "port",
+    "TLS": "use_tls",
+    "AUTH": "username",
+    "MAIL": "mail_from",
+}
+
 
 def explain(step: Step, endpoint: Endpoint, *, offers_sign_in: bool = False) -> str:
     """Return the likely cause of a failed step and what to do; empty if the step succeeded.

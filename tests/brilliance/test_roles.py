@@ -117,6 +117,7 @@ EXPECTED = {
     "admin/oauth/oauthaccount/^([^/]+)/history/([^/]+)/$": NOBODY,
     "admin/smtpservers/smtpserver/<path:object_id>/send_test_page/": SERVERS,
     "admin/smtpservers/smtpserver/<int:server_id>/resume/": SERVERS,
+    "admin/smtpservers/smtpserver/<int:server_id>/switch/": SERVERS,
     "admin/smtpservers/route/try/": "amo",
     "admin/domains/sendingdomain/<int:domain_id>/ask/": SERVERS,
     "admin/domains/sendingdomain/<int:domain_id>/reports/": "amo",

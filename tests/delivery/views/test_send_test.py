@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import LazySettings
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -235,7 +235,7 @@ def test_a_refused_password_names_the_step_and_what_to_do(tester: Client, sandbo
 
     words = send(tester, server)
 
-    assert "The test failed at AUTH: signing in." in words
+    assert "Test failed. Couldn&#x27;t sign in." in words
     assert "Enter the password again" in words
     assert "535 " in words
     assert words.count("not reached") == 4
@@ -245,7 +245,7 @@ def test_a_refused_password_names_the_step_and_what_to_do(tester: Client, sandbo
 def test_an_unknown_authority_names_the_step_and_what_to_do(tester: Client, sandbox: Running, make_server: MakeServer):
     words = send(tester, make_server(sandbox.starttls, host="localhost", use_tls=True))
 
-    assert "The test failed at TLS: encryption." in words
+    assert "Test failed. Couldn&#x27;t encrypt the connection." in words
     assert "into Trusted certificate" in words
 
 
@@ -255,14 +255,31 @@ def test_a_refused_connection_names_the_step_and_what_to_do(tester: Client, make
 
     words = send(tester, make_server(free))
 
-    assert "The test failed at connect: open the connection." in words
+    assert "Test failed. Couldn&#x27;t connect to the server." in words
     assert "refused the connection" in words
+
+
+@pytest.mark.parametrize("may_edit", [True, False])
+def test_a_failed_test_leads_to_the_field_to_fix_whoever_may(
+    tester: Client, make_server: MakeServer, may_edit: bool
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        free = listener.getsockname()[1]
+    server = make_server(free)
+    if may_edit:
+        user = User.objects.get()
+        user.user_permissions.add(Permission.objects.get(codename="change_smtpserver"))
+
+    page = tried(tester, url(server), {"recipient": "ann@example.org"}).content.decode()
+
+    link = f'href="/admin/smtpservers/smtpserver/{server.pk}/change/#id_host"'
+    assert (link in page) is may_edit
 
 
 def test_a_refused_recipient_names_the_step(tester: Client, plain_server: SmtpServer):
     words = send(tester, plain_server, "bounce@example.org")
 
-    assert "The test failed at RCPT: the recipient." in words
+    assert "Test failed. The server didn&#x27;t accept the recipient." in words
     assert "550 " in words
 
 

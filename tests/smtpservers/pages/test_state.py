@@ -96,6 +96,10 @@ def test_a_test_that_is_refused_leaves_it_untested(
     server.refresh_from_db()
     page = signed_in.get(change_page(server)).content.decode()
     assert server.tested_at is None
+    for shown in (page, signed_in.get(LIST).content.decode(), signed_in.get("/admin/").content.decode()):
+        assert "Last test failed" in shown
+        assert "The server didn&#x27;t accept the recipient" in shown
+        assert f'href="/servers/{server.pk}/test/"' in shown
     assert "Last replies" in page
     assert "<script>alert(1)" not in page
     assert "\u202e" not in page
@@ -187,6 +191,42 @@ def test_a_refused_password_is_entered_again_before_the_server_is_resumed(
     assert "The server refused the sign-in: 535 5.7.8 no" in page
     assert "This server is paused: The server refused the sign-in: 535 5.7.8 no</p>" in test_page
     assert "<p>A test shows whether it works again.</p>" in test_page
+
+
+def test_a_server_is_deactivated_and_activated_on_its_page(signed_in: Client, make_server: MakeServer) -> None:
+    server = make_server()
+    switch = f"{LIST}{server.pk}/switch/"
+
+    for word, is_active in (("Deactivate", False), ("Activate", True)):
+        form = next(
+            form
+            for form in lxml.html.fromstring(signed_in.get(change_page(server)).content).forms
+            if form.get("action") == switch
+        )
+        [button] = form.xpath(".//button")
+        assert button.text_content().strip() == word
+
+        answer = signed_in.post(switch, {button.get("name"): button.get("value")})
+
+        server.refresh_from_db()
+        assert (answer.headers["Location"], server.is_active) == (change_page(server), is_active)
+        last = server.history.latest()
+        assert (last.is_active, str(last.history_user)) == (is_active, "boss")
+    assert signed_in.get(switch).status_code == 405
+
+
+@pytest.mark.parametrize("codenames", [("view_smtpserver",), ("view_fleet",), ("send_test",), ()])
+def test_only_who_may_pause_activates_or_deactivates(
+    client: Client, person: Callable[..., User], make_server: MakeServer, codenames: tuple[str, ...]
+) -> None:
+    server = make_server()
+    client.force_login(person(*codenames))
+
+    assert client.post(f"{LIST}{server.pk}/switch/", {"state": "inactive"}).status_code == 403
+    server.refresh_from_db()
+    assert server.is_active
+    if "view_smtpserver" in codenames:
+        assert "/switch/" not in client.get(change_page(server)).content.decode()
 
 
 @pytest.mark.parametrize("codenames", [("view_smtpserver",), ("view_fleet",), ("send_test",), ()])
