@@ -75,6 +75,32 @@ def test_cancelling_asks_first_and_works_by_keyboard(visitor: Page, campaign: Ca
     assert Campaign.objects.get().status == "cancelled"
 
 
+def test_a_question_closes_by_escape_by_a_click_elsewhere_and_by_another_one(visitor: Page, campaign: Campaign) -> None:
+    Campaign.objects.update(status="scheduled")
+    visitor.goto(f"/campaigns/{campaign.pk}/")
+    cancel, opened = visitor.get_by_text("Cancel…"), visitor.locator("details.campaign-sure[open]")
+
+    cancel.click()
+    expect(opened).to_have_count(1)
+    visitor.keyboard.press("Escape")
+    expect(opened).to_have_count(0)
+    expect(cancel).to_be_focused()
+
+    cancel.click()
+    visitor.get_by_role("heading", level=2).first.click()
+    expect(opened).to_have_count(0)
+
+    # Another question, as a page with an A/B test has several.
+    visitor.evaluate(
+        """() => document.querySelector("#campaign-actions").insertAdjacentHTML("beforeend",
+            '<details class="campaign-sure"><summary>Other…</summary><form></form></details>')"""
+    )
+    cancel.click()
+    visitor.evaluate("() => { [...document.querySelectorAll('details.campaign-sure')].at(-1).open = true }")
+    expect(opened).to_have_count(1)
+    expect(opened).to_contain_text("Other…")
+
+
 def test_the_preview_switches_views_and_a_script_in_the_mail_is_dead(
     visitor: Page, campaign: Campaign, page_problems: list[str]
 ) -> None:
