@@ -9,6 +9,7 @@ from typing import Any
 from unicodedata import category
 
 from django import forms
+from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 
 from adminpages.texts import CONTROL, STAND_IN
@@ -37,7 +38,21 @@ class RefusesControls:
         super()._clean_fields()  # type: ignore[misc]  # A mixin of forms.
         for name, value in self.cleaned_data.items():
             if isinstance(value, str):
-                self.cleaned_data[name] = value.replace("\r\n", "\n").replace("\r", "\n")
+                self.cleaned_data[name] = _with_line_feeds(value)
+
+    @cached_property
+    def changed_data(self) -> list[str]:
+        """The fields that a person changed: line ends as browsers send them, and outer space, change no text."""
+        changed: list[str] = super().changed_data  # type: ignore[misc]  # A mixin of forms.
+        return [name for name in changed if not self._is_same_text(name)]
+
+    def _is_same_text(self, name: str) -> bool:
+        field = self.fields.get(name)
+        if not isinstance(field, forms.CharField) or not field.strip or field.show_hidden_initial:
+            return False
+        bound = self[name]  # type: ignore[index]
+        stored, sent = bound.initial, bound.data
+        return isinstance(stored, str) and isinstance(sent, str) and _with_plain_ends(stored) == _with_plain_ends(sent)
 
     def full_clean(self) -> None:
         super().full_clean()  # type: ignore[misc]  # A mixin of forms.
@@ -54,6 +69,14 @@ class RefusesControls:
             return ""
         sentence = _("This has an invisible character (%(code)s). Delete the text and type it again.")
         return sentence % {"code": _code(found)}
+
+
+def _with_line_feeds(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _with_plain_ends(text: str) -> str:
+    return _with_line_feeds(text).strip()
 
 
 def _refusal(text: str) -> str:

@@ -11,7 +11,6 @@ from installation.models import SiteSettings
 @admin.register(SiteSettings)
 class SiteSettingsAdmin(OneRowAdmin):
     form = SiteSettingsForm
-    change_form_after_template = "installation/time_zones.html"
     fieldsets = [
         (None, {"fields": ["organisation", "postal_address", "alert_address"]}),
         (_("Time and language"), {"fields": ["time_zone", "language"]}),

@@ -5,6 +5,8 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from adminpages.text_fields import RefusesControls
 from installation.models import SiteSettings
@@ -23,7 +25,20 @@ def from_configuration(value: object) -> str:
     return _("%(value)s, from the installation's configuration") % {"value": value}
 
 
+def time_zone_choices() -> list[tuple[str, str]]:
+    usual = from_configuration(from_environment().time_zone)
+    return [("", usual), ("UTC", "UTC"), *((name, name) for name in time_zones.inhabited())]
+
+
 class SiteSettingsForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
+    time_zone = forms.ChoiceField(
+        label=gettext_lazy("Time zone"),
+        required=False,
+        choices=time_zone_choices,
+        help_text=gettext_lazy("Times on pages and days in reports use this zone."),
+        widget=UnfoldAdminSelectWidget,
+    )
+
     class Meta:
         model = SiteSettings
         fields = [
@@ -42,7 +57,6 @@ class SiteSettingsForm(RefusesControls, forms.ModelForm):  # type: ignore[type-a
         usual = {
             "organisation": environment.organisation,
             "postal_address": environment.postal_address,
-            "time_zone": str(environment.time_zone),
             "gateway_networks": ", ".join(environment.gateway_networks),
         }
         for name, value in usual.items():
@@ -53,7 +67,9 @@ class SiteSettingsForm(RefusesControls, forms.ModelForm):  # type: ignore[type-a
                 self.fields[name].help_text = f"{self.fields[name].help_text} {usually}"
                 self.fields[name].widget.attrs["placeholder"] = value
         if "time_zone" in self.fields:
-            self.fields["time_zone"].widget.attrs["list"] = "time-zones"
+            zone: Any = self.fields["time_zone"]
+            if self.instance.time_zone not in dict(zone.choices):  # A name without a place, such as CET.
+                zone.choices = [*time_zone_choices(), (self.instance.time_zone, self.instance.time_zone)]
         if "gateway_networks" in self.fields:
             self.fields["gateway_networks"].strip = False  # type: ignore[attr-defined]  # An error counts the lines.
         for name in ("postal_address", "gateway_networks"):
@@ -75,21 +91,6 @@ class SiteSettingsForm(RefusesControls, forms.ModelForm):  # type: ignore[type-a
                     " began before, even if you choose Personal again."
                 )
                 self.fields["tracking"].help_text = f"{self.fields['tracking'].help_text} {lost}"
-
-    @property
-    def time_zone_names(self) -> tuple[str, ...]:
-        """The suggestions of the field for the time zone, which also accepts other spellings."""
-        return time_zones.names()
-
-    def clean_time_zone(self) -> str:
-        text = self.cleaned_data["time_zone"].strip()
-        if not text:
-            return ""
-        name = time_zones.spelled(text)
-        if name is None:
-            said = _("“%(text)s” is not a time zone. Choose one from the list, e.g. Europe/Berlin.")
-            raise forms.ValidationError(said % {"text": text})
-        return name
 
     def clean_alert_address(self) -> str:
         text: str = self.cleaned_data["alert_address"].strip()

@@ -227,6 +227,10 @@ class CampaignAdmin(WritingAdmin):
             obj.version += 1
         obj.save()
 
+    def log_change(self, request: HttpRequest, obj: Campaign, message: Any) -> Any:
+        """Note only what changed. What was typed is saved and noted by then, see ``campaigns.views.content.draft``."""
+        return super().log_change(request, obj, message) if message else None
+
     def delete_model(self, request: HttpRequest, obj: Campaign) -> None:
         current = Campaign.objects.select_for_update().get(pk=obj.pk)
         if not self.has_delete_permission(request, current):

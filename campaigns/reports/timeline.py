@@ -58,13 +58,19 @@ def _said(entry: LogEntry) -> str:
     """Return the text of a log entry. Entries of the admin itself are JSON and are shortened to the changed fields."""
     if entry.is_addition():
         return _("Created.")
-    message = entry.change_message
-    try:
-        changes = json.loads(message)
-    except ValueError:
-        return str(message)
-    fields = [field for change in changes if "changed" in change for field in change["changed"].get("fields", ())]
+    fields = changed_fields(entry)
+    if fields is None:
+        return str(entry.change_message)
     return _("Changed %(fields)s.") % {"fields": ", ".join(fields)} if fields else _("Saved.")
+
+
+def changed_fields(entry: LogEntry) -> list[str] | None:
+    """Return the labels of the fields that a form's entry says were changed; None for an entry in words."""
+    try:
+        changes = json.loads(entry.change_message)
+    except ValueError:
+        return None
+    return [str(field) for change in changes if "changed" in change for field in change["changed"].get("fields", ())]
 
 
 def incidents(campaign: Campaign) -> list[Incident]:

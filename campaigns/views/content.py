@@ -1,5 +1,6 @@
 """Requests of a draft's page while somebody writes: begin, autosave, heartbeat, plain text, pictures."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
@@ -8,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, RawPostDataExce
 from django.shortcuts import redirect, render
 from django.utils import formats, timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import override
 from django.views.decorators.http import require_GET, require_POST
 
 from adminpages import deadlines
@@ -26,7 +28,7 @@ from campaigns.markup.starter_templates import starters
 from campaigns.models import Campaign, MediaFile
 from campaigns.preflight.refusals import refusals_known
 from campaigns.tasks import have_counted
-from campaigns.views.pages import COUNTING_SECONDS, campaign_or_404, log
+from campaigns.views.pages import COUNTING_SECONDS, campaign_or_404, log, log_written
 from delivery import clock
 from mail.plaintext import TextError, from_html
 from smtpservers.routing.fleet import Fleet
@@ -65,7 +67,9 @@ def draft(request: HttpRequest, campaign_id: int) -> HttpResponse:
     now = timezone.now()
     saved = autosave.save(campaign_id, changes, version, DraftForm)
     others: list[str] = []
-    if Campaign.objects.filter(pk=campaign_id).exists():
+    if campaign := Campaign.objects.filter(pk=campaign_id).first():
+        if saved.saved:
+            log_written(request, campaign, _labels(saved.saved), now)
         is_leaving = bool(asked.get("leaving"))
         others = autosave.record_heartbeat(campaign_id, request.user, window, now, is_leaving=is_leaving)
     return JsonResponse(
@@ -80,6 +84,12 @@ def draft(request: HttpRequest, campaign_id: int) -> HttpResponse:
             "others": others,
         }
     )
+
+
+def _labels(names: Collection[str]) -> list[str]:
+    """Return the labels of a draft's fields as the history keeps them: in English, in the order of the form."""
+    with override(None):
+        return [str(field.label or name) for name, field in DraftForm.base_fields.items() if name in names]
 
 
 def readiness_of(campaign: Campaign) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """Shared parts of campaign pages: the page frame, the campaign or 404, the start in words, the history."""
 
 import datetime as dt
+import json
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext as _
@@ -13,10 +16,12 @@ from campaigns.content.written import Written
 from campaigns.models import Campaign
 from campaigns.preflight.question import outdated
 from campaigns.preflight.senders import addresses
+from campaigns.reports.timeline import changed_fields
 from campaigns.schedule.schedule import start_in_words
 from delivery import clock, identity
 from smtpservers.routing.fleet import Fleet
 
+STRETCH = dt.timedelta(minutes=30)  # What one person types within it is one entry of the history.
 COUNTING_SECONDS = 60.0  # Database time of a page that counts people. Large audiences are counted by a worker.
 
 
@@ -74,3 +79,23 @@ def log(request: HttpRequest, campaign: int | Campaign, what: str) -> None:
     assert request.user.pk is not None
     rows = [campaign] if isinstance(campaign, Campaign) else Campaign.objects.filter(pk=campaign)
     LogEntry.objects.log_actions(request.user.pk, rows, CHANGE, what, single_object=True)
+
+
+def log_written(request: HttpRequest, campaign: Campaign, labels: Iterable[str], now: dt.datetime) -> None:
+    """Note which fields the user's typing changed: in their last entry if it is of the same stretch of writing."""
+    own = LogEntry.objects.filter(
+        content_type=ContentType.objects.get_for_model(Campaign), object_id=str(campaign.pk)
+    ).order_by("-pk")
+    last = own.first()
+    if last is not None and last.user_id == request.user.pk and last.action_time > now - STRETCH and last.is_change():
+        known = changed_fields(last)
+        if known:
+            fields = list(dict.fromkeys([*known, *labels]))
+            own.filter(pk=last.pk).update(change_message=_changed(fields))
+            return
+    log(request, campaign, _changed(list(labels)))
+
+
+def _changed(labels: list[str]) -> str:
+    """Return the entry that the admin's own forms write."""
+    return json.dumps([{"changed": {"fields": labels}}])

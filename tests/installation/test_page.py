@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
@@ -12,6 +13,7 @@ from delivery.operators import notices
 from installation.models import SiteSettings
 from installation.site import site
 from smtpservers.models import SmtpServer
+from tests.harness.forms import opened
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("saved_settings")]
 PAGE = "/admin/installation/sitesettings/1/change/"
@@ -39,13 +41,36 @@ def test_the_list_leads_to_the_only_row_and_says_what_holds(boss: Client, settin
 def test_what_is_saved_holds(boss: Client) -> None:
     answer = boss.post(
         PAGE,
-        EMPTY | {"organisation": "Nordlicht", "time_zone": "europe/berlin", "alert_address": "Ops <ops@example.com>"},
+        EMPTY | {"organisation": "Nordlicht", "time_zone": "Europe/Berlin", "alert_address": "Ops <ops@example.com>"},
     )
 
     assert answer.status_code == 302
     assert (site().organisation, str(site().time_zone)) == ("Nordlicht", "Europe/Berlin")
     assert site().alert_address == "ops@example.com"
     assert SiteSettings.objects.get().pk == 1
+
+
+def test_the_time_zone_is_chosen_and_a_stored_one_without_a_place_stays(boss: Client) -> None:
+    SiteSettings.objects.create(pk=1, time_zone="CET")
+
+    form = opened(boss.get(PAGE).content, "sitesettings_form")
+    boss.post(PAGE, form | {"organisation": "Nordlicht"})
+
+    assert form["time_zone"] == "CET"
+    assert (site().organisation, str(site().time_zone)) == ("Nordlicht", "CET")
+
+
+def test_only_what_somebody_changed_is_in_the_history(boss: Client) -> None:
+    SiteSettings.objects.create(pk=1, postal_address="1 Quay Street\nHamburg")
+    form = opened(boss.get(PAGE).content, "sitesettings_form")
+    as_a_browser_sends_it = form | {"postal_address": "1 Quay Street\r\nHamburg"}
+
+    boss.post(PAGE, as_a_browser_sends_it | {"tracking": "anonymous"})
+    assert LogEntry.objects.latest("pk").get_change_message() == "Changed Opens and clicks."
+
+    boss.post(PAGE, as_a_browser_sends_it | {"tracking": "anonymous", "postal_address": "2 Quay Street\r\nHamburg"})
+    assert LogEntry.objects.latest("pk").get_change_message() == "Changed Postal address."
+    assert SiteSettings.objects.get().postal_address == "2 Quay Street\nHamburg"
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,8 @@ from adminpages.text_fields import RefusesControls
 from brilliance.web.first_run import people
 from contacts.models import ContactList
 from contacts.transfer.csv_file import CsvRefused, look
-from installation.forms import SiteSettingsForm, from_configuration
+from installation.forms import SiteSettingsForm
 from installation.models import SiteSettings
-from installation.site import from_environment
-from words import time_zones
 from words.texts import translated
 
 # Counting by name is never a first choice: it needs people's consent.
@@ -31,15 +29,7 @@ PASTED_CHARACTERS = 1_000_000
 TAKEN = _("A list has this name already. Choose another name.")
 
 
-def time_zone_choices() -> list[tuple[str, str]]:
-    usual = from_configuration(from_environment().time_zone)
-    return [("", usual), ("UTC", "UTC"), *((name, name) for name in time_zones.inhabited())]
-
-
 class OrganisationForm(SiteSettingsForm):
-    time_zone = forms.ChoiceField(
-        label=_("Time zone"), required=False, choices=time_zone_choices, widget=UnfoldAdminSelectWidget
-    )
     tracking = forms.ChoiceField(
         label=_("Count opens and clicks?"),
         required=False,
@@ -62,10 +52,6 @@ class OrganisationForm(SiteSettingsForm):
             self.fields[name].required = True
             self.fields[name].help_text = SiteSettings._meta.get_field(name).help_text  # type: ignore[union-attr]
             self.fields[name].widget.attrs.pop("placeholder", None)
-        zone: Any = self.fields["time_zone"]
-        if self.instance.time_zone not in dict(zone.choices):  # A name without a place, such as CET.
-            zone.choices = [*time_zone_choices(), (self.instance.time_zone, self.instance.time_zone)]
-        zone.help_text = gettext("Times on pages and days in reports use this zone.")
         tracking: Any = self.fields["tracking"]
         tracking.choices = [
             choice for choice in tracking.choices if choice[0] in ("", OFF, ANONYMOUS, self.instance.tracking)

@@ -4,9 +4,11 @@ import datetime as dt
 import json
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from campaigns.forms import autosave
 from campaigns.forms.autosave import Change
@@ -14,9 +16,12 @@ from campaigns.forms.campaign import DraftForm
 from campaigns.forms.content import values_of
 from campaigns.markup.starter_templates import starters
 from campaigns.models import Campaign, Layout, Writing
+from campaigns.reports.timeline import steps
+from campaigns.views.pages import STRETCH
 from contacts.models import ContactList
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
+from tests.harness.forms import opened
 
 pytestmark = pytest.mark.django_db
 NOW = dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC)
@@ -269,3 +274,48 @@ def test_a_campaign_begins_with_a_template_in_the_default_layout(marketer: Clien
     assert Campaign.objects.count() == 2 * len(starters())
     assert marketer.post(reverse("campaigns:begin"), {"starter": "nope"}).status_code == 302
     assert Campaign.objects.count() == 2 * len(starters())
+
+
+def history_of(campaign: Campaign) -> list[str]:
+    return [step.what for step in steps(campaign)]
+
+
+def test_the_history_names_what_was_typed_once_for_each_stretch_of_writing(
+    campaign: Campaign, people: dict[str, User]
+) -> None:
+    client = client_of(people["marketer"])
+    page = reverse("campaigns:draft", args=[campaign.pk])
+
+    def type_into(name: str, was: str, now: str) -> None:
+        asked = {"window": "w", "version": 1, "changes": {name: {"was": [was], "now": [now]}}}
+        client.post(page, json.dumps(asked), content_type="application/json")
+
+    type_into("preheader", "", "Look")
+    assert history_of(campaign) == ["Changed Preheader."]
+    type_into("subject", campaign.subject, "Snow")
+    type_into("preheader", "Look", "Look here")
+    assert history_of(campaign) == ["Changed Preheader, Subject."]
+
+    LogEntry.objects.update(action_time=timezone.now() - 2 * STRETCH)
+    type_into("preheader", "Look here", "Look")
+    assert history_of(campaign) == ["Changed Preheader, Subject.", "Changed Preheader."]
+
+
+def test_leaving_a_new_draft_without_typing_changes_nothing_in_the_history(people: dict[str, User]) -> None:
+    client = client_of(people["marketer"])
+    for starter in (each for each in starters() if each.subject):
+        client.post(reverse("campaigns:begin"), {"starter": starter.key})
+        draft = Campaign.objects.latest("pk")
+        before = history_of(draft)
+        change = reverse("admin:campaigns_campaign_change", args=[draft.pk])
+        form = opened(client.get(change).content, "campaign_form")
+        as_a_browser_sends_it = {
+            name: value.replace("\n", "\r\n") if isinstance(value, str) else value for name, value in form.items()
+        }
+
+        answer = client.post(change, as_a_browser_sends_it | {"_review": "1"})
+
+        assert answer.status_code == 302, answer.context["adminform"].form.errors
+        assert answer.headers["Location"] == reverse("campaigns:review", args=[draft.pk])
+        assert history_of(draft) == before
+        assert Campaign.objects.get(pk=draft.pk).version == draft.version
