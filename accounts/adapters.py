@@ -24,7 +24,9 @@ PENDING_HASH = "pending_hash"  # In the session: the hash that the user's sessio
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth announces no types.
     error_messages = {
         **DefaultAccountAdapter.error_messages,
-        "username_password_mismatch": _("Wrong username or password. Note that both are case-sensitive."),
+        "username_password_mismatch": _(
+            "Wrong username or password. Both are case-sensitive. Enter your username, not your email address."
+        ),
     }
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> AbstractBaseUser | None:

@@ -20,6 +20,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html
+from django.utils.text import capfirst
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
@@ -341,7 +342,7 @@ class GroupAdmin(_WithinOwnPowers, DjangoGroupAdmin, ModelAdmin):  # type: ignor
 
     form = RoleForm
     asks_fresh_sign_in = True
-    list_display = ("name",)
+    list_display = ("name", "in_short")
     filter_horizontal = ()  # Django's two boxes; the rights are checkboxes, by place.
 
     def __init__(self, *args: Any) -> None:
@@ -355,12 +356,18 @@ class GroupAdmin(_WithinOwnPowers, DjangoGroupAdmin, ModelAdmin):  # type: ignor
         return found
 
     def get_readonly_fields(self, request: HttpRequest, obj: Group | None = None) -> tuple[str, ...]:
-        own = ("what_they_may_do",) if "what_they_may_do" in self.get_fields(request, obj) else ()
+        own = tuple(each for each in ("in_short", "what_they_may_do") if each in self.get_fields(request, obj))
         return own if obj is None or obj.name not in ROLES else ("name", *own)
 
     def get_fields(self, request: HttpRequest, obj: Group | None = None) -> tuple[str, ...]:
         is_to_read = obj is not None and (obj.name == "admin" or not self.has_change_permission(request, obj))
-        return ("name", "what_they_may_do") if is_to_read else ("name", "permissions")
+        head = ("name", "in_short") if obj is not None and obj.name in powers.IN_SHORT else ("name",)
+        return (*head, "what_they_may_do" if is_to_read else "permissions")
+
+    @admin.display(description=_("Purpose"))
+    def in_short(self, role: Group) -> str:
+        """What a built-in role is for."""
+        return capfirst(str(powers.IN_SHORT.get(role.name, ""))) or "–"
 
     @admin.display(description=_("What they may do"))
     def what_they_may_do(self, role: Group) -> str:

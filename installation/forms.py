@@ -30,6 +30,12 @@ def time_zone_choices() -> list[tuple[str, str]]:
     return [("", usual), ("UTC", "UTC"), *((name, name) for name in time_zones.inhabited())]
 
 
+def _keep_choice(field: Any, stored: str) -> None:
+    """Offer the stored time zone too, if it is a name without a place, such as CET."""
+    if stored not in dict(field.choices):
+        field.choices = [*time_zone_choices(), (stored, stored)]
+
+
 class SiteSettingsForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg]
     time_zone = forms.ChoiceField(
         label=gettext_lazy("Time zone"),
@@ -67,9 +73,7 @@ class SiteSettingsForm(RefusesControls, forms.ModelForm):  # type: ignore[type-a
                 self.fields[name].help_text = f"{self.fields[name].help_text} {usually}"
                 self.fields[name].widget.attrs["placeholder"] = value
         if "time_zone" in self.fields:
-            zone: Any = self.fields["time_zone"]
-            if self.instance.time_zone not in dict(zone.choices):  # A name without a place, such as CET.
-                zone.choices = [*time_zone_choices(), (self.instance.time_zone, self.instance.time_zone)]
+            _keep_choice(self.fields["time_zone"], self.instance.time_zone)
         if "gateway_networks" in self.fields:
             self.fields["gateway_networks"].strip = False  # type: ignore[attr-defined]  # An error counts the lines.
         for name in ("postal_address", "gateway_networks"):

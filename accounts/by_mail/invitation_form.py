@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from accounts import powers
 from accounts.models import Invitation
 from adminpages.text_fields import RefusesControls
-from mail.addresses import AddressInvalid, fold, parse_mailbox
+from mail.addresses import AddressInvalid, domain_of, fold, is_reserved, parse_mailbox
 from words.texts import translated
 
 
@@ -26,9 +26,12 @@ class InvitationForm(RefusesControls, forms.ModelForm):  # type: ignore[type-arg
     def clean_email(self) -> str:
         email: str = self.cleaned_data["email"]
         try:
-            parse_mailbox(email)
+            domain = domain_of(parse_mailbox(email).address)
         except AddressInvalid as error:
             raise forms.ValidationError(translated(error)) from error
+        if is_reserved(domain):
+            said = _("%(domain)s is reserved for examples and gets no mail. Enter the person's real address.")
+            raise forms.ValidationError(said % {"domain": domain})
         key = fold(email)
         if any(fold(user.email) == key for user in User.objects.filter(email__iexact=email)):
             raise forms.ValidationError(_("Someone with this address is a user already."))

@@ -30,8 +30,11 @@ from adminpages.text_fields import RefusesControls
 
 VALID_SECONDS = 24 * 60 * 60
 SALT = "accounts.sign_in.first_admin"
-NOT_VALID = _("This link has expired. Restart Brilliance, or run manage.py first_admin, to get a new one.")
-NOT_NEEDED = _("Someone is administrator already. Log in, or ask them to add you.")
+NOT_VALID = _(
+    "This link isn't valid or has expired. Open it exactly as printed. To get a new one, restart Brilliance or run"
+    " manage.py first_admin."
+)
+NOT_NEEDED = _("There is an administrator already. Log in, or ask them to invite you.")
 ROLE = "admin"
 log = logging.getLogger(__name__)
 

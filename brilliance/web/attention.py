@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -122,7 +122,7 @@ def rows(obstacles: list[str], mailings: list[Mailing], user: Person, now: dt.da
 
 
 def _campaigns(user: Person, now: dt.datetime) -> Iterator[Row]:
-    """Yield one row each for campaigns that missed their start, became drafts again, or need a winner chosen."""
+    """Yield a row for each reason: campaigns that missed their start, became drafts again, or need a winner chosen."""
     if not user.has_perm("campaigns.view_progress"):
         return
     missed = list(
@@ -130,24 +130,30 @@ def _campaigns(user: Person, now: dt.datetime) -> Iterator[Row]:
     )
     if missed:
         text = _("Missed the start on %(time)s. Nothing has been sent.") % {"time": start_in_words(missed[0], now)}
-        yield _row_of(missed, text)
+        yield from _rows_of((text, each) for each in missed)  # One reason, whatever the time: the first one's is named.
     is_returned = Q(status=Campaign.Status.DRAFT) & ~Q(returned_reason="")
     is_by_hand = Q(experiment__undecided__gt="") | Q(experiment__winner_by=Experiment.WinnerBy.HAND)
     is_under_way = Q(status__in=(Campaign.Status.SENDING, Campaign.Status.PAUSED))
     found = list(Campaign.objects.filter(is_returned | is_under_way & is_by_hand).select_related("experiment"))
     returned = [each for each in found if each.status == Campaign.Status.DRAFT]
-    if returned:
-        yield _row_of(returned, f"{_('Not sent, and a draft again.')} {returned[0].returned_reason}")
+    yield from _rows_of((f"{_('Not sent, and a draft again.')} {each.returned_reason}", each) for each in returned)
     waiting = [each for each in found if each.status != Campaign.Status.DRAFT and each.experiment.waits_for_winner]
     undecided = [each for each in waiting if each.experiment.undecided or each.experiment.is_ripe(now)]
-    if undecided:
-        reason = undecided[0].experiment.get_undecided_display() or _("Its waiting time is over.")
-        yield _row_of(undecided, _("Choose the winner of the A/B test. %(reason)s") % {"reason": reason})
+    said = _("Choose the winner of the A/B test. %(reason)s")
+    over = _("Its waiting time is over.")
+    yield from _rows_of(
+        (said % {"reason": each.experiment.get_undecided_display() or over}, each) for each in undecided
+    )
 
 
-def _row_of(campaigns: list[Campaign], text: str) -> Row:
-    page = reverse("campaigns:progress", args=[campaigns[0].pk])
-    return Row(text, _and_more(campaigns[0].name, len(campaigns) - 1), page, "", _("Open campaign"), page)
+def _rows_of(found: Iterable[tuple[str, Campaign]]) -> Iterator[Row]:
+    """Yield one row for each text, with the first campaign that it is true of and how many more there are."""
+    by_text = defaultdict(list)
+    for text, campaign in found:
+        by_text[text].append(campaign)
+    for text, same in by_text.items():
+        page = reverse("campaigns:progress", args=[same[0].pk])
+        yield Row(text, _and_more(same[0].name, len(same) - 1), page, "", _("Open campaign"), page)
 
 
 def _and_more(name: str, others: int) -> str:
@@ -218,12 +224,16 @@ def _unsubscribes(user: Person, now: dt.datetime) -> Iterator[Row]:
 
 
 def _invitations(user: Person) -> Iterator[Row]:
-    """Yield one row for the invitations whose mail did not arrive."""
-    if not user.has_perm("accounts.view_invitation") or not (failed := list(mails.failed_invitations())):
+    """Yield the invitations whose mail did not arrive, one row for each reason."""
+    if not user.has_perm("accounts.view_invitation"):
         return
+    failed = defaultdict(list)
+    for invitation in mails.failed_invitations():
+        failed[invitation.mail_reason].append(invitation.email)
     page = reverse("admin:accounts_invitation_changelist")
-    text = _("The invitation didn't arrive. %(reason)s") % {"reason": sentence(failed[0].mail_reason)}
-    yield Row(text, _and_more(failed[0].email, len(failed) - 1), page, "", _("Open invitations"))
+    for reason, emails in failed.items():
+        text = _("The invitation didn't arrive. %(reason)s") % {"reason": sentence(reason)}
+        yield Row(text, _and_more(emails[0], len(emails) - 1), page, "", _("Open invitations"))
 
 
 def _mailings(mailings: list[Mailing], now: dt.datetime) -> Iterator[Row]:

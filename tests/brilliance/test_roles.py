@@ -597,6 +597,8 @@ def test_a_role_is_told_in_the_words_and_the_places_of_the_sidebar(db: None) -> 
 
     page = client.get(f"/admin/auth/group/{ops.pk}/change/").content.decode()
 
+    for shown in (page, client.get("/admin/auth/group/").content.decode()):
+        assert "Servers and their tests, no contacts" in shown
     groups = re.findall(r"<fieldset>\s*<legend>(.+?)</legend>(.+?)</fieldset>", page, re.DOTALL)
     assert [place for place, _boxes in groups] == [str(place.title) for place in PLACES]
     offered = {

@@ -21,7 +21,7 @@ from tests.accounts.sign_in.test_signing_in import database_dump, is_signed_in
 from tests.accounts.test_fresh_sign_in import asks, grow_old
 
 LIST, ADD, ACCEPT = "/admin/accounts/invitation/", "/admin/accounts/invitation/add/", "/accounts/invitation/"
-BOB = "bob@customer.example"
+BOB = "bob@customer.internal"  # No reserved domain: those are refused.
 OVER = "expired, was used or was revoked"
 
 
@@ -121,7 +121,8 @@ def test_the_page_says_what_became_of_the_mail_and_home_of_one_that_did_not_arri
     ann: User, inbox: Inbox, server: SmtpServer
 ) -> None:
     SmtpServer.objects.update(handles_email_validation=False)
-    waiting = invite(email="bob@customer.example").content.decode()
+    waiting = invite().content.decode()
+    Message.objects.update(email="bob@customer.example")
     inbox()
     failed = signed_in().get(LIST).content.decode()
     home = signed_in().get("/admin/").content.decode()
@@ -139,6 +140,28 @@ def test_the_page_says_what_became_of_the_mail_and_home_of_one_that_did_not_arri
     inbox()
     assert 'data-status="failed"' not in signed_in().get(LIST).content.decode()
     assert "The invitation didn" not in signed_in().get("/admin/").content.decode()
+
+
+def test_home_groups_what_did_not_arrive_by_its_reason(ann: User, inbox: Inbox, server: SmtpServer) -> None:
+    SmtpServer.objects.update(handles_email_validation=False)
+    for name, domain in (("bob", "one.example"), ("carl", "other.example"), ("dora", "one.example")):
+        invite(email=f"{name}@customer.internal")
+        Message.objects.filter(email=f"{name}@customer.internal").update(email=f"{name}@{domain}")
+    inbox()
+
+    home = re.sub(r"<[^>]+>", " ", signed_in().get("/admin/").content.decode())
+
+    rows = [" ".join(row.split()) for row in re.findall(r"\S+@customer[^·]*·[^.]*\.[^.]*\.[^.]*\.", home)]
+    told = {row.partition("The domain ")[2].split()[0]: row.partition(" ·")[0] for row in rows}
+    assert told == {"one.example": "dora@customer.internal and 1 more", "other.example": "carl@customer.internal"}
+
+
+@pytest.mark.parametrize("domain", ["example.org", "shop.test", "nowhere.invalid", "customer.example"])
+def test_an_address_that_can_get_no_mail_is_refused_with_the_reason(ann: User, server: SmtpServer, domain: str) -> None:
+    page = invite(email=f"bob@{domain}").content.decode()
+
+    assert f"{domain} is reserved for examples and gets no mail." in page
+    assert not Invitation.objects.exists()
 
 
 def test_the_form_says_what_each_role_may_do_and_has_one_button(ann: User, server: SmtpServer) -> None:
@@ -190,9 +213,9 @@ def test_a_revoked_invitation_that_was_not_sent_yet_never_is(ann: User, inbox: I
 
 
 def test_users_and_who_is_invited_already_are_not_invited(ann: User, server: SmtpServer) -> None:
-    User.objects.create_user("carl", email="Carl@customer.example")
+    User.objects.create_user("carl", email="Carl@customer.internal")
 
-    assert "is a user already" in invite(email="carl@customer.example").content.decode()
+    assert "is a user already" in invite(email="carl@customer.internal").content.decode()
     assert "Invitation on its way to" in invite().content.decode()
     assert "was invited already" in invite(email=BOB.upper()).content.decode()
     assert Invitation.objects.count() == 1
@@ -215,7 +238,7 @@ def test_inviting_asks_for_a_fresh_sign_in(ann: User, server: SmtpServer) -> Non
     grow_old(client)
 
     assert asks(client.get(ADD))
-    invite(client, email="carl@customer.example")
+    invite(client, email="carl@customer.internal")
     assert asks(client.post(LIST, {"action": "send_again", "_selected_action": Invitation.objects.get().pk}))
     assert (Invitation.objects.count(), Invitation.objects.get().round) == (1, 1)
 
