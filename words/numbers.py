@@ -9,11 +9,28 @@ def counted(number: int, one: str, several: str = "") -> str:
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
-def percent(part: int, whole: int) -> str:
-    """Return a part as "42%", rounded down, so that only the whole is 100%. A small part is "<1%"."""
-    if part and 100 * part < whole:
-        return "<1%"
-    return f"{100 * part // whole if whole else 0}%"
+def percent(part: int, whole: int, places: int = 0) -> str:
+    """Return a part as "42%", rounded half up. Only the whole is 100%, and a part below 1% is "<1%".
+
+    :param places: decimal places, where small differences matter; with one, "<0.1%" is the smallest.
+    """
+    steps = 10**places
+    if part and 100 * steps * part < whole:
+        return f"<{1 / steps:.{places}f}%"
+    return f"{_rounded(part, whole, 100 * steps) / steps:.{places}f}%"
+
+
+def percentage(part: int, whole: int) -> int:
+    """Return a part as a number of percent, rounded half up. Only the whole is 100."""
+    return _rounded(part, whole, 100)
+
+
+def _rounded(part: int, whole: int, steps: int) -> int:
+    """Return how many of ``steps`` equal steps to the whole a part is; less than all of them if it's less."""
+    if not whole:
+        return 0
+    nearest = (2 * steps * part + whole) // (2 * whole)
+    return min(nearest, steps - 1) if part < whole else nearest
 
 
 def rate_of(share: float | None) -> str:

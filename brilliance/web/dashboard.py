@@ -35,6 +35,7 @@ from smtpservers.limits.quota_period import kept_from_campaigns, runs_out_at
 from smtpservers.models import QuotaPeriod, SmtpServer
 from smtpservers.routing.fleet import Fleet
 from words import instants
+from words.numbers import percentage
 
 CHART_DAYS = 30
 FLEET_ROWS = 10
@@ -156,7 +157,7 @@ def _row(
 ) -> dict[str, Any]:
     used = period.used if period else 0
     quota = server.max_per_month or None  # 0 means no limit, like empty.
-    percent = min(100, round(100 * used / quota)) if quota else None
+    percent = min(100, percentage(used, quota)) if quota else None
     is_full = quota is not None and used >= quota - kept_from_campaigns(quota)
     return {
         "name": server.name,

@@ -35,6 +35,7 @@ from contacts.transfer.export_contacts import csv_response, table
 from contacts.transfer.reasons import OTHER, Reason, Reasons
 from contacts.transfer.trial import Trial, try_out
 from words import time_zones
+from words.numbers import percentage
 from words.texts import told, translated
 
 if TYPE_CHECKING:
@@ -325,8 +326,8 @@ class ContactImportAdmin(ModelAdmin):
 
 def progress(contact_import: ContactImport) -> dict[str, Any]:
     """Return the state of the import for the page, and for the script that polls it."""
-    share = contact_import.read_bytes / contact_import.size_bytes if contact_import.size_bytes else 0.0
-    percent = 100 if contact_import.status == Status.FINISHED else min(99, int(share * 100))
+    read = min(99, percentage(contact_import.read_bytes, contact_import.size_bytes))
+    percent = 100 if contact_import.status == Status.FINISHED else read
     return {
         "status": contact_import.status,
         "is_over": contact_import.status in (Status.FINISHED, Status.FAILED, Status.CANCELLED),

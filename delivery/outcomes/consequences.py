@@ -26,6 +26,7 @@ from mail.addresses import domain_of
 from mail.replies.rules import Repeats
 from smtpservers.limits import circuit_breaker, refused_senders, reservations, throttling
 from smtpservers.models import SmtpServer
+from words.numbers import percent
 from words.texts import gettext_noop, kept, text
 
 # This many soft bounces in a row, over at least this long, suppress an address. A rule may name its own number.
@@ -230,8 +231,8 @@ class _Figures:
             (self.content_failures, settings.STOP_REFUSAL_PERCENT, _STOPPED_FOR_CONTENT),
         ):
             if limit and count * 100 >= limit * self.sent:
-                percent = f"{count * 100 / self.sent:.1f} %"
-                return text(why, count=f"{count:,}", sent=f"{self.sent:,}", percent=percent)
+                share = percent(count, self.sent, 1)
+                return text(why, count=f"{count:,}", sent=f"{self.sent:,}", percent=share)
         return ""
 
 

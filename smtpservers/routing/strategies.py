@@ -11,6 +11,7 @@ from operator import itemgetter
 from smtpservers.models import Route
 from smtpservers.routing.candidates import Candidate
 from smtpservers.routing.rules import RoutingRule
+from words.numbers import percent
 from words.texts import gettext_noop, joined
 from words.texts import text as _
 
@@ -172,13 +173,13 @@ class Able:
 
     def _why_shared(self, server: Candidate) -> str:
         if self.rule.strategy == Strategy.WEIGHTED:
-            percent = round(100 * server.weight / self._weight)
-            why = _("%(server)s gets %(percent)s%% by weight", server=server.name, percent=percent)
+            share = percent(server.weight, self._weight)
+            why = _("%(server)s gets %(share)s by weight", server=server.name, share=share)
         elif server.quota is None:
             why = _("%(server)s has no quota, and servers with a quota have no room left", server=server.name)
         else:
-            used = 100 * server.taken // server.quota if server.quota else 100
-            why = _("%(server)s has used %(used)s%% of its quota", server=server.name, used=used)
+            used = percent(server.taken, server.quota) if server.quota else "100%"
+            why = _("%(server)s has used %(used)s of its quota", server=server.name, used=used)
         if self._skipped:
             return self._cut(_("%(why)s, and %(skipped)s.", why=why, skipped=self._skipped))
         return self._cut(_("%(why)s.", why=why))

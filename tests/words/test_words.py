@@ -7,7 +7,7 @@ import pytest
 
 from words.durations import about, measured
 from words.instants import ago, ahead, on_clock, stamp, when
-from words.numbers import counted, percent
+from words.numbers import counted, percent, percentage
 from words.texts import utc
 
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
@@ -89,10 +89,22 @@ def test_a_stamp_names_the_year_on_the_clock_of_the_zone() -> None:
 
 @pytest.mark.parametrize(
     ("part", "whole", "words"),
-    [(0, 0, "0%"), (0, 500, "0%"), (1, 500, "<1%"), (5, 500, "1%"), (499, 500, "99%"), (500, 500, "100%")],
+    [
+        *((0, 0, "0%"), (0, 500, "0%"), (1, 500, "<1%"), (5, 500, "1%"), (499, 500, "99%"), (500, 500, "100%")),
+        *((7, 9, "78%"), (1, 8, "13%"), (3, 8, "38%"), (12, 9, "133%"), (2_999_999, 3_000_000, "99%")),
+    ],
 )
-def test_only_the_whole_is_a_hundred_percent(part: int, whole: int, words: str) -> None:
+def test_a_part_is_rounded_half_up_and_only_the_whole_is_a_hundred_percent(part: int, whole: int, words: str) -> None:
     assert percent(part, whole) == words
+    assert words == "<1%" or percentage(part, whole) == int(words.removesuffix("%"))
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "words"),
+    [(0, 9, "0.0%"), (1, 2000, "<0.1%"), (1, 800, "0.1%"), (7, 9, "77.8%"), (2999, 3000, "99.9%"), (9, 9, "100.0%")],
+)
+def test_small_differences_have_a_decimal_place(part: int, whole: int, words: str) -> None:
+    assert percent(part, whole, 1) == words
 
 
 def test_numbers_agree_with_their_nouns() -> None:

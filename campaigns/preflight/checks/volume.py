@@ -24,7 +24,7 @@ from delivery.records.scorecard import of_domains
 from mail.mailbox_providers import PROVIDERS, MailboxProvider, receiving_at
 from mail.suffixes import organisational_domain
 from words.instants import day as when
-from words.numbers import rate_of
+from words.numbers import percent, rate_of
 
 BULK = tuple(one for one in PROVIDERS if one.bulk_per_day)
 DAYS = 7  # Of the peak, and of the rates.
@@ -128,11 +128,11 @@ def reputation(volume: Volume) -> Iterator[Finding]:
     for (_day, _key, kind), number in volume.days.items():
         totals[kind] += number
     sent = totals[ACCEPTED] + totals[HARD]
-    if sent >= LEAST_SENT and (percent := totals[HARD] * 100 / sent) >= WARN_BOUNCES:
-        sentence = _("%(percent)s%% of your mail of the last week bounced for good (%(n)s messages).")
+    if sent >= LEAST_SENT and (bounced := totals[HARD] * 100 / sent) >= WARN_BOUNCES:
+        sentence = _("%(percent)s of your mail of the last week bounced for good (%(n)s messages).")
         yield found(
             "T2",
-            BLOCK if percent >= BLOCK_BOUNCES else WARN,
-            sentence % {"percent": f"{percent:.1f}", "n": f"{totals[HARD]:,}"},
+            BLOCK if bounced >= BLOCK_BOUNCES else WARN,
+            sentence % {"percent": percent(totals[HARD], sent, 1), "n": f"{totals[HARD]:,}"},
             _("Remove old addresses before you send again."),
         )

@@ -633,7 +633,7 @@ def test_a_bad_share_stops_the_campaign_which_goes_on_from_there(
 
     mailing.refresh_from_db()
     assert mailing.state == "paused"
-    assert re.match(rf"Stopped: \d+ of the last \d+ {why} \(100\.0 %\)\.", mailing.waiting_reason)
+    assert re.match(rf"Stopped: \d+ of the last \d+ {why} \(100\.0%\)\.", mailing.waiting_reason)
     assert "then resume." in mailing.waiting_reason
     counts = figures.counts(mailing.pk)
     ended = counts["bounced"] + counts["failed"]
