@@ -7,6 +7,7 @@ hourly and daily caps, rates, copies, sending hours) and not the code that enfor
 """
 
 import datetime as dt
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -232,7 +233,7 @@ class _Run:
             finishes_at=_instant(self.last_at) if is_done else None,
             left=left,
             expires_at=_instant(min(expires)) if left and expires else None,
-            lines=tuple(self._lines()),
+            lines=tuple(self._lines(self.total - left)),
             idle=tuple(
                 (server.state.name, server.state.obstacle)
                 for server in self._ours()
@@ -248,9 +249,13 @@ class _Run:
         used = {server.state.server_id for mail in self.mails if mail.part.is_ours for server in mail.servers}
         return [server for server in self.servers.values() if server.state.server_id in used]
 
-    def _lines(self) -> Iterator[ForecastLine]:
+    def _lines(self, whole: int) -> Iterator[ForecastLine]:
+        """Yield the servers that carry messages.
+
+        :param whole: all that they carry. The fractions of messages that each mail leaves over count as sent.
+        """
         carrying = [server for server in self._ours() if server.sent > 0]
-        for server, messages in zip(carrying, _rounded([server.sent for server in carrying]), strict=True):
+        for server, messages in zip(carrying, _rounded([server.sent for server in carrying], whole), strict=True):
             if messages:
                 yield ForecastLine(
                     server.state.server_id,
@@ -291,13 +296,13 @@ def _blocked(mails: Sequence[SimulatedMail]) -> Iterator[tuple[str, int]]:
     yield from stuck.items()
 
 
-def _rounded(numbers: Sequence[float]) -> list[int]:
-    """Round the numbers so that their sum stays the same."""
+def _rounded(numbers: Sequence[float], whole: int) -> list[int]:
+    """Round the numbers so that their sum is ``whole``, which differs from theirs by little."""
     floors = [math.floor(number + ROUNDING) for number in numbers]
-    short = round(sum(numbers)) - sum(floors)
-    by_rest = sorted(range(len(numbers)), key=lambda at: floors[at] - numbers[at])
-    for at in by_rest[: max(0, short)]:
-        floors[at] += 1
+    short = whole - sum(floors)
+    by_rest = sorted(range(len(numbers)), key=lambda at: floors[at] - numbers[at], reverse=short < 0)
+    for at in itertools.islice(itertools.cycle(by_rest), abs(short)):
+        floors[at] += 1 if short > 0 else -1
     return floors
 
 

@@ -50,6 +50,18 @@ def test_the_next_server_takes_over_where_a_quota_ends() -> None:
     assert (found.left, found.next_period, found.is_complete) == (0, 0, True)
 
 
+@pytest.mark.parametrize("servers", [(1,), (1, 2)])
+def test_the_servers_carry_all_that_is_sent_though_each_part_leaves_a_fraction_over(servers: tuple[int, ...]) -> None:
+    """A step may end a third of a message before the end of a part."""
+    later = START + dt.timedelta(hours=4)
+    for size in range(30, 60):
+        parts = [MailingPart(size // 5, servers), MailingPart(size // 5 + 1, servers)]
+        rest = MailingPart(size, servers, starts=((later, size),))
+        for speed in (0.7, 3.3, 10.0):
+            found = run([alpha(per_second=speed, rests_until=None), beta(per_second=speed / 3)], *parts, rest)
+            assert sum(carried(found).values()) == found.total - found.left == sum(p.count for p in (*parts, rest))
+
+
 def test_what_finds_no_room_waits_for_the_next_period_of_the_servers_own_zone() -> None:
     santiago = ZoneInfo("America/Santiago")
     found = run([alpha(quota=1000, taken=400, month_start_day=28, zone=santiago)], MailingPart(1500, (1,)))
