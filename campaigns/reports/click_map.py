@@ -20,7 +20,7 @@ from delivery.content.tracking_hosts import counted_addresses, own_hosts
 from delivery.models import Mailing, TrackedLink, TrackedTarget
 from delivery.records.visits import VisitQuery, visit_sums
 from mail import markup
-from mail.links import link_targets, utm
+from mail.links import link_targets, merge_tags, utm
 from mail.links.link_targets import Link
 from smtpservers.models import SmtpServer
 from words.numbers import percent
@@ -61,6 +61,10 @@ class MappedLink:
     def is_counted(self) -> bool:
         return not self.why_not
 
+    @property
+    def is_in_text(self) -> bool:
+        return self.part == TEXT
+
 
 def mapped_links(mailing: Mailing, server: SmtpServer | None) -> list[MappedLink]:
     """Return the links of a mailing in their order, those of the HTML first.
@@ -73,7 +77,7 @@ def mapped_links(mailing: Mailing, server: SmtpServer | None) -> list[MappedLink
     written = {place.link.position: place.link.url for place in link_targets.in_html(mailing.html)}
     for place in _places(mailing, server) if server is not None else []:
         why_not = REASONS[place.why_not]
-        url = written.get(place.position, place.url) if place.part == HTML else place.url
+        url = written.get(place.position, place.url) if place.part == HTML else merge_tags.as_written(place.url)
         found[place.part, place.position] = MappedLink(
             place.part, place.position, place.label, link_targets.shown(url), why_not
         )
@@ -195,4 +199,4 @@ def _cells(link: MappedLink) -> list[str]:
     clicks = link.clicks
     numbers = [str(clicks.people), str(clicks.human), link.share, str(clicks.machine), str(clicks.unknown)]
     counted = ["yes", *numbers] if link.is_counted else ["no", *[""] * len(numbers)]
-    return [link.part, str(link.position), link.label, link.url, *counted]
+    return [link.part, str(link.position), link.label or link.url, link.url, *counted]

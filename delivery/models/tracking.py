@@ -4,6 +4,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from delivery.models.outbox import Mailing
+from mail.links.link_targets import shown
 from mail.links.tracking import CODE_LETTERS
 
 
@@ -46,6 +47,18 @@ class TrackedLink(models.Model):
 
     def __str__(self) -> str:
         return self.label or f"{self.part} {self.position}"
+
+    @property
+    def is_in_text(self) -> bool:
+        return self.part == self.Part.TEXT
+
+    @property
+    def words(self) -> str:
+        """What it says, or else where it leads; empty if neither is known."""
+        if self.label:
+            return self.label
+        first = min(self.targets.all(), key=lambda target: target.pk, default=None)
+        return shown(first.url) if first is not None else ""
 
 
 class TrackedTarget(models.Model):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from django.db.models import Min
 from django.http import HttpRequest
+from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
 from contacts.consent import tracking
@@ -17,6 +18,7 @@ from words.texts import translated
 
 KINDS = {Kind.OPEN.value: tracking.FIELDS[tracking.OPENS], Kind.CLICK.value: tracking.FIELDS[tracking.CLICKS]}
 SHOWN = 20
+MOST_WORDS = 100  # Characters of what a link says, or of its address.
 LARGEST = 2**63 - 1
 
 
@@ -36,7 +38,9 @@ def visits_of(contact: Contact, request: HttpRequest, now: dt.datetime) -> Secti
     else:
         before = ""
     # One more than shown, to see whether there are others.
-    found = list(rows.select_related("message__mailing", "link").order_by("-pk")[: SHOWN + 1])
+    found = list(
+        rows.select_related("message__mailing", "link").prefetch_related("link__targets").order_by("-pk")[: SHOWN + 1]
+    )
     proofs = _proofs_of_opens(found[:SHOWN]) if KINDS[Kind.OPEN] in agreed else set()
     shown = [
         {"at": visit.at, "told": _told(visit), "aside": _aside(visit), "is_proof": visit.pk in proofs}
@@ -65,8 +69,13 @@ def _told(visit: Visit) -> str:
         return _("Opened %(mailing)s (estimate)") % facts
     if visit.link is None:
         return _("Clicked %(mailing)s") % facts
-    facts |= {"number": visit.link.position, "label": visit.link.label}
-    if visit.link.label:
+    words = Truncator(visit.link.words).chars(MOST_WORDS)
+    facts |= {"number": visit.link.position, "label": words}
+    if visit.link.is_in_text:
+        if words:
+            return _("Clicked %(mailing)s (text link %(number)s: %(label)s)") % facts
+        return _("Clicked %(mailing)s (text link %(number)s)") % facts
+    if words:
         return _("Clicked %(mailing)s (link %(number)s: %(label)s)") % facts
     return _("Clicked %(mailing)s (link %(number)s)") % facts
 

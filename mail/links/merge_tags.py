@@ -55,6 +55,11 @@ def encode_text(text: str) -> str:
     return _TEXT_URL.sub(lambda found: _encode_outputs(found[0]), text) if "{{" in text else text
 
 
+def as_written(address: str) -> str:
+    """Return an address without the filter that encodes the values of its merge tags, as its author wrote it."""
+    return _ENCODED.sub("}}", address)
+
+
 def _encode_href(attribute: re.Match[str]) -> str:
     value = attribute["value"] or ""
     if (attribute["attribute"] or "").lower() != "href" or "{{" not in value:
@@ -147,6 +152,7 @@ _ANCHOR = re.compile(
 _LINK_ELEMENTS = frozenset({"a", "area", "v:roundrect", "v:rect"})
 _TO_PATH = re.compile(r"""["']?\s*https?://[^/?#{\s"'<>]+[/?#]""", re.IGNORECASE)
 _OUTPUT = re.compile(r"\{\{-?\s*+(?P<expression>[^{}]*?)\s*-?\}\}")
+_ENCODED = re.compile(rf"(?<=\s)\|\s{IN_LINK}\s\}}\}}")
 _BEYOND_ASCII = re.compile(rf"{LIQUID}|(?P<written>&#?[0-9A-Za-z]++;|[^\x00-\x7f]++)")
 _TEXT_URL = re.compile(rf"https?://(?>{LIQUID}|[^\s<>\"])++", re.IGNORECASE)
 _ADDRESS = re.compile(

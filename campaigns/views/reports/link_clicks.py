@@ -36,5 +36,9 @@ def who_clicked(request: HttpRequest, campaign_id: int, link_id: int) -> HttpRes
         "is_cut": pages.count == MOST_COUNTED,
         "most": MOST_COUNTED,
     }
-    title = _("Who clicked link %(number)s of %(campaign)s") % {"number": link.position, "campaign": campaign}
+    if link.is_in_text:
+        title = _("Who clicked text link %(number)s of %(campaign)s")
+    else:
+        title = _("Who clicked link %(number)s of %(campaign)s")
+    title %= {"number": link.position, "campaign": campaign}
     return page(request, "campaigns/link_clicks.html", title, context)

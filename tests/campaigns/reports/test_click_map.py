@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from campaigns.models import Campaign
 from campaigns.reports.click_map import mapped_links, marked_html
-from delivery.models import Mailing, TrackedLink
+from delivery.models import Mailing, TrackedLink, TrackedTarget
 from feedback.models import VisitCount
 from smtpservers.models import SmtpServer
 from tests.campaigns.conftest import client_of
@@ -102,6 +102,31 @@ def test_a_mail_with_its_own_link_to_unsubscribe_gets_no_second_one(mailing: Mai
     assert "2: not counted" in html
     assert html.count("</a>") == 2
     assert "href" not in html
+
+
+@pytest.mark.django_db
+def test_links_of_the_text_are_shown_as_written_and_told_from_those_of_the_html(
+    mailing: Mailing, campaign: Campaign, server: SmtpServer, marketer: Client
+) -> None:
+    text = "Gift: https://shop.example/gift?who={{ first_name }}\nSale: https://shop.example/sale"
+    Mailing.objects.filter(pk=mailing.pk).update(text=text, track_text=True)
+    counted = TrackedLink.objects.create(mailing=mailing, part="text", position=2)
+    TrackedTarget.objects.create(link=counted, url="https://shop.example/sale?utm_source=x", url_hash="1", code="a" * 6)
+
+    links = [link for link in mapped_links(Mailing.objects.get(), server) if link.part == "text"]
+    page = marketer.get(reverse("campaigns:click_map", args=[campaign.pk])).content.decode()
+    file = marketer.get(reverse("campaigns:links_csv", args=[campaign.pk])).getvalue().decode("utf-8-sig")
+    rows = [row for row in csv.DictReader(io.StringIO(file)) if row["part"] == "text"]
+    who = marketer.get(reverse("campaigns:link_clicks", args=[campaign.pk, counted.pk])).content.decode()
+
+    assert [link.url for link in links] == [
+        "https://shop.example/gift?who={{ first_name }}",
+        "https://shop.example/sale",
+    ]
+    assert [row["label"] for row in rows] == [row["address"] for row in rows] == [link.url for link in links]
+    assert page.count('aria-label="Who clicked link 2"') == page.count('aria-label="Who clicked text link 2"') == 1
+    assert "Who clicked text link 2" in who
+    assert "https://shop.example/sale?utm_source=x" in who
 
 
 @pytest.mark.django_db

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from contacts.models import Contact
 from contacts.privacy.erasure import PERSONAL_DATA, subject_at
-from delivery.models import Mailing, Message, TrackedLink
+from delivery.models import Mailing, Message, TrackedLink, TrackedTarget
 from feedback.models import FirstVisit, Visit
 
 pytestmark = pytest.mark.django_db
@@ -60,6 +60,15 @@ def test_what_the_person_did_is_told_and_programs_quietly(ada: Client, message: 
     assert '<td data-label="What">Opened Winter sale (estimate)</td>' in page
     assert "<small>Clicked Winter sale (link 3: &lt;b&gt;Buy&lt;/b&gt; now) · Machines: Many links of one" in page
     assert "<small>Opened Winter sale (estimate) · Unknown: a later reason</small>" in page
+
+
+def test_a_link_of_the_text_is_told_by_its_address(ada: Client, message: Message) -> None:
+    link = TrackedLink.objects.create(mailing=message.mailing, part="text", position=3)
+    TrackedTarget.objects.create(link=link, url="https://shop.example/sale", url_hash="1", code="a" * 6)
+    facts = {"kind": "click", "visitor": "human", "reason": "person", "family": "chrome", "at": AT}
+    Visit.objects.create(message=message, link=link, **facts)
+
+    assert "Clicked Winter sale (text link 3: https://shop.example/sale)" in page_of(ada, message.contact)
 
 
 def test_who_took_a_consent_back_is_no_longer_named(ada: Client, message: Message) -> None:
