@@ -51,6 +51,7 @@ class ShownLine:
     meaning: str
     finding: DnsFinding | None
     note: str = ""  # What follows from it now.
+    expected: Record | None = None  # What has to be published before a look can find it.
 
     @property
     def colour(self) -> str:
@@ -63,6 +64,8 @@ class ShownLine:
     @property
     def record(self) -> Record | None:
         """The record to paste."""
+        if self.expected is not None:
+            return self.expected
         found = self.finding
         return Record(found.record_name, found.record_kind, found.record_value) if found and found.record_name else None
 
@@ -229,6 +232,7 @@ class SendingDomainAdmin(DkimKeyPages):
                     str(MEANINGS[line]),
                     known.get(line),
                     _link_note(domain, known.get(line)) if line is Line.TRACKING else "",
+                    _link_record(domain, known.get(line)) if line is Line.TRACKING else None,
                 )
                 for line in Line
                 if known or not is_example or (line is Line.TRACKING and domain.tracking_host)
@@ -241,18 +245,41 @@ class SendingDomainAdmin(DkimKeyPages):
         }
 
 
-def _link_note(domain: SendingDomain, known: DnsFinding | None) -> str:
-    """Return where links in new mail lead while the domain's own host waits for its check.
+def _is_link_host_unchecked(domain: SendingDomain, known: DnsFinding | None) -> bool:
+    """Whether the domain's own host of links waits for its check; a finding may still be about the host of before."""
+    is_waiting = bool(domain.tracking_host) and not domain.used_tracking_host
+    return is_waiting and not (known is not None and known.fault.startswith(mail_hosts.OWN_TRACKING))
 
-    Empty if the finding says so. A finding may still be about the host of before.
-    """
-    is_waiting = domain.tracking_host and not domain.used_tracking_host
-    if not is_waiting or (known is not None and known.fault.startswith(mail_hosts.OWN_TRACKING)):
+
+def _link_note(domain: SendingDomain, known: DnsFinding | None) -> str:
+    """Return where links in new mail lead while the domain's own host waits for its check; empty if it doesn't."""
+    if not _is_link_host_unchecked(domain, known):
         return ""
-    return gettext("Links in new mail lead to %(home)s until %(host)s passes the check.") % {
-        "home": urlsplit(settings.TRACKING_URL).netloc,
-        "host": readable_domain(domain.tracking_host),
-    }
+    names = {"home": urlsplit(settings.TRACKING_URL).netloc, "host": readable_domain(domain.tracking_host)}
+    if lookups.is_example(domain.name):
+        said = gettext("%(host)s can't be checked, so links in new mail lead to %(home)s.") % names
+    else:
+        said = gettext("Links in new mail lead to %(home)s until %(host)s passes the check.") % names
+    if not rounds.link_target():
+        said += (
+            " "
+            + gettext(
+                "There's no CNAME record to publish yet, because %(home)s isn't a public name. An administrator can set"
+                " TRACKING_URL."
+            )
+            % names
+        )
+    return said
+
+
+def _link_record(domain: SendingDomain, known: DnsFinding | None) -> Record | None:
+    """Return the record that a host of links needs before its check; None if a check has told or nothing can be."""
+    target = rounds.link_target()
+    # Where a zone begins, DNS allows no alias beside its other records (RFC 1912 section 2.4).
+    takes_alias = target and domain.tracking_host not in (target, domain.name)
+    if not takes_alias or not _is_link_host_unchecked(domain, known):
+        return None
+    return Record(domain.tracking_host, "CNAME", f"{target}.")
 
 
 def _worst(domain: Any) -> str:

@@ -43,8 +43,8 @@ class SendingDomain(models.Model):
         max_length=253,
         blank=True,
         help_text=_(
-            "Opens and clicks of mail from this domain are counted under this name, e.g. click.example.com. Point it"
-            " to this site with a CNAME record. Leave empty to use this site's own address."
+            "Opens and clicks of mail from this domain are counted under this name, e.g. click.example.com. The CNAME"
+            " record that it needs is shown after you save. Leave empty to use this site's own address."
         ),
     )
     yahoo_loop_on = models.DateField(

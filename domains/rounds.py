@@ -100,6 +100,12 @@ def _tracking_host() -> str:
     return tracking_host_of(urlsplit(settings.TRACKING_URL).hostname or "")
 
 
+def link_target() -> str:
+    """Return what the CNAME record of a domain's own host of links should name; empty: nothing that the world finds."""
+    host = _tracking_host()
+    return "" if is_address(host) else host
+
+
 def _tracking_probe() -> str:
     """Return the address of a pixel of no mailing: only who has our key knows that its token is genuine."""
     if not settings.TRACKING_URL.startswith("https://"):
@@ -112,11 +118,11 @@ def _own_tracking(domain: str) -> OwnTracking | None:
     known = SendingDomain.objects.filter(name=domain).exclude(tracking_host="").first()
     if known is None:
         return None
-    host, target = known.tracking_host, _tracking_host()
+    host = known.tracking_host
     return OwnTracking(
         host,
         home=urlsplit(settings.TRACKING_URL).netloc,
-        target="" if is_address(target) else target,
+        target=link_target(),
         probe=f"https://{host}{_pixel(settings.TOKEN_KEYS)}",
         forgery=f"https://{host}{_pixel([secrets.token_hex()])}",
         was_proved=known.proved_tracking_host == host,

@@ -13,6 +13,7 @@ import pytest
 from django.conf import LazySettings
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from domains import known, rounds
 from domains.forms import SendingDomainForm
@@ -268,7 +269,9 @@ def test_the_page_says_where_links_lead_meanwhile(dns: Nameserver, edge: WSGISer
     after = unescape(ops.get(address).content.decode())
 
     assert waiting in before
+    assert f"{HOST}. IN CNAME {HOME}." in before  # What to publish is known before anybody asks.
     assert waiting not in after
+    assert "IN CNAME" not in after
     assert f"Links in mail from this domain lead to {HOST}." in after
 
 
@@ -280,7 +283,31 @@ def test_the_page_of_an_example_says_that_its_host_is_not_used(settings: LazySet
         signed_in("ops").get(reverse("admin:domains_sendingdomain_change", args=[domain.pk])).content.decode()
     )
 
-    assert f"Links in new mail lead to {HOME} until {HOST} passes the check." in shown
+    assert f"{HOST} can't be checked, so links in new mail lead to {HOME}." in shown
+    assert f"{HOST}. IN CNAME {HOME}." in shown
+    assert "Not checked yet" not in shown
+
+
+def test_a_site_without_a_public_name_says_that_there_is_nothing_to_point_to(settings: LazySettings) -> None:
+    settings.TRACKING_URL = "http://127.0.0.1:8000"
+    domain = make_domain()
+
+    shown = unescape(
+        signed_in("ops").get(reverse("admin:domains_sendingdomain_change", args=[domain.pk])).content.decode()
+    )
+
+    assert "There's no CNAME record to publish yet, because 127.0.0.1:8000 isn't a public name." in shown
+    assert "IN CNAME" not in shown
+
+
+def test_a_host_that_waits_for_its_check_can_be_asked_about(dns: Nameserver) -> None:
+    domain, ops = make_domain(), signed_in("ops")
+    SendingDomain.objects.update(next_check_at=None)
+    address = reverse("admin:domains_sendingdomain_change", args=[domain.pk])
+
+    assert "Ask again about Links" in ops.get(address).content.decode()
+    SendingDomain.objects.update(next_check_at=timezone.now())
+    assert "Ask again about Links" not in ops.get(address).content.decode()  # It is being asked.
 
 
 @pytest.mark.parametrize(
