@@ -87,8 +87,10 @@ def compare(request: HttpRequest) -> HttpResponse:
     chosen = list(sent.filter(pk__in=wanted)[: side_by_side.MOST_COMPARED] if wanted else sent[: side_by_side.USUAL])
     offered = list(sent[: side_by_side.MOST_OFFERED])
     known = {campaign.pk for campaign in offered}
+    compared = side_by_side.compare_campaigns(chosen)
     context = {
-        "compared": side_by_side.compare_campaigns(chosen),
+        "compared": compared,
+        "has_levels": len({each.counted for each in compared} - {"off"}) > 1,
         "offered": [*offered, *(campaign for campaign in chosen if campaign.pk not in known)],
         "chosen": {campaign.pk for campaign in chosen},
         "is_cut": len(wanted) > side_by_side.MOST_COMPARED,

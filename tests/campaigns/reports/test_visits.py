@@ -236,6 +236,39 @@ def test_the_first_hours_begin_with_the_first_accepted_message(sent: Campaign) -
 # --- pages
 
 
+@pytest.mark.parametrize("has_unnamed", [False, True])
+def test_a_share_of_people_is_a_least_one_everywhere_if_some_clicks_have_no_name(
+    sent: Campaign, marketer: Client, server: SmtpServer, has_unnamed: bool
+) -> None:
+    visited(sent, "click", "human", 30, 20, server_name=server.name, provider="google.com")
+    if has_unnamed:
+        visited(sent, "click", "human", 5, server_name=server.name)
+
+    report = marketer.get(reverse("campaigns:report", args=[sent.pk])).content.decode()
+    parts = [report.split(f"<h2>{heading}</h2>")[1].split("</section>")[0] for heading in HEADED]
+    compared = marketer.get(reverse("reports:compare")).content.decode()
+
+    assert ["at least 10%" in part for part in (parts[0], compared)] == [has_unnamed, has_unnamed]
+    assert ("<small>at least 10%</small>" in parts[1], "10%" in parts[1]) == (has_unnamed, True)
+
+
+def test_bars_of_campaigns_that_are_counted_differently_are_called_incomparable(
+    sent: Campaign, marketer: Client, server: SmtpServer
+) -> None:
+    visited(sent, "click", "human", 30, 20)
+    other = Campaign.objects.create(name="Other", subject="x")
+    other = send(other, server, "personal")
+    visited(other, "click", "human", 30, 20)
+    words = "counted at different levels"
+
+    alike = marketer.get(reverse("reports:compare")).content.decode()
+    VisitCount.objects.filter(mailing=other.mailing).update(is_personal=False, people=0)
+    Mailing.objects.filter(pk=other.mailing_id).update(tracking="anonymous")
+    different = marketer.get(reverse("reports:compare")).content.decode()
+
+    assert (words in alike, words in different) == (False, True)
+
+
 def test_tables_whose_accepted_differ_from_the_total_say_so(
     sent: Campaign, marketer: Client, server: SmtpServer
 ) -> None:
