@@ -12,7 +12,9 @@ from campaigns.ab_test.variants import as_campaign, experiment_of
 from campaigns.models import Campaign, Experiment
 from delivery.models import Message
 from delivery.records import figures
+from words.numbers import percent
 
+RATE_PLACES = 1  # Decimal places of a variant's rate: small differences decide.
 Late = Callable[[Collection[int]], list[tuple[str, int]]]
 
 
@@ -51,6 +53,8 @@ class Comparison:
     by_opens: bool
     is_automatic: bool
     undecided: str  # Why a person has to choose after all.
+    unlikely: str  # Why a person will probably have to, before that is sure.
+    fewest: int  # Visits that the best variant needs to be chosen automatically.
     verdict: str  # Which variant is ahead, and whether that may be chance; empty before the start.
     unapproved: int | None  # Recipients including the rest, if a second person has to choose.
 
@@ -96,7 +100,7 @@ def compare(campaign: Campaign, now: dt.datetime, late: Late) -> Comparison | No
                 refused,
                 standings[place].visits if standings else None,
                 standings[place].loads if standings else 0,
-                percent(standings[place].rate) if standings else "",
+                percent(standings[place].visits, standings[place].accepted, RATE_PLACES) if standings else "",
                 tuple(late([variant.mailing_id] if variant.mailing_id is not None else [])),
                 experiment.winner_id == variant.pk,
             )
@@ -120,6 +124,8 @@ def compare(campaign: Campaign, now: dt.datetime, late: Late) -> Comparison | No
         by_opens,
         experiment.winner_by != Experiment.WinnerBy.HAND,
         experiment.get_undecided_display() if can_choose else "",
+        winner.why_unlikely(experiment, len(variants), experiment.expected or 0),
+        winner.FEWEST,
         verdict(standings, {variant.pk: str(variant) for variant in variants}) if experiment.begun_at else "",
         experiment.unapproved if can_choose else None,
     )
@@ -140,11 +146,6 @@ def verdict(standings: list[winner.Standing] | None, letters: dict[int, str]) ->
     if any(each.loads for each in standings):
         said += " " + _("Clicks without a name are an estimate: one person may click several times.")
     return said
-
-
-def percent(share: float) -> str:
-    """Return a share as percent, with one decimal place as small differences decide."""
-    return f"{share:.1%}"
 
 
 def summary(comparison: Comparison, settled: int, total: int) -> str:

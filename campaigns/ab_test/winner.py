@@ -11,6 +11,7 @@ from statistics import NormalDist
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from campaigns.ab_test import split
 from campaigns.models import Experiment, Variant
 from delivery.models import Message
 from delivery.records import figures
@@ -76,8 +77,11 @@ class Counting:
         return ""
 
 
-def plan(experiment: Experiment, counting: Counting) -> str:
-    """Return who chooses the winner, by what and when, in sentences; empty if nothing is left for a winner."""
+def plan(experiment: Experiment, counting: Counting, variants: int, people: int) -> str:
+    """Return who chooses the winner, by what and when, in sentences; empty if nothing is left for a winner.
+
+    :param people: the size of the whole audience.
+    """
     if not experiment.has_rest:
         return ""
     by_opens = experiment.winner_by == Experiment.WinnerBy.OPENS
@@ -89,6 +93,8 @@ def plan(experiment: Experiment, counting: Counting) -> str:
         )
     elif why_not := counting.why_not(by_opens=by_opens):
         return _("You choose. %(why)s") % {"why": why_not}
+    elif too_few := why_unlikely(experiment, variants, people):
+        return too_few
     elif by_opens:
         sentence = ngettext(
             "Automatically: the variant with the most opens goes to everyone else %(n)s hour after the test starts.",
@@ -102,6 +108,36 @@ def plan(experiment: Experiment, counting: Counting) -> str:
             experiment.wait_hours,
         )
     return sentence % {"n": experiment.wait_hours}
+
+
+def why_unlikely(experiment: Experiment, variants: int, people: int) -> str:
+    """Return why a winner that is to be chosen automatically probably can't be, in sentences; empty if it can.
+
+    :param variants: their number.
+    :param people: the size of the whole audience.
+    """
+    if experiment.winner_by == Experiment.WinnerBy.HAND or not experiment.has_rest or not (variants and people):
+        return ""
+    fewest = split.edges(people, experiment.sample_percent, variants)[1]  # The first part is never the largest.
+    if fewest >= FEWEST:
+        return ""
+    if experiment.winner_by == Experiment.WinnerBy.OPENS:
+        sentence = ngettext(
+            "The sample is probably too small for an automatic winner: about %(n)s person for each variant, and the"
+            " best one needs at least %(least)s opens. With fewer, you choose.",
+            "The sample is probably too small for an automatic winner: about %(n)s people for each variant, and the"
+            " best one needs at least %(least)s opens. With fewer, you choose.",
+            fewest,
+        )
+    else:
+        sentence = ngettext(
+            "The sample is probably too small for an automatic winner: about %(n)s person for each variant, and the"
+            " best one needs at least %(least)s clicks. With fewer, you choose.",
+            "The sample is probably too small for an automatic winner: about %(n)s people for each variant, and the"
+            " best one needs at least %(least)s clicks. With fewer, you choose.",
+            fewest,
+        )
+    return sentence % {"n": fewest, "least": FEWEST}
 
 
 def _enough(*, by_opens: bool) -> set[Level]:

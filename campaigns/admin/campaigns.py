@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.functional import lazy
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from adminpages.instants import stamp
@@ -101,6 +101,7 @@ class CampaignAdmin(WritingAdmin):
         return queryset.select_related("experiment").annotate(
             recipient_count=Coalesce(Subquery(number), 0),
             accepted_count=Coalesce(Subquery(number.filter(status=Message.Status.ACCEPTED)), 0),
+            suppressed_count=Coalesce(Subquery(number.filter(status=Message.Status.SUPPRESSED)), 0),
             may_arrive_count=Coalesce(Subquery(number.filter(status__in=MAY_ARRIVE)), 0),
             may_open=Value(super().has_view_permission(request)),
         )
@@ -122,7 +123,18 @@ class CampaignAdmin(WritingAdmin):
 
     @admin.display(description=_("Recipients"))
     def recipients(self, campaign: Any) -> str:
-        return f"{campaign.recipient_count:,}" if campaign.recipient_count else "–"
+        if not campaign.recipient_count:
+            return "–"
+        waiting = _waiting(campaign)
+        if not waiting:
+            return f"{campaign.recipient_count:,}"
+        waits = ngettext("%(n)s waits for the winner", "%(n)s wait for the winner", waiting)
+        part = {"part": f"{campaign.recipient_count:,}", "total": f"{campaign.recipient_count + waiting:,}"}
+        return format_html(
+            '{}<small class="campaign-waits">{}</small>',
+            gettext("%(part)s of %(total)s") % part,
+            waits % {"n": f"{waiting:,}"},
+        )
 
     @admin.display(description=_("Accepted"))
     def accepted(self, campaign: Any) -> str:
@@ -268,6 +280,16 @@ class CampaignAdmin(WritingAdmin):
             return redirect("campaigns:review", obj.pk)
         messages.success(request, gettext("Draft saved."))
         return redirect("admin:campaigns_campaign_change", obj.pk)
+
+
+def _waiting(campaign: Any) -> int:
+    """Return about how many people wait for the winner of the campaign's A/B test, as its report counts them."""
+    test = getattr(campaign, "experiment", None)
+    if test is None or not test.holds_rest or campaign.status not in (Status.SENDING, Status.PAUSED):
+        return 0
+    expected: int = test.expected or 0
+    written: int = campaign.recipient_count - campaign.suppressed_count
+    return max(0, expected - written)
 
 
 def _moment(instant: dt.datetime | None) -> str:

@@ -95,6 +95,11 @@ class Experiment(models.Model):
         return self.begun_at is not None and self.has_rest and self.winner_id is None
 
     @property
+    def holds_rest(self) -> bool:
+        """Whether the rest has no messages yet that may leave, though the test has begun."""
+        return self.begun_at is not None and self.has_rest and not self.is_rest_open
+
+    @property
     def has_rest(self) -> bool:
         """Whether a rest of the audience is left for the winner."""
         return self.sample_percent < 100

@@ -25,6 +25,7 @@ from delivery.operators import restored_copy
 from delivery.records import figures as records_figures
 from registry import Registry
 from smtpservers.routing.candidates import named_servers
+from words.numbers import percent, percentage
 from words.texts import translated
 
 Status = Message.Status
@@ -80,11 +81,15 @@ class ReportShare:
     label: str
     explanation: str | Promise
     count: int
-    percent: float
+    whole: int
+
+    @property
+    def percent(self) -> float:
+        return round(self.count * 100 / self.whole, 2) if self.whole else 0.0
 
     @property
     def percent_in_words(self) -> str:
-        return "<1%" if self.count and self.percent < 1 else f"{_rounded(self.percent)}%"
+        return percent(self.count, self.whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,7 @@ class Report:
 
     total: int = 0
     recipients: int = 0  # All messages, and the people who wait for an A/B test's winner.
+    waiting: int = 0  # The people who wait for it, a part of ``recipients``.
     settled: int = 0  # Messages with a final status.
     percent: int = 0
     statuses: list[ReportShare] = field(default_factory=list)
@@ -118,6 +124,11 @@ class Report:
     unsent: int = 0  # Messages that would not be sent if the campaign were cancelled now.
     summary: str = ""
     test: Comparison | None = None  # The A/B test.
+
+    @property
+    def waiting_share(self) -> ReportShare:
+        """The people who wait for the winner, as a part of all recipients."""
+        return ReportShare("waiting", _("Waiting for the winner"), "", self.waiting, self.recipients)
 
 
 LIVE = (Campaign.Status.SCHEDULED, Campaign.Status.SENDING, Campaign.Status.PAUSED)
@@ -168,20 +179,22 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
     recent = pace.recent(mailing_ids, now) if is_moving else pace.Recent()
     waiting_until = waiting.waiting_until if waiting and is_sending else None
     test = compare(campaign, now, late_outcomes)
-    whole = total + (test.waiting if test is not None else 0)  # With the people who wait for the winner.
+    for_winner = test.waiting if test is not None else 0
+    whole = total + for_winner
     sent_elsewhere = sum(number for _, reason, number in reasons if reason == restored_copy.REASON)
     return Report(
         total=total,
         recipients=whole,
+        waiting=for_winner,
         settled=settled,
-        percent=_rounded(_percent(settled, whole)),
+        percent=percentage(settled, whole),
         statuses=[
             ReportShare(
                 status.value,
                 str(status.label),
                 _explanation(status, counts[status], sent_elsewhere),
                 counts[status],
-                _percent(counts[status], whole),
+                whole,
             )
             for status in ORDER
             if counts[status] or status == Status.ACCEPTED
@@ -223,7 +236,7 @@ def report(campaign: Campaign, now: dt.datetime, *, with_replies: bool, with_nam
         retriable=(counts[Status.FAILED] + counts[Status.EXPIRED])
         if campaign.status != Campaign.Status.CANCELLED
         else 0,
-        unsent=total - settled + (test.waiting if test is not None else 0),
+        unsent=total - settled + for_winner,
         summary=summary(test, settled, total)
         if test is not None and is_sending
         else _settling(total - settled)
@@ -335,15 +348,6 @@ def _explanation(status: Status, count: int, sent_elsewhere: int) -> str | Promi
     return SENT_ELSEWHERE if sent_elsewhere >= count else SENT_SOMEWHERE
 
 
-def _percent(count: int, total: int) -> float:
-    return round(count * 100 / total, 2) if total else 0.0
-
-
-def _rounded(percent: float) -> int:
-    """Return whole percent; only the whole is 100."""
-    return 100 if percent == 100 else min(99, round(percent))
-
-
 def _servers(mailing_ids: Collection[int]) -> list[ReportShare]:
     accepted: Counter[str] = Counter()
     tried: Counter[str] = Counter()
@@ -352,9 +356,7 @@ def _servers(mailing_ids: Collection[int]) -> list[ReportShare]:
             accepted[name] += was_accepted
             tried[name] += was_tried
     return [
-        ReportShare(
-            name, name, _("%(n)s attempted") % {"n": f"{tried[name]:,}"}, number, _percent(number, accepted.total())
-        )
+        ReportShare(name, name, _("%(n)s attempted") % {"n": f"{tried[name]:,}"}, number, accepted.total())
         for name, number in sorted(accepted.items(), key=lambda item: (-item[1], item[0]))
     ]
 

@@ -79,7 +79,7 @@ def _context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
         "campaign": campaign,
         "audience": names_of(campaign),
         "experiment": experiment,
-        "winner_plan": winner.plan(experiment, found.written.counting) if experiment is not None else "",
+        "winner_plan": _winner_plan(found.written, found.people.reached),
         "variants": [(letter, sample_subject(varied.subject)) for letter, varied in found.written.contents if letter],
         "review": found,
         "counting": visits.in_words(
@@ -108,6 +108,13 @@ def _context(request: HttpRequest, campaign: Campaign) -> dict[str, Any]:
         "is_requester": standing.latest is not None and standing.latest.requested_by_id == request.user.pk,
         "may_see_people": request.user.has_perm("contacts.view_contact"),
     }
+
+
+def _winner_plan(written: Written, people: int) -> str:
+    """Return who chooses the winner of the A/B test, and when; empty without one."""
+    if written.experiment is None:
+        return ""
+    return winner.plan(written.experiment, written.counting, len(written.variants), people)
 
 
 def _starts(written: Written, now: dt.datetime) -> str:

@@ -9,8 +9,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from adminpages.access import needs
-from campaigns.ab_test import run
+from campaigns.ab_test import run, winner
 from campaigns.ab_test.comparison import compare
+from campaigns.audience.headcounts import NotCounted
+from campaigns.content.written import Written
 from campaigns.forms.variants import VariantForms, remove
 from campaigns.models import Campaign, Experiment
 from campaigns.tasks import ring
@@ -34,11 +36,14 @@ def variants(request: HttpRequest, campaign_id: int) -> HttpResponse:
         else:
             log(request, campaign_id, "Changed its A/B test.")
             messages.success(request, _("A/B test saved. It starts with the campaign."))
+            if unlikely := _why_unlikely(campaign):
+                messages.warning(request, unlikely)
         return redirect("admin:campaigns_campaign_change", campaign_id)
     context = {
         "campaign": campaign,
         "test": test,
         "is_stored": test.experiment.pk is not None,
+        "unlikely": _why_unlikely(campaign),
     }
     status = 400 if request.method == "POST" else 200
     return page(
@@ -48,6 +53,18 @@ def variants(request: HttpRequest, campaign_id: int) -> HttpResponse:
         context,
         status=status,
     )
+
+
+def _why_unlikely(campaign: Campaign) -> str:
+    """Return why the stored test's winner probably can't be chosen automatically; empty if it can."""
+    written = Written(campaign)
+    if written.experiment is None:
+        return ""
+    try:
+        people = written.headcounts.people(clock.now()).reached
+    except NotCounted:  # An audience that takes long to count isn't too small.
+        return ""
+    return winner.why_unlikely(written.experiment, len(written.variants), people)
 
 
 @require_POST
@@ -74,10 +91,10 @@ def choose(request: HttpRequest, campaign_id: int) -> HttpResponse:
     if why_not := run.choose(campaign_id, variant.pk if variant else 0, request.user, now):
         messages.error(request, why_not)
     else:
-        winner = Experiment.objects.select_related("winner").get(campaign=campaign_id).winner
-        log(request, campaign_id, f"Chose variant {winner} for everyone else.")
+        chosen_one = Experiment.objects.select_related("winner").get(campaign=campaign_id).winner
+        log(request, campaign_id, f"Chose variant {chosen_one} for everyone else.")
         transaction.on_commit(ring)
-        messages.success(request, _("Variant %(letter)s chosen for everyone else.") % {"letter": winner})
+        messages.success(request, _("Variant %(letter)s chosen for everyone else.") % {"letter": chosen_one})
         if held := held_in_words(clock.now()):
             messages.info(request, held)
     return redirect("campaigns:progress", campaign_id)

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from adminpages.access import needs
 from adminpages.fresh_sign_in import asks_first
+from campaigns.ab_test.comparison import compare
 from campaigns.lifecycle import states
 from campaigns.reports import recipients as reports_recipients
 from campaigns.reports.recipients import Filter
@@ -80,9 +81,13 @@ def recipients(request: HttpRequest, campaign_id: int) -> HttpResponse:
     paginator = _pages(mailing_ids, given)
     rows = paginator.get_page(request.GET.get("page"))
     figures.show_claimed(rows.object_list)
+    test = compare(campaign, clock.now(), lambda mailing_ids: [])
+    waiting = test.waiting if test is not None else 0
     context = {
         "campaign": campaign,
         "rows": rows,
+        "waiting": waiting,
+        "recipients": paginator.count + waiting,
         "is_cut": paginator.count == reports_recipients.MOST_COUNTED and not given.is_status_alone,
         "statuses": Message.Status.choices,
         "servers": servers,

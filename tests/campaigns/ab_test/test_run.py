@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import re
 from collections import Counter
 from typing import Any
 
@@ -629,16 +630,31 @@ def test_a_recipient_of_a_sample_belongs_to_its_campaign(tested: Campaign, peopl
     listed = marketer.get(reverse("campaigns:recipients", args=[tested.pk])).content.decode()
 
     assert reverse("campaigns:progress", args=[tested.pk]) in page
-    assert f"{Message.objects.count()} recipients" in listed
+    assert f"{Message.objects.count()} of {PEOPLE} recipients · {PEOPLE - Message.objects.count()} wait for" in listed
 
 
 @pytest.mark.django_db
 def test_the_list_of_campaigns_counts_the_sample_too(tested: Campaign, people: dict[str, User]) -> None:
     start(tested, people["marketer"])
 
-    page = client_of(people["marketer"]).get("/admin/campaigns/campaign/").content.decode()
+    Message.objects.filter(pk=Message.objects.earliest("pk").pk).update(status="suppressed")
+    marketer, sample = client_of(people["marketer"]), Message.objects.count()
 
-    assert f">{Message.objects.count()}<" in page.replace(" ", "").replace("\n", "")
+    def listed() -> str:
+        return marketer.get("/admin/campaigns/campaign/").content.decode()
+
+    def report() -> Any:
+        return marketer.get(reverse("campaigns:report", args=[tested.pk])).context["report"]
+
+    waiting = report().waiting
+    assert f"{sample} of {sample + waiting}<" in listed()
+    assert f">{waiting} wait for the winner<" in listed()
+
+    run.choose(tested.pk, Experiment.objects.get().variants.get(position=1).pk, people["marketer"], LATER)
+    answer_all()
+    tick()
+    assert report().waiting == 0
+    assert "wait for the winner" not in listed()
 
 
 @pytest.mark.django_db
@@ -657,6 +673,33 @@ def test_a_decision_that_is_due_is_the_pages_main_button(
     assert "Pause" in told["actions"]
     assert told["summary"].startswith("Test sent. About ")
     assert "/s</dd>" not in told["now"]  # Nothing is being sent.
+
+
+@pytest.mark.django_db
+def test_the_shares_of_a_report_are_of_the_number_beside_them(
+    tested: Campaign, people: dict[str, User], marketer: Client
+) -> None:
+    start(tested, people["marketer"])
+    answer_all()
+
+    page = marketer.get(reverse("campaigns:report", args=[tested.pk])).content.decode()
+    card = page.split("<h2>Delivery status of ")[1].split("</section>")[0]
+    progress = marketer.get(reverse("campaigns:progress", args=[tested.pk])).content.decode()
+
+    assert card.startswith(f"{PEOPLE} recipients")
+    assert re.findall(r"<td>(\d+)<small>(\d+)%</small>", card) == [("60", "20"), ("240", "80")]
+    assert f"<dd>{PEOPLE}<small>240 wait for the winner</small></dd>" in progress
+
+
+@pytest.mark.django_db
+def test_no_page_of_a_test_shows_a_merge_field(tested: Campaign, people: dict[str, User], marketer: Client) -> None:
+    Campaign.objects.update(subject='Snow, {{ first_name | default: "friend" }}')
+    start(tested, people["marketer"])
+
+    for name in ("campaigns:progress", "campaigns:report"):
+        page = marketer.get(reverse(name, args=[tested.pk])).content.decode()
+        assert page.count("Snow, Ann") == 2  # The campaign's subject, and variant A's.
+        assert "first_name" not in page
 
 
 @pytest.mark.django_db

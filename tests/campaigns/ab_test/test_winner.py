@@ -217,7 +217,7 @@ def test_clicks_without_a_name_are_not_called_people_who_clicked(by_clicks: Camp
     def headings() -> list[bool]:
         page = marketer.get(reverse("campaigns:progress", args=[by_clicks.pk])).content.decode()
         table = page.split("campaign-variants")[1].split("</table>")[0]
-        return [f'<th scope="col">{words}</th>' in table for words in ("Clicked", "Clicks by people")]
+        return [f'<th scope="col">{words}</th>' in table for words in ("Clicked", "Counted clicks")]
 
     count(0, 11)
     assert headings() == [True, False]
@@ -225,6 +225,68 @@ def test_clicks_without_a_name_are_not_called_people_who_clicked(by_clicks: Camp
     count(1, 0, is_personal=False, people=0, family="other")
     VisitCount.objects.filter(is_personal=False).update(loads=3)
     assert headings() == [False, True]
+
+
+@pytest.mark.django_db
+def test_no_two_tables_of_a_report_give_one_name_to_different_numbers(by_clicks: Campaign, marketer: Client) -> None:
+    count(0, 11)
+    count(1, 0, is_personal=False, people=0, family="other")
+    VisitCount.objects.filter(is_personal=False).update(loads=3)
+
+    page = marketer.get(reverse("campaigns:report", args=[by_clicks.pk])).content.decode()
+    by_variant = page.split("<h2>Opens and clicks by variant</h2>")[1].split("</section>")[0]
+    test = page.split("<h2>A/B test</h2>")[1].split("</section>")[0]
+
+    assert '<td data-label="Clicks by people">33</td>' in by_variant  # Each click.
+    assert '<td data-label="Counted clicks"><span>11 ' in test  # Each person once.
+    assert "Clicks by people" not in test
+    assert "each person known by name counts once" in test
+
+
+@pytest.mark.parametrize(
+    ("winner_by", "percent", "people", "unlikely"),
+    [
+        ("clicks", 40, 23, True),  # Four people and five.
+        ("opens", 40, 23, True),
+        ("clicks", 40, 49, False),  # Ten and ten.
+        ("clicks", 40, 48, True),  # Nine and ten.
+        ("hand", 40, 23, False),
+        ("clicks", 100, 10, False),
+        ("clicks", 40, 0, False),  # Nobody has been counted yet.
+    ],
+)
+def test_an_automatic_winner_of_a_tiny_sample_is_called_unlikely(
+    winner_by: str, percent: int, people: int, unlikely: bool
+) -> None:
+    experiment = Experiment(winner_by=winner_by, sample_percent=percent)
+
+    assert bool(winner.why_unlikely(experiment, 2, people)) is unlikely
+
+
+@pytest.mark.django_db
+def test_no_page_promises_a_winner_of_a_tiny_sample(
+    tested: Campaign, people: dict[str, User], marketer: Client, saved_settings: None
+) -> None:
+    SiteSettings.objects.create(tracking="personal")
+    tested.lists.update(tracking="personal")
+    Experiment.objects.update(winner_by="clicks", sample_percent=4)  # Of 300 people: six for each variant.
+    said = "about 6 people for each variant"
+
+    def page(name: str) -> str:
+        return marketer.get(reverse(name, args=[tested.pk])).content.decode()
+
+    before = [page("campaigns:review"), page("campaigns:variants")]
+    start(tested, people["marketer"])
+    Mailing.objects.update(tracking="personal")
+    Experiment.objects.update(begun_at=dt.datetime.now(dt.UTC))
+    before.append(page("campaigns:progress"))
+
+    assert [said in each for each in before] == [True, True, True]
+    assert not [each for each in before if "goes to everyone else" in each]
+    Experiment.objects.update(expected=3000)
+    after = page("campaigns:progress")
+    assert said not in after
+    assert f"if it has at least {winner.FEWEST} clicks" in after
 
 
 @pytest.mark.django_db
