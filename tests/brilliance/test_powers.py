@@ -168,13 +168,13 @@ def test_nobody_invites_to_a_role_that_may_do_more(
         return manager.post(f"{INVITATIONS}add/", {"email": email, "role": role.pk})
 
     page = manager.get(f"{INVITATIONS}add/").content.decode()
-    invite("eve@example.com", admin_role)
-    invite("bob@example.com", viewer)
+    invite("eve@customer.internal", admin_role)
+    invite("bob@customer.internal", viewer)
     again = {"action": "send_again", "_selected_action": theirs.pk}
     said = manager.post(INVITATIONS, again, follow=True).content.decode()
 
     assert f'<option value="{admin_role.pk}"' not in page
-    assert [each.email for each in Invitation.objects.filter(invited_by=me)] == ["bob@example.com"]
+    assert [each.email for each in Invitation.objects.filter(invited_by=me)] == ["bob@customer.internal"]
     theirs.refresh_from_db()
     assert (theirs.round, theirs.invited_by) == (1, boss)
     assert "a role that may do more than you" in said
