@@ -372,7 +372,7 @@ class ContactForm(RefusesControls, ContactModelForm):
             )
 
 
-class SubscriptionForm(RowNoticesChanges, SubscriptionModelForm):
+class SubscriptionForm(RefusesControls, RowNoticesChanges, SubscriptionModelForm):
     """A row of the lists that a person is or was on."""
 
     instance: Subscription
