@@ -101,6 +101,6 @@ def test_clicks_on_a_confirmation_at_once_confirm_it_once() -> None:
 
         confirmed = at_once(4, lambda found=found: subscribe.confirm(found, [], "203.0.113.9", NOW))
 
-        assert sorted(confirmed) == [[], [], [], ["Club"]]
+        assert (confirmed.count(["Club"]), confirmed.count(None)) == (1, 3)
     assert ConsentEvent.objects.filter(method="confirmation").count() == 5
     assert set(Subscription.objects.values_list("status", flat=True)) == {"subscribed"}
