@@ -196,6 +196,7 @@ def publish(page: Page, demo: Demo) -> None:
         assert "<title>Snow at last</title>" in response.read().decode()
 
 
+@pytest.mark.timeout(900)
 def test_a_newcomer_sends_two_campaigns_and_a_reader_leaves_in_between(demo: Demo, page: Page) -> None:
     sign_in(page, demo, "admin")
     make_a_server(page, demo.ports["SANDBOX_PLAIN_PORT"])
