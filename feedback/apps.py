@@ -1,8 +1,14 @@
 """The app configuration of ``feedback``, and its contributions to lower rooms."""
 
+from functools import cache
+from typing import TYPE_CHECKING
+
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
+
+if TYPE_CHECKING:
+    from delivery.clock_steps import Waits
 
 
 class FeedbackConfig(AppConfig):
@@ -20,7 +26,7 @@ class FeedbackConfig(AppConfig):
         from contacts.privacy.erasure import PERSONAL_DATA
         from contacts.privacy.retention import RULES
         from contacts.segments.query import CONDITION_KINDS
-        from delivery.clock_steps import WAITS, Waits
+        from delivery.clock_steps import WAITS
         from delivery.health.readiness import CHECKS
         from delivery.operators.receipts import RECEIPTS
         from delivery.operators.restored_copy import CATCH_UPS
@@ -30,7 +36,6 @@ class FeedbackConfig(AppConfig):
         from feedback.intake.store import oldest_waiting, reseal
         from feedback.mailboxes.restored import read_again
         from feedback.mailboxes.seed_tests import receipt_of
-        from feedback.models import CountingGap, Mailbox, PendingVisit, RawReport, RelayedUnsubscribe
         from feedback.records import erasure, retention
         from feedback.records.campaign_report import count_auto_replies, count_complaints, visits_by_people
         from feedback.records.contact_page import feedback_of
@@ -44,7 +49,6 @@ class FeedbackConfig(AppConfig):
         from feedback.reports.reader import read_upload
         from feedback.unsubscribe import count_unsubscribed
         from feedback.visits.turn import uncounted
-        from feedback.visits.verdicts import KEPT_AFTER_FIRST_LOOK
 
         CATCH_UPS.register("mailboxes", read_again)
         CHECKS.register("visits", uncounted)
@@ -68,8 +72,21 @@ class FeedbackConfig(AppConfig):
         PERSONAL_DATA.register("feedback", erasure.PART)
         for rule in retention.RULES:
             RULES.register(rule.title, rule)
-        WAITS.register("mailboxes", Waits(Mailbox, ("due_at", "lease_until")))
-        WAITS.register("raw reports", Waits(RawReport, ("claimed_until",)))
-        WAITS.register("relayed unsubscribes", Waits(RelayedUnsubscribe, ("due_at",)))
-        WAITS.register("visits", Waits(PendingVisit, ("due_at",), KEPT_AFTER_FIRST_LOOK))
-        WAITS.register("uncounted visits", Waits(CountingGap, ("ended_at",)))
+        for name, waits in _waits().items():
+            WAITS.register(name, waits)
+
+
+@cache
+def _waits() -> dict[str, "Waits"]:
+    """Return what moves with the clock, the same at each start."""
+    from delivery.clock_steps import Waits
+    from feedback.models import CountingGap, Mailbox, PendingVisit, RawReport, RelayedUnsubscribe
+    from feedback.visits.verdicts import KEPT_AFTER_FIRST_LOOK
+
+    return {
+        "mailboxes": Waits(Mailbox, ("due_at", "lease_until")),
+        "raw reports": Waits(RawReport, ("claimed_until",)),
+        "relayed unsubscribes": Waits(RelayedUnsubscribe, ("due_at",)),
+        "visits": Waits(PendingVisit, ("due_at",), KEPT_AFTER_FIRST_LOOK),
+        "uncounted visits": Waits(CountingGap, ("ended_at",)),
+    }

@@ -268,6 +268,8 @@ def _of_counting(written: Written, numbers: Mapping[str, int]) -> Iterator[Findi
         for finding in visits.text_only(level, in_text=written.campaign.track_text):
             is_all = written.is_text_only
             yield finding if is_all else replace(finding, sentence=f"{_named(letters)}: {finding.sentence}")
+    if level == levels.OFF:
+        return  # No link is counted, whatever it looks like.
     hosts, skip = own_hosts(), counted_addresses()
     for _letter, content in written.contents:
         try:

@@ -392,6 +392,7 @@ def test_nothing_but_texts_is_proved_without_saying_what_its_number_is_of() -> N
     assert provers - {"mail/tokens.py"} == {
         "accounts/by_mail/tokens.py",  # Users and invitations, with a digest of what the person alone has.
         "accounts/sign_in/first_admin.py",  # No number.
+        "contacts/consent/decisions.py",  # Decisions, with the numbers and times of their steps.
         "contacts/privacy/erasure.py",  # Addresses.
         "delivery/content/message_ids.py",  # Texts with an instant and a process in them.
         "feedback/reports/batch.py",  # Reports.
